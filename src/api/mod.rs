@@ -1,0 +1,1 @@
+//! HTTP for every client: over the Unix socket for the CLI. No business rules.

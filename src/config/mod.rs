@@ -1,0 +1,1 @@
+//! Configuration: layered TOML, each problem with file and line.

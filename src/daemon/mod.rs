@@ -1,0 +1,1 @@
+//! The loops that tie the rooms together, the lease and signals. No parsing, no SQL.

@@ -1,0 +1,1 @@
+//! Job scripts from templates. No scheduler logic.

@@ -1,0 +1,17 @@
+//! qcbatch: quantum-chemistry tasks in, batch jobs out, results in PostgreSQL.
+//!
+//! Arrows point down: `cli`, `api`, `daemon` use `plan`, `store`, `scheduler`, `spool`, `node`, `jobscript`, `intake`,
+//! `config`; all of them use `model`. `model` and `plan` are pure.
+
+pub mod api;
+pub mod cli;
+pub mod config;
+pub mod daemon;
+pub mod intake;
+pub mod jobscript;
+pub mod model;
+pub mod node;
+pub mod plan;
+pub mod scheduler;
+pub mod spool;
+pub mod store;

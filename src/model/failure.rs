@@ -1,0 +1,54 @@
+//! Why a task failed, and whether trying again can help. Pure.
+
+use serde::{Deserialize, Serialize};
+
+/// Classes of failure; each is retried in its own way (`plan::retry`).
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// The request is wrong; no retry helps.
+    Input,
+    /// SCF or optimization did not converge; the same run again gives the same answer.
+    Convergence,
+    /// Out of memory: retried with more.
+    Memory,
+    /// Out of time: retried with more.
+    Walltime,
+    /// The node's fault (program or library missing, disk, launch): retried elsewhere.
+    Node,
+    /// The program failed or crashed for a reason of its own.
+    Program,
+    /// Job lost, preempted, cancelled from outside: never spends the task's own tries.
+    Infrastructure,
+}
+
+impl FailureClass {
+    /// Every class.
+    pub const ALL: [FailureClass; 7] = [
+        FailureClass::Input,
+        FailureClass::Convergence,
+        FailureClass::Memory,
+        FailureClass::Walltime,
+        FailureClass::Node,
+        FailureClass::Program,
+        FailureClass::Infrastructure,
+    ];
+
+    /// The word used in SQL, JSON and the CLI.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            FailureClass::Input => "input",
+            FailureClass::Convergence => "convergence",
+            FailureClass::Memory => "memory",
+            FailureClass::Walltime => "walltime",
+            FailureClass::Node => "node",
+            FailureClass::Program => "program",
+            FailureClass::Infrastructure => "infrastructure",
+        }
+    }
+
+    /// The class that `word` names.
+    pub fn parse(word: &str) -> Option<FailureClass> {
+        Self::ALL.into_iter().find(|class| class.as_str() == word)
+    }
+}

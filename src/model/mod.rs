@@ -1,0 +1,12 @@
+//! The words of the project as types: records, tasks, jobs, their states and legal transitions. No I/O, no clocks.
+
+pub mod calculation;
+pub mod failure;
+pub mod ids;
+pub mod job;
+pub mod molecule;
+pub mod qcschema;
+pub mod record;
+pub mod resources;
+pub mod task;
+pub mod view;

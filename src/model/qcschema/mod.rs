@@ -1,0 +1,1 @@
+//! QCSchema documents (v1 and v2) into calculations and back. Pure.

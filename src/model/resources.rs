@@ -1,0 +1,61 @@
+//! What a task or a job asks for, in words that belong to no scheduler. Pure.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// What one task asks for; what is `None` comes from the pool it runs in.
+#[derive(Clone, Default, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct TaskResources {
+    /// Cores the program may use.
+    pub cores: Option<u32>,
+    /// Memory the program may use, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// Longest time it may take, in whole seconds.
+    pub walltime_seconds: Option<u64>,
+}
+
+/// What one batch job asks its scheduler for. Adapters turn it into directives.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct JobResources {
+    /// Nodes, usually 1.
+    pub nodes: u32,
+    /// Scheduler tasks (MPI ranks or slots) per job, usually 1.
+    pub tasks: u32,
+    /// Cores per scheduler task.
+    pub cores: u32,
+    /// Memory per node, in bytes.
+    pub memory_bytes: Option<u64>,
+    /// GPUs per node.
+    pub gpus: u32,
+    /// Kind of GPU where a site has several.
+    pub gpu_type: Option<String>,
+    /// The job is killed after this.
+    pub walltime: Duration,
+    /// Queue, or partition.
+    pub queue: Option<String>,
+    /// Account, or project.
+    pub account: Option<String>,
+    /// Quality of service.
+    pub qos: Option<String>,
+    /// Node features asked for.
+    pub constraint: Option<String>,
+    /// Named reservation.
+    pub reservation: Option<String>,
+    /// Whether nodes are shared with other jobs.
+    pub sharing: NodeSharing,
+    /// Directive lines passed on word by word.
+    pub extra: Vec<String>,
+}
+
+/// Whether a job's nodes may run other jobs too.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NodeSharing {
+    /// The site's default.
+    #[default]
+    Shared,
+    /// Whole nodes.
+    Exclusive,
+}

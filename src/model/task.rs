@@ -1,0 +1,191 @@
+//! What a job is told to do and what it says of it: the documents that travel through the spool. Pure.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use super::calculation::Calculation;
+use super::failure::FailureClass;
+use super::ids::{JobId, RecordId, TaskId};
+
+/// One task as it is staged in a chunk. A chunk file is zstd-compressed JSON lines of these.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskOrder {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its record.
+    pub record_id: RecordId,
+    /// How many times the task was handed out before; with the task id it names this attempt.
+    pub attempt: u32,
+    /// What is asked, in one normal form for both QCSchema generations.
+    pub calculation: Calculation,
+    /// Cores the program may use.
+    pub cores: u32,
+    /// Memory the program may use.
+    pub memory_bytes: u64,
+    /// The task's own limit; the job's end limits it too.
+    pub walltime_seconds: u64,
+}
+
+/// What became of one attempt: the payload of one frame in a result file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TaskReport {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its record.
+    pub record_id: RecordId,
+    /// The attempt, as the order gave it.
+    pub attempt: u32,
+    /// Result or error.
+    pub outcome: TaskOutcome,
+    /// What the program printed.
+    pub stdout: Option<String>,
+    /// What it and its worker wrote to standard error.
+    pub stderr: Option<String>,
+    /// Files that the `native_files` protocol asked for, by name.
+    pub native_files: BTreeMap<String, String>,
+    /// Where and how it ran.
+    pub provenance: TaskProvenance,
+}
+
+/// Result or error of one attempt.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "status")]
+pub enum TaskOutcome {
+    /// The program's answer.
+    Complete {
+        /// A QCSchema v1 `AtomicResult` or `OptimizationResult` without `stdout`, `stderr` and `native_files`.
+        result: Box<RawValue>,
+    },
+    /// No answer.
+    Error {
+        /// How it is retried.
+        class: FailureClass,
+        /// QCEngine's `error_type`, or `timeout`, `worker_died`.
+        error_type: String,
+        /// For a person.
+        message: String,
+    },
+}
+
+/// Where, with what and how long an attempt ran.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct TaskProvenance {
+    /// The node.
+    pub hostname: String,
+    /// Our job.
+    pub job_id: JobId,
+    /// The scheduler's id of it, as the job's environment told.
+    pub scheduler_job_id: Option<String>,
+    /// Cores it was given.
+    pub cores: u32,
+    /// Memory it was given, in bytes.
+    pub memory_bytes: u64,
+    /// Elapsed time.
+    pub wall_seconds: f64,
+    /// User and system time of the worker and its children.
+    pub cpu_seconds: f64,
+    /// Program name as QCSchema's provenance says it.
+    pub program: Option<String>,
+    /// Its version.
+    pub program_version: Option<String>,
+    /// QCEngine's version, where it was used.
+    pub qcengine_version: Option<String>,
+}
+
+/// `manifest.json`: what a job's node runner must know, written beside its chunk before submission.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct JobManifest {
+    /// The job.
+    pub job_id: JobId,
+    /// How many tasks its chunk holds.
+    pub tasks: u32,
+    /// How the job's exit code is made.
+    pub exit: ExitRule,
+    /// Cores it may use.
+    pub cores: u32,
+    /// Memory it may use.
+    pub memory_bytes: u64,
+    /// The walltime asked for; the runner stops in time before it.
+    pub walltime_seconds: u64,
+    /// The command that starts a worker: interpreter and script.
+    pub worker_command: Vec<String>,
+    /// Node-local scratch; `TMPDIR` of the job where not given.
+    pub scratch: Option<String>,
+    /// Seconds between heartbeats.
+    pub heartbeat_seconds: u64,
+}
+
+/// What a job's exit code says.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExitRule {
+    /// 0 when the runner did its work, whatever the tasks' results.
+    Runner,
+    /// 0 only when every task completed: for `--now` jobs that others depend on (`afterok`).
+    Tasks,
+}
+
+/// `start.json`: the runner's first words.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StartRecord {
+    /// The job.
+    pub job_id: JobId,
+    /// The node.
+    pub hostname: String,
+    /// The runner's process id there.
+    pub pid: u32,
+    /// The scheduler's id, as the environment told.
+    pub scheduler_job_id: Option<String>,
+    /// The node's clock, seconds since the epoch. For display only: clocks of two hosts are never compared.
+    pub node_clock: i64,
+}
+
+/// `end.json`: the runner's last words, written after the last result is safe.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct EndRecord {
+    /// The job.
+    pub job_id: JobId,
+    /// Why it stopped.
+    pub reason: EndReason,
+    /// Exit code it is about to give.
+    pub exit_code: i32,
+    /// Results appended by this job.
+    pub results: u64,
+    /// Length of the result file in bytes, all of it whole frames.
+    pub results_bytes: u64,
+    /// Free text for a person, such as the signal.
+    pub detail: Option<String>,
+}
+
+/// Why a node runner stopped.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndReason {
+    /// Every task of its chunk has a report.
+    Done,
+    /// The walltime came near; what is unfinished goes back.
+    WalltimeNear,
+    /// Asked to stop by a signal.
+    Signal,
+    /// Could not work: no worker started, disk full, manifest unreadable.
+    Failed,
+}
+
+/// `heartbeat.json`: rewritten while the job runs. A growing counter is a sign of life that needs no clock.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Heartbeat {
+    /// Grows by one each time.
+    pub beat: u64,
+    /// Tasks reported so far.
+    pub results: u64,
+    /// Tasks being run now.
+    pub running: Vec<TaskId>,
+}
+
+/// A JSON value as QCEngine gave it, for callers that look inside a report.
+pub fn result_value(result: &RawValue) -> serde_json::Result<Value> {
+    serde_json::from_str(result.get())
+}

@@ -1,0 +1,1 @@
+//! Pure decisions: snapshot in, decisions out. No I/O, no clocks.

@@ -1,0 +1,1 @@
+//! The adapter engine and the local executor. No knowledge of one scheduler.

@@ -1,0 +1,1 @@
+//! Layout on the shared filesystem, framed result files, atomic writes. No SQL.

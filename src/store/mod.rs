@@ -1,0 +1,1 @@
+//! PostgreSQL through diesel, one file per aggregate. No business rules.
