@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::failure::FailureClass;
 use crate::model::ids::TaskId;
-use crate::model::resources::{JobResources, TaskResources};
+use crate::model::resources::{Filling, JobResources, TaskResources};
 use crate::model::task::Placement;
 use crate::plan::retry::grown;
 
@@ -54,7 +54,7 @@ pub struct Shape {
     pub cores: Option<u32>,
     /// Memory of a job, likewise.
     pub memory_bytes: Option<u64>,
-    /// Walltime of a job, likewise.
+    /// Longest walltime of a job; one whose tasks need less asks for less.
     pub walltime: Option<Duration>,
     /// Most tasks one job is given.
     pub tasks_per_job: u32,
@@ -64,16 +64,6 @@ pub struct Shape {
     pub filling: Filling,
     /// Added to the time of the tasks for start, staging and end of a job.
     pub margin: Duration,
-}
-
-/// How tasks are dealt to jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Filling {
-    /// As few jobs as possible: what a shared queue wants.
-    Fill,
-    /// As many jobs as are free: what a machine of one's own wants.
-    Spread,
 }
 
 /// One job to submit.
@@ -208,7 +198,7 @@ fn job_resources(shape: &Shape, need: Need, tasks: usize) -> JobResources {
     JobResources {
         cores,
         memory_bytes: Some(memory),
-        walltime: shape.walltime.unwrap_or(time_of_tasks.saturating_add(shape.margin)),
+        walltime: time_of_tasks.saturating_add(shape.margin).min(shape.walltime.unwrap_or(Duration::MAX)),
         ..shape.base.clone()
     }
 }
