@@ -35,10 +35,10 @@ impl Store {
 
 fn run(conn: AsyncPgConnection) -> Result<Vec<String>, StoreError> {
     let mut conn: AsyncConnectionWrapper<AsyncPgConnection> = conn.into();
-    let known = MigrationSource::<Pg>::migrations(&MIGRATIONS).map_err(StoreError::Migration)?;
+    let known: Vec<Box<dyn Migration<Pg>>> = MIGRATIONS.migrations().map_err(StoreError::Migration)?;
     let applied = conn.applied_migrations().map_err(StoreError::Migration)?;
     let is_known = |version: &diesel::migration::MigrationVersion<'_>| {
-        known.iter().any(|migration: &Box<dyn Migration<Pg>>| migration.name().version() == *version)
+        known.iter().any(|migration| migration.name().version() == *version)
     };
     let mut unknown: Vec<String> =
         applied.iter().filter(|version| !is_known(version)).map(ToString::to_string).collect();

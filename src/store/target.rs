@@ -89,6 +89,10 @@ impl DatabaseTarget {
         if root_certificate.is_some() && tls != TlsMode::VerifyFull {
             return Err(TargetError::UnusedRootCertificate(tls));
         }
+        // As libpq has it: what does not leave the machine is not encrypted.
+        let is_tcp = |host: &Host| matches!(host, Host::Tcp(_));
+        let any_tcp = config.get_hosts().iter().any(is_tcp) || !config.get_hostaddrs().is_empty();
+        let tls = if any_tcp { tls } else { TlsMode::Disable };
         Ok(DatabaseTarget { config, tls, root_certificate })
     }
 
@@ -107,11 +111,9 @@ impl DatabaseTarget {
         other
     }
 
-    /// The TLS mode that connections use: none on Unix sockets, as libpq has it.
+    /// The TLS mode that connections use: none on Unix sockets.
     pub fn tls(&self) -> TlsMode {
-        let tcp = |host: &Host| matches!(host, Host::Tcp(_));
-        let any_tcp = self.config.get_hosts().iter().any(tcp) || !self.config.get_hostaddrs().is_empty();
-        if any_tcp { self.tls } else { TlsMode::Disable }
+        self.tls
     }
 
     /// The PEM file that verify-full trusts instead of the web's roots.
@@ -152,7 +154,7 @@ impl fmt::Display for DatabaseTarget {
 
 impl fmt::Debug for DatabaseTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "DatabaseTarget({self}, tls {})", self.tls().as_str())
+        write!(f, "DatabaseTarget({self}, tls {})", self.tls.as_str())
     }
 }
 
@@ -174,7 +176,7 @@ mod tests {
             assert_eq!(target.to_string(), "database `qc` on db.example:5433 as `anna`");
             assert!(!format!("{target:?}").contains("s3cret"));
         }
-        let error = DatabaseTarget::parse("postgres://anna:s3?cret@db/qc", None, None).unwrap_err();
+        let error = DatabaseTarget::parse("postgres://anna:s3cret@db:port/qc", None, None).unwrap_err();
         assert!(!format!("{error} {error:?}").contains("cret"));
     }
 
