@@ -98,11 +98,13 @@ pub(crate) enum SessionUse {
 }
 
 impl SessionUse {
-    /// A frozen client must not hold the lease's row (see `lease`) for longer than an idle transaction may last.
+    /// A frozen client must not hold the lease's row for longer than an idle transaction may last, and the fence's
+    /// check relies on read committed (see `lease`).
     const fn settings(self) -> &'static str {
         match self {
             SessionUse::Work => {
-                "SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '30s'"
+                "SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '30s'; \
+                 SET default_transaction_isolation = 'read committed'"
             }
             SessionUse::Maintenance => "SET statement_timeout = 0; SET lock_timeout = '120s'",
         }

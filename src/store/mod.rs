@@ -2,6 +2,8 @@
 
 pub mod connect;
 pub mod error;
+mod holder;
+pub mod lease;
 mod migrate;
 pub mod target;
 pub mod tls;
