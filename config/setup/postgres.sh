@@ -52,4 +52,4 @@ if [ -z "$bin" ]; then
     [ -n "$bin" ] || die "no usable PostgreSQL server was found after installing one"
 fi
 case "$bin" in /*) ;; *) bin=$(pwd)/$bin ;; esac
-echo "QCBATCH_PG_BIN=$bin"
+echo "QCBATCH_PG_BIN=\"$bin\""
