@@ -2,4 +2,7 @@
 
 mod harness;
 
+mod afterok;
 mod harness_works;
+mod main_job_local;
+mod main_job_slurm;

@@ -19,14 +19,41 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("daemon", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store", "api"]),
     (
         "cli",
-        &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store", "node", "api", "daemon"],
+        &[
+            "model",
+            "plan",
+            "config",
+            "spool",
+            "intake",
+            "scheduler",
+            "jobscript",
+            "store",
+            "node",
+            "api",
+            "daemon",
+        ],
     ),
 ];
 
 /// What pure rooms never touch: clocks, chance, files, processes, the network, the database.
 const IMPURE: &[&str] = &[
-    "tokio", "diesel", "std::fs", "std::net", "std::process", "std::env", "std::thread", "std::os", "SystemTime",
-    "Instant", "Timestamp::now", "Zoned::now", "rand", "nix", "tracing", "tempfile", "notify",
+    "tokio",
+    "diesel",
+    "std::fs",
+    "std::net",
+    "std::process",
+    "std::env",
+    "std::thread",
+    "std::os",
+    "SystemTime",
+    "Instant",
+    "Timestamp::now",
+    "Zoned::now",
+    "rand",
+    "nix",
+    "tracing",
+    "tempfile",
+    "notify",
 ];
 
 /// Rooms that the shipped code of a file names as `crate::room` or in `use crate::{room, …}`.
@@ -87,7 +114,8 @@ fn rooms_use_only_rooms_below() {
             continue;
         };
         let used = rooms_used(&source);
-        let foreign = used.iter().filter(|used| known.contains(used) && **used != room && !allowed.contains(used));
+        let foreign =
+            used.iter().filter(|used| known.contains(used) && **used != room && !allowed.contains(used));
         wrong.extend(foreign.map(|used| format!("{}: {room} must not use {used}", source.path)));
     }
     assert!(wrong.is_empty(), "arrows that point up:\n{}", wrong.join("\n"));

@@ -77,7 +77,8 @@ fn shell_scripts_are_posix_shell() {
     let mut scripts = files_below("config", "sh");
     scripts.extend(files_below("tests", "sh"));
     for script in scripts {
-        let output = Command::new("sh").arg("-n").arg(root().join(&script)).output().expect("every Unix has sh");
+        let output =
+            Command::new("sh").arg("-n").arg(root().join(&script)).output().expect("every Unix has sh");
         assert!(output.status.success(), "{script}: {}", String::from_utf8_lossy(&output.stderr));
     }
 }

@@ -74,7 +74,10 @@ fn most_files_are_shorter_still() {
     sizes.sort_unstable();
     let (median, nine_in_ten) = (sizes[sizes.len() / 2], sizes[sizes.len() * 9 / 10]);
     assert!(median <= MEDIAN, "the median file has {median} lines, not {MEDIAN} or less");
-    assert!(nine_in_ten <= NINE_IN_TEN, "nine in ten files have up to {nine_in_ten} lines, not {NINE_IN_TEN}");
+    assert!(
+        nine_in_ten <= NINE_IN_TEN,
+        "nine in ten files have up to {nine_in_ten} lines, not {NINE_IN_TEN}"
+    );
 }
 
 #[test]
@@ -82,7 +85,9 @@ fn functions_are_short() {
     let mut long = Vec::new();
     for source in every_file() {
         let found = functions(&source.code).into_iter().filter(|(_, _, lines)| *lines > LONGEST_FUNCTION);
-        long.extend(found.map(|(name, line, lines)| format!("{}:{line}: {name} has {lines} lines", source.path)));
+        long.extend(
+            found.map(|(name, line, lines)| format!("{}:{line}: {name} has {lines} lines", source.path)),
+        );
     }
     assert!(long.is_empty(), "more than {LONGEST_FUNCTION} lines:\n{}", long.join("\n"));
 }
@@ -112,7 +117,8 @@ fn names_say_something() {
 
 #[test]
 fn functions_are_counted_right() {
-    let code = "trait T {\n fn declared(&self, x: [u8; 3]);\n}\nfn long() {\n  if x {\n  }\n}\nfn short() {}\n";
+    let code =
+        "trait T {\n fn declared(&self, x: [u8; 3]);\n}\nfn long() {\n  if x {\n  }\n}\nfn short() {}\n";
     let found = functions(code);
     assert_eq!(found, [("long".to_owned(), 4, 4), ("short".to_owned(), 8, 1)]);
 }

@@ -185,7 +185,7 @@ fn blanking_keeps_code_and_lines_and_nothing_else() {
     for (text, code) in [
         ("a // b\nc", "a     \nc"),
         ("a /* /* b */ */ c", "a               c"),
-        (r#"f("{ \" }", '{', '\'', b"}")"#, r#"f(         ,    ,     ,     )"#),
+        (r#"f("{ \" }", '{', '\'', b"}")"#, r#"f(        ,    ,     ,     )"#),
         ("r#\"{\"}\"# x", "          x"),
         ("fn f<'a>(x: &'a str) {}", "fn f<'a>(x: &'a str) {}"),
         ("for_word r x", "for_word r x"),

@@ -256,6 +256,17 @@ impl Daemon {
         self.directory.join("state")
     }
 
+    /// The socket that the command line speaks to.
+    pub fn socket(&self) -> PathBuf {
+        self.state().join("qcbatch.sock")
+    }
+
+    /// PATH with the built program's directory first.
+    pub fn path_with_qcbatch(&self) -> String {
+        let directory = Path::new(QCBATCH).parent().expect("a program is in a directory");
+        format!("{}:{}", directory.display(), super::slurm::search_path())
+    }
+
     /// The spool below it.
     pub fn spool(&self) -> PathBuf {
         self.state().join("spool")

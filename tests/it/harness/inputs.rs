@@ -33,11 +33,21 @@ fn molecule(atoms: &[(&str, [f64; 3])]) -> Value {
     })
 }
 
-/// An `AtomicInput` of QCSchema v1 with the program beside it, as `qcbatch submit` takes it.
+/// An `AtomicInput` of QCSchema v1. It cannot name its program, so that stands beside it, as in the arguments of QCEngine.
 pub fn energy(program: &str, method: &str, basis: Option<&str>, molecule: Value) -> Value {
+    let model = json!({"method": method, "basis": basis});
+    json!({"program": program, "input_data": {
+        "schema_name": "qcschema_input", "schema_version": 1, "molecule": molecule, "driver": "energy", "model": model,
+    }})
+}
+
+/// The same as an `AtomicInput` of version 2, which names its program itself.
+pub fn energy_version_2(program: &str, method: &str, basis: Option<&str>, mut molecule: Value) -> Value {
+    molecule["schema_version"] = json!(3);
+    let model = json!({"method": method, "basis": basis});
     json!({
-        "schema_name": "qcschema_input", "schema_version": 1, "program": program,
-        "molecule": molecule, "driver": "energy", "model": {"method": method, "basis": basis},
+        "schema_name": "qcschema_atomic_input", "schema_version": 2, "molecule": molecule,
+        "specification": {"program": program, "driver": "energy", "model": model},
     })
 }
 
@@ -54,4 +64,14 @@ pub fn water_mopac() -> Value {
 /// `count` different small MOPAC energies.
 pub fn many_mopac(count: u32) -> Value {
     (0..count).map(|n| energy("mopac", "pm7", None, hydrogen(0.7 + 0.001 * f64::from(n)))).collect()
+}
+
+/// A geometry optimization as QCSchema v1 has it: the program is one of the optimizer's keywords.
+pub fn optimization(program: &str, method: &str, molecule: Value) -> Value {
+    json!({
+        "schema_name": "qcschema_optimization_input", "schema_version": 1,
+        "initial_molecule": molecule,
+        "input_specification": {"driver": "gradient", "model": {"method": method, "basis": null}},
+        "keywords": {"program": program},
+    })
 }
