@@ -2,7 +2,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::net::{Ipv4Addr, TcpListener};
-use std::path::Path;
+use std::path::PathBuf;
 
 const RANGE: std::ops::Range<u16> = 17_000..18_000;
 
@@ -16,8 +16,8 @@ pub struct Port {
 impl Port {
     /// Takes a free one.
     pub fn take() -> Port {
-        let locks = Path::new("/tmp/qcbatch-test-ports");
-        fs::create_dir_all(locks).expect("/tmp is writable");
+        let locks = PathBuf::from(format!("/tmp/qcbatch-test-ports-{}", nix::unistd::getuid()));
+        fs::create_dir_all(&locks).expect("/tmp is writable");
         let start = rand::random_range(RANGE);
         (start..RANGE.end)
             .chain(RANGE.start..start)

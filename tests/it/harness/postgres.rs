@@ -17,17 +17,17 @@ use super::wait::{Within, wait_until};
 /// The cluster that tests share; ended by the watcher when the test process ends.
 static SHARED: LazyLock<Arc<Postgres>> = LazyLock::new(|| Arc::new(Postgres::start()));
 
-/// Where the server programs are: `QCBATCH_PG_BIN`, which `make test` sets, or what PATH offers.
+/// Where the server programs are: `QCBATCH_PG_BIN`, which `make test` sets, or where the installer finds them.
 fn bin_directory() -> PathBuf {
-    std::env::var_os("QCBATCH_PG_BIN").map(PathBuf::from).unwrap_or_else(|| {
-        let setup = concat!(env!("CARGO_MANIFEST_DIR"), "/config/setup/postgres.sh");
-        let output =
-            Command::new(setup).current_dir(env!("CARGO_MANIFEST_DIR")).output().expect("the installer runs");
-        let text = String::from_utf8_lossy(&output.stdout).into_owned();
-        PathBuf::from(
-            text.trim().strip_prefix("QCBATCH_PG_BIN=").expect("a server is found (make test-setup)"),
-        )
-    })
+    static FOUND: LazyLock<PathBuf> = LazyLock::new(|| {
+        let project = env!("CARGO_MANIFEST_DIR");
+        let setup = Command::new(format!("{project}/config/setup/postgres.sh")).current_dir(project).output();
+        let printed = String::from_utf8_lossy(&setup.expect("the installer runs").stdout).into_owned();
+        let found =
+            printed.trim().strip_prefix("QCBATCH_PG_BIN=").expect("a server is found (make test-setup)");
+        PathBuf::from(found.trim_matches('"'))
+    });
+    std::env::var_os("QCBATCH_PG_BIN").map(PathBuf::from).unwrap_or_else(|| FOUND.clone())
 }
 
 /// A running cluster of one's own, for tests that stop it.
