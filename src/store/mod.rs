@@ -1,1 +1,13 @@
 //! PostgreSQL through diesel, one file per aggregate. No business rules.
+
+pub mod connect;
+pub mod error;
+mod holder;
+pub mod lease;
+mod migrate;
+pub mod target;
+pub mod tls;
+
+pub use connect::Store;
+pub use error::StoreError;
+pub use target::{DatabaseTarget, TlsMode};
