@@ -3,14 +3,18 @@
 pub mod connect;
 mod demand;
 pub mod error;
+mod event;
 mod holder;
 pub mod intake;
+pub mod job;
 pub mod lease;
 mod migrate;
 mod molecule;
 pub mod output;
+pub mod queue;
 mod schema;
 mod specification;
+pub mod submission;
 pub mod target;
 pub mod tls;
 mod types;
