@@ -9,4 +9,4 @@ needed=$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml)
 found=$(cargo --version | cut -d' ' -f2)
 oldest=$(printf '%s\n%s\n' "$needed" "$found" | sort -V | head -n 1)
 [ "$oldest" = "$needed" ] || die "cargo $found is older than $needed; run: rustup update stable"
-have cc || apt_install gcc libc6-dev || die "no C compiler; an administrator can: $(install_hint gcc libc6-dev)"
+have cc || apt_install gcc libc6-dev || { lack "C compiler" gcc libc6-dev; exit 1; }

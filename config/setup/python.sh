@@ -29,7 +29,7 @@ if [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ] || ! "$environment/bi
     python=$(choose makes_environments) || {
         apt_install python3 python3-venv || :
         python=$(choose makes_environments) ||
-            die "no Python 3.10-3.$newest with venv; an administrator can: $(install_hint python3 python3-venv)"
+            { lack "Python 3.10-3.$newest with venv" python3 python3-venv; exit 1; }
     }
     say "creating .venv-$generation with $("$python" --version) from $requirements"
     rm -rf "$environment"

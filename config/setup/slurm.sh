@@ -13,5 +13,5 @@ lacks() {
 
 if lacks; then
     apt_install slurm-wlm munge || :
-    ! lacks || die "no Slurm; an administrator can: $(install_hint slurm-wlm munge)"
+    ! lacks || { lack "Slurm" slurm-wlm munge; exit 1; }
 fi

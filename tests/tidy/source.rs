@@ -31,7 +31,10 @@ impl Source {
 
     /// Whether the whole file is compiled for tests only.
     fn is_tests(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.contains("/tests/") || self.path.starts_with("tests/")
+        self.path.ends_with("/tests.rs")
+            || self.path.ends_with("_tests.rs")
+            || self.path.contains("/tests/")
+            || self.path.starts_with("tests/")
     }
 
     /// The code that ships: up to the test module, nothing of a test file.
@@ -186,7 +189,7 @@ fn blanking_keeps_code_and_lines_and_nothing_else() {
         ("a // b\nc", "a     \nc"),
         ("a /* /* b */ */ c", "a               c"),
         (r#"f("{ \" }", '{', '\'', b"}")"#, r#"f(        ,    ,     ,     )"#),
-        ("r#\"{\"}\"# x", "          x"),
+        ("r#\"{\"}\"# x", "         x"),
         ("fn f<'a>(x: &'a str) {}", "fn f<'a>(x: &'a str) {}"),
         ("for_word r x", "for_word r x"),
     ] {
