@@ -1,10 +1,13 @@
 //! PostgreSQL through diesel, one file per aggregate. No business rules.
 
 pub mod connect;
+mod count;
 mod demand;
 pub mod error;
 mod event;
+mod history;
 mod holder;
+pub mod ingest;
 pub mod intake;
 pub mod job;
 pub mod lease;
@@ -12,6 +15,7 @@ mod migrate;
 mod molecule;
 pub mod output;
 pub mod queue;
+pub mod release;
 mod schema;
 mod specification;
 pub mod submission;
