@@ -18,6 +18,7 @@ pub mod queue;
 pub mod release;
 mod schema;
 mod specification;
+pub mod staging;
 pub mod submission;
 pub mod target;
 pub mod tls;
