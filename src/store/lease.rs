@@ -147,11 +147,7 @@ impl Store {
 
 /// Proves inside the caller's transaction that `fence` is the site's current one, and keeps it so until that
 /// transaction ends. [`StoreError::LeaseLost`] otherwise; the caller then rolls back.
-pub async fn check_fence(
-    conn: &mut AsyncPgConnection,
-    site: &str,
-    fence: Fence,
-) -> Result<(), StoreError> {
+pub async fn check_fence(conn: &mut AsyncPgConnection, site: &str, fence: Fence) -> Result<(), StoreError> {
     diesel::sql_query("SELECT fence FROM lease WHERE site = $1 AND fence = $2 FOR KEY SHARE")
         .bind::<Text, _>(site)
         .bind::<BigInt, _>(fence.0)

@@ -1,5 +1,7 @@
 //! PostgreSQL through diesel, one file per aggregate. No business rules.
 
+pub mod backup;
+pub mod cluster;
 pub mod connect;
 mod count;
 mod demand;
@@ -11,11 +13,13 @@ pub mod ingest;
 pub mod intake;
 pub mod job;
 pub mod lease;
+mod libpq;
 mod migrate;
 mod molecule;
 pub mod output;
 pub mod queue;
 pub mod release;
+pub mod restore;
 mod schema;
 mod specification;
 pub mod staging;
