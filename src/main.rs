@@ -1,5 +1,5 @@
-//! The `qcbatch` program: parses the command line and hands over to `cli`.
+//! The `qcbatch` program: hands its arguments to `cli` and ends with the exit code that comes back.
 
 fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+    qcbatch::cli::run(std::env::args_os())
 }
