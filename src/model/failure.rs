@@ -52,3 +52,24 @@ impl FailureClass {
         Self::ALL.into_iter().find(|class| class.as_str() == word)
     }
 }
+
+/// What one task has gone through so far.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct TaskTally {
+    /// Own tries spent.
+    pub tries: u32,
+    /// Attempts lost without fault of the task.
+    pub losses: u32,
+}
+
+/// What becomes of a task whose attempt failed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RetryDecision {
+    /// It waits again, at least this long.
+    Retry {
+        /// Delay before it may be handed out.
+        after: std::time::Duration,
+    },
+    /// The record ends in error.
+    Fail,
+}

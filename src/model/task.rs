@@ -10,6 +10,27 @@ use super::calculation::Calculation;
 use super::failure::FailureClass;
 use super::ids::{JobId, RecordId, TaskId};
 
+/// Whether a task may share its job.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Placement {
+    /// With other tasks in one job.
+    #[default]
+    Shared,
+    /// In a job of its own, whose exit code says how the task went (`submit --now`).
+    Dedicated,
+}
+
+impl Placement {
+    /// The word used in SQL, JSON and the CLI.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Placement::Shared => "shared",
+            Placement::Dedicated => "dedicated",
+        }
+    }
+}
+
 /// One task as it is staged in a chunk. A chunk file is zstd-compressed JSON lines of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskOrder {

@@ -1,1 +1,12 @@
-//! Pure decisions: snapshot in, decisions out. No I/O, no clocks.
+//! Pure decisions: what was seen goes in, what to do comes out. No I/O, no clocks, no randomness.
+//!
+//! `packing` makes submissions of waiting tasks, `submission` leads one call of the scheduler through lost answers,
+//! `job` judges one job from scheduler and evidence, `poll` says whether an answer can be believed, `retry` what a
+//! failure costs.
+
+pub mod backoff;
+pub mod job;
+pub mod packing;
+pub mod poll;
+pub mod retry;
+pub mod submission;

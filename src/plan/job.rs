@@ -1,0 +1,252 @@
+//! What becomes of one job, from what the scheduler says and what the job itself wrote. Pure.
+//!
+//! Evidence outranks the scheduler. A job that a poll does not list is *missing*, never *finished*: its end record,
+//! the accounting, or a grace time settles it.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::model::job::{JobOutcome, JobState};
+use crate::model::task::EndReason;
+
+/// What is stored of a job that has not ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KnownJob {
+    /// Its state.
+    pub state: JobState,
+    /// When the scheduler took it.
+    pub queued_on: Option<Timestamp>,
+    /// Since when valid polls do not list it, or list it as ended without evidence.
+    pub missing_since: Option<Timestamp>,
+    /// How many valid polls in a row did not list it.
+    pub missing_polls: u32,
+    /// Whether we asked the scheduler to end it.
+    pub cancel_requested: bool,
+    /// The last heartbeat seen.
+    pub beat: i64,
+    /// How far its results are stored.
+    pub results_offset: u64,
+}
+
+/// What the last poll said of it.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Sighting {
+    /// No believable poll since the last look.
+    NotAsked,
+    /// A believable poll did not list it.
+    NotListed,
+    /// It waits in the queue.
+    Queued,
+    /// It waits for a person.
+    Blocked,
+    /// It runs.
+    Running,
+    /// It is stopped.
+    Suspended,
+    /// It is about to leave.
+    Ending,
+    /// It is over, the scheduler says.
+    Ended(Ending),
+}
+
+/// How the scheduler or its accounting says that a job ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Ending {
+    /// How.
+    pub outcome: JobOutcome,
+    /// Exit code of the script.
+    pub exit_code: Option<i32>,
+    /// Signal that ended it.
+    pub signal: Option<i32>,
+}
+
+/// What the job itself wrote.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Evidence {
+    /// It wrote its start record.
+    pub started: bool,
+    /// Its last heartbeat.
+    pub beat: i64,
+    /// Its end record.
+    pub end: Option<EndEvidence>,
+}
+
+/// The end record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EndEvidence {
+    /// Why it stopped.
+    pub reason: EndReason,
+    /// Its exit code.
+    pub exit_code: i32,
+    /// Bytes of results that must be stored before the job is over; unknown when the script wrote the record.
+    pub results_bytes: Option<u64>,
+}
+
+/// Grace times.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Patience {
+    /// A job just submitted may not be listed yet.
+    pub submit_grace: Duration,
+    /// The scheduler says it is over: its end record may still be on the way (attribute caching).
+    pub evidence_grace: Duration,
+    /// Missing without evidence or accounting for so long, the job is lost.
+    pub missing_grace: Duration,
+}
+
+/// What the accounting said when it was asked for a missing job.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Accounting {
+    /// It was not asked, cannot be asked, or does not know the job yet.
+    Silent,
+    /// It knows how the job ended.
+    Knows(Ending),
+}
+
+/// What to do.
+#[derive(Clone, Debug, PartialEq)]
+pub enum JobStep {
+    /// Nothing changed.
+    Keep,
+    /// It has started: its tasks' records run.
+    Start,
+    /// Another state, the same job.
+    Move(JobState),
+    /// A believable poll did not list it (again).
+    CountMissing,
+    /// It is listed again.
+    Found(JobState),
+    /// It is over; unreported tasks are free.
+    End(Ending),
+}
+
+/// Judges one job.
+pub fn next_step(
+    job: &KnownJob,
+    sighting: &Sighting,
+    evidence: &Evidence,
+    accounting: &Accounting,
+    patience: Patience,
+    now: Timestamp,
+) -> JobStep {
+    if let Some(end) = &evidence.end {
+        return judge_ended_by_evidence(job, end, sighting, patience, now);
+    }
+    match sighting {
+        Sighting::NotAsked => started_by_evidence(job, evidence),
+        Sighting::NotListed => judge_not_listed(job, accounting, patience, now),
+        Sighting::Ended(ending) => judge_ended_by_scheduler(job, ending, patience, now),
+        Sighting::Queued => listed(job, evidence, JobState::Queued),
+        Sighting::Blocked => listed(job, evidence, JobState::Blocked),
+        Sighting::Running => listed(job, evidence, JobState::Running),
+        Sighting::Suspended => listed(job, evidence, JobState::Suspended),
+        Sighting::Ending => listed(job, evidence, JobState::Ending),
+    }
+}
+
+/// The end record is there. The job is over once its results are stored, or when the scheduler says so too and the
+/// rest of the file does not appear (a file system that lost its tail).
+fn judge_ended_by_evidence(
+    job: &KnownJob,
+    end: &EndEvidence,
+    sighting: &Sighting,
+    patience: Patience,
+    now: Timestamp,
+) -> JobStep {
+    let stored = end.results_bytes.is_none_or(|bytes| job.results_offset >= bytes);
+    let waited = job.missing_since.is_some_and(|since| passed(since, patience.missing_grace, now));
+    if !stored && !waited {
+        return if job.missing_since.is_none() { JobStep::CountMissing } else { JobStep::Keep };
+    }
+    let scheduler = match sighting {
+        Sighting::Ended(ending) => Some(ending),
+        _ => None,
+    };
+    let outcome = match (end.reason, job.cancel_requested) {
+        (EndReason::Done, _) => JobOutcome::Completed,
+        (EndReason::WalltimeNear, _) => JobOutcome::Walltime,
+        (_, true) => JobOutcome::Cancelled,
+        (EndReason::Signal, false) => {
+            scheduler.map_or(JobOutcome::Cancelled, |ending| match ending.outcome {
+                JobOutcome::Completed | JobOutcome::Failed => JobOutcome::Cancelled,
+                other => other,
+            })
+        }
+        (EndReason::Failed, false) => scheduler.map_or(JobOutcome::Failed, |ending| match ending.outcome {
+            JobOutcome::Completed => JobOutcome::Failed,
+            other => other,
+        }),
+    };
+    JobStep::End(Ending {
+        outcome,
+        exit_code: Some(end.exit_code),
+        signal: scheduler.and_then(|ending| ending.signal),
+    })
+}
+
+fn judge_ended_by_scheduler(job: &KnownJob, ending: &Ending, patience: Patience, now: Timestamp) -> JobStep {
+    match job.missing_since {
+        Some(since) if passed(since, patience.evidence_grace, now) => {
+            JobStep::End(with_our_cancel(job, ending.clone()))
+        }
+        Some(_) => JobStep::Keep,
+        None => JobStep::CountMissing,
+    }
+}
+
+fn judge_not_listed(job: &KnownJob, accounting: &Accounting, patience: Patience, now: Timestamp) -> JobStep {
+    let just_submitted = job.queued_on.is_some_and(|time| !passed(time, patience.submit_grace, now));
+    let Some(since) = job.missing_since else {
+        return if just_submitted { JobStep::Keep } else { JobStep::CountMissing };
+    };
+    if let Accounting::Knows(ending) = accounting
+        && passed(since, patience.evidence_grace, now)
+    {
+        return JobStep::End(with_our_cancel(job, ending.clone()));
+    }
+    // Two polls, so that one odd answer never ends a job, and the time a slow file system may take.
+    let settled = job.missing_polls >= 2
+        && passed(
+            since,
+            if job.cancel_requested { patience.evidence_grace } else { patience.missing_grace },
+            now,
+        );
+    if settled {
+        let lost = Ending { outcome: JobOutcome::Lost, exit_code: None, signal: None };
+        return JobStep::End(with_our_cancel(job, lost));
+    }
+    JobStep::CountMissing
+}
+
+fn with_our_cancel(job: &KnownJob, ending: Ending) -> Ending {
+    // Slurm reports `scancel --batch` as FAILED (peers F45): our own request is the better witness.
+    if job.cancel_requested { Ending { outcome: JobOutcome::Cancelled, ..ending } } else { ending }
+}
+
+fn started_by_evidence(job: &KnownJob, evidence: &Evidence) -> JobStep {
+    let waits = matches!(job.state, JobState::Planned | JobState::Queued | JobState::Blocked);
+    if waits && evidence.started && evidence.beat > job.beat { JobStep::Start } else { JobStep::Keep }
+}
+
+fn listed(job: &KnownJob, evidence: &Evidence, seen: JobState) -> JobStep {
+    if job.missing_since.is_some() {
+        return JobStep::Found(seen);
+    }
+    match (job.state, seen) {
+        (state, JobState::Running) if state != JobState::Running => JobStep::Start,
+        (_, JobState::Queued | JobState::Blocked) if started_by_evidence(job, evidence) == JobStep::Start => {
+            JobStep::Start
+        }
+        // A poll may be older than the heartbeat: running by evidence stays running while it beats.
+        (JobState::Running, JobState::Queued) if evidence.beat > job.beat => JobStep::Keep,
+        (state, seen) if state == seen => JobStep::Keep,
+        (_, seen) => JobStep::Move(seen),
+    }
+}
+
+fn passed(since: Timestamp, span: Duration, now: Timestamp) -> bool {
+    now.duration_since(since) >= SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX)
+}
+
+#[cfg(test)]
+mod tests;
