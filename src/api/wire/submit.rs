@@ -1,9 +1,12 @@
 //! A submission on the wire: one line of options, then one line for each document; the receipt. Pure data.
 
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
 use crate::model::ids::{PoolName, RecordId};
+use crate::model::resources::TaskResources;
+use crate::model::task::Placement;
 
 /// The first line of `POST /v1/submit` and of `POST /v1/preview`.
 #[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
@@ -15,12 +18,8 @@ pub struct SubmitOptions {
     pub compute_priority: Option<ComputePriority>,
     /// The pool to run in; any that fits where not given.
     pub pool: Option<PoolName>,
-    /// Cores of each task.
-    pub cores: Option<u32>,
-    /// Memory of each task.
-    pub memory_bytes: Option<u64>,
-    /// Time limit of each task.
-    pub walltime_seconds: Option<u64>,
+    /// What each task may use; the configured defaults where not given.
+    pub resources: TaskResources,
     /// Jobs of their own or not.
     pub placement: Placement,
     /// Whether an identical record will do.
@@ -62,17 +61,6 @@ impl ComputePriority {
     }
 }
 
-/// Which jobs may run the tasks.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Placement {
-    /// Packed with other tasks.
-    #[default]
-    Shared,
-    /// One job for each task, submitted at once (`--now`).
-    Dedicated,
-}
-
 /// Whether a request that equals an existing record finds it.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -102,8 +90,9 @@ pub struct DocumentDefaults {
     pub optimizer: Option<String>,
 }
 
-/// Every further line.
-#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+/// Every further line. A document of several lines travels with its line ends as carriage returns, which JSON allows
+/// between tokens only, so that the daemon can still name the line of a fault.
+#[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DocumentLine {
     /// The file it comes from, or `-`.
@@ -111,7 +100,7 @@ pub struct DocumentLine {
     /// Line in it, from 1.
     pub line: u64,
     /// The document.
-    pub document: Value,
+    pub document: Box<RawValue>,
 }
 
 /// What became of a submission. Positions are those of the documents as they were sent.

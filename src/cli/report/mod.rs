@@ -8,6 +8,9 @@ mod status;
 pub use jobs::JobList;
 
 #[cfg(test)]
+pub(super) use tests::job as sample_job;
+
+#[cfg(test)]
 mod tests;
 
 /// A line `key   value` of a description, with the value cut to the screen.

@@ -76,7 +76,7 @@ fn optimization() -> RecordLine {
     }
 }
 
-fn job() -> JobLine {
+pub(crate) fn job() -> JobLine {
     JobLine {
         id: JobId(7),
         submission_id: SubmissionId(3),

@@ -1,0 +1,106 @@
+//! From the lines of a submission to batches of checked calculations, and the problems of those that are refused.
+//! Documents are parsed on a blocking thread, beside the transaction that stores the batch before.
+
+use axum::body::Body;
+use tokio::task::spawn_blocking;
+
+use crate::api::local::body::BodyLines;
+use crate::api::local::error::ApiError;
+use crate::api::wire::{DocumentLine, ErrorCode, Problem, SubmitOptions};
+use crate::model::calculation::Calculation;
+
+/// Documents parsed and stored together.
+const BATCH: usize = 1000;
+
+/// A batch is also full at so many bytes.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Problems told at once; further documents are not looked at.
+const MOST_PROBLEMS: usize = 20;
+
+/// One batch, checked.
+pub(in crate::api::local) enum Checked {
+    /// All of it is fine.
+    Good(Vec<Calculation>),
+    /// Some of it is refused; `Batches::refusal` says what.
+    Refused,
+}
+
+/// A submission on its way in.
+pub(in crate::api::local) struct Batches {
+    lines: Option<BodyLines>,
+    options: SubmitOptions,
+    problems: Vec<Problem>,
+    documents: u64,
+}
+
+impl Batches {
+    /// Reads the line of options.
+    pub(in crate::api::local) async fn begin(body: Body) -> Result<Batches, ApiError> {
+        let mut lines = BodyLines::new(body);
+        let first = lines.next().await?.unwrap_or_default();
+        let options: SubmitOptions = serde_json::from_slice(&first).map_err(|error| {
+            ApiError::new(ErrorCode::BadRequest, format!("the first line must hold the options: {error}"))
+        })?;
+        Ok(Batches { lines: Some(lines), options, problems: Vec::new(), documents: 0 })
+    }
+
+    /// What was asked for.
+    pub(in crate::api::local) fn options(&self) -> &SubmitOptions {
+        &self.options
+    }
+
+    /// The next batch; `None` after the last.
+    pub(in crate::api::local) async fn next(&mut self) -> Result<Option<Checked>, ApiError> {
+        let lines = self.read_batch().await?;
+        if lines.is_empty() {
+            return Ok(None);
+        }
+        self.documents += lines.len() as u64;
+        let defaults = self.options.defaults.clone();
+        let room = MOST_PROBLEMS - self.problems.len();
+        let (calculations, problems) = spawn_blocking(move || check(lines, &defaults, room)).await??;
+        self.problems.extend(problems);
+        Ok(Some(if self.problems.is_empty() { Checked::Good(calculations) } else { Checked::Refused }))
+    }
+
+    /// After the last batch, or after a refused one: checks what is left and gives the error, if there is a reason.
+    pub(in crate::api::local) async fn refusal(&mut self) -> Result<Option<ApiError>, ApiError> {
+        if self.problems.is_empty() {
+            return Ok(match self.documents {
+                0 => Some(ApiError::bad_input("there is no document in it", Vec::new())),
+                _ => None,
+            });
+        }
+        while self.problems.len() < MOST_PROBLEMS {
+            if self.next().await?.is_none() {
+                break;
+            }
+        }
+        if let Some(lines) = self.lines.take() {
+            lines.drain().await;
+        }
+        let problems = std::mem::take(&mut self.problems);
+        let told = match problems.len() {
+            1 => "a document is refused".to_owned(),
+            MOST_PROBLEMS => format!("at least {MOST_PROBLEMS} documents are refused"),
+            several => format!("{several} documents are refused"),
+        };
+        Ok(Some(ApiError::bad_input(format!("{told}; nothing was stored"), problems)))
+    }
+
+    async fn read_batch(&mut self) -> Result<Vec<Vec<u8>>, ApiError> {
+        let Some(lines) = &mut self.lines else { return Ok(Vec::new()) };
+        let (mut batch, mut bytes) = (Vec::new(), 0);
+        while batch.len() < BATCH && bytes < BATCH_BYTES {
+            match lines.next().await? {
+                Some(line) => {
+                    bytes += line.len();
+                    batch.push(line);
+                }
+                None => break,
+            }
+        }
+        Ok(batch)
+    }
+}
