@@ -1,0 +1,212 @@
+//! Makes the typed configuration from settings that are complete and checked.
+//! Pure: secrets are read before and handed in.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::layer::{Layer, Values};
+use super::machine::Machine;
+use super::secret::Secret;
+use super::settings::*;
+use super::value::Value;
+use crate::model::ids::PoolName;
+use crate::model::resources::{JobResources, NodeSharing};
+
+/// Expands what stands for something in paths.
+pub(super) struct Expander<'m> {
+    machine: &'m Machine,
+    state: PathBuf,
+}
+
+impl<'m> Expander<'m> {
+    /// `values` must be filled.
+    pub fn new(values: &Values, machine: &'m Machine) -> Expander<'m> {
+        let mut expander = Expander { machine, state: PathBuf::new() };
+        expander.state = expander.path(&View(values).text("site.state"));
+        expander
+    }
+
+    /// The path that `text` means.
+    pub fn path(&self, text: &str) -> PathBuf {
+        let home = self.machine.home.to_string_lossy();
+        let text = match text.strip_prefix("~/") {
+            Some(rest) => format!("{home}/{rest}"),
+            None => text.to_owned(),
+        };
+        let expanded = text
+            .replace("{home}", &home)
+            .replace("{user}", &self.machine.user)
+            .replace("{hostname}", &self.machine.hostname)
+            .replace("{state}", &self.state.to_string_lossy());
+        PathBuf::from(expanded)
+    }
+
+    /// A path, or a program's name as it stands.
+    pub fn program(&self, text: &str) -> String {
+        if text.contains('/') { self.path(text).to_string_lossy().into_owned() } else { text.to_owned() }
+    }
+}
+
+/// Typed looks at filled values. The schema decides which key has which type, so a mismatch is a slip in this file.
+struct View<'v>(&'v Values);
+
+const FILLED: &str = "the values are filled, and tests resolve the defaults and every word of every choice";
+
+impl View<'_> {
+    fn find<T>(&self, path: &str, pick: impl Fn(&Value) -> Option<T>) -> Option<T> {
+        self.0.get(path).and_then(|setting| pick(&setting.value))
+    }
+
+    fn optional_text(&self, path: &str) -> Option<String> {
+        self.find(path, |value| if let Value::Text(text) = value { Some(text.clone()) } else { None })
+    }
+
+    fn text(&self, path: &str) -> String {
+        self.optional_text(path).expect(FILLED)
+    }
+
+    fn choice<T: Copy>(&self, path: &str, words: &[(&str, T)]) -> T {
+        let text = self.text(path);
+        words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).expect(FILLED)
+    }
+
+    fn count(&self, path: &str) -> u32 {
+        self.find(
+            path,
+            |value| if let Value::Integer(number) = value { u32::try_from(*number).ok() } else { None },
+        )
+        .expect(FILLED)
+    }
+
+    fn duration(&self, path: &str) -> Duration {
+        self.find(path, |value| if let Value::Duration(duration) = value { Some(*duration) } else { None })
+            .expect(FILLED)
+    }
+
+    fn optional_bytes(&self, path: &str) -> Option<u64> {
+        self.find(path, |value| if let Value::Size(bytes) = value { Some(*bytes) } else { None })
+    }
+
+    fn list(&self, path: &str) -> Vec<String> {
+        self.find(path, |value| if let Value::List(items) = value { Some(items.clone()) } else { None })
+            .expect(FILLED)
+    }
+
+    fn table(&self, path: &str) -> BTreeMap<String, String> {
+        self.find(path, |value| if let Value::Table(table) = value { Some(table.clone()) } else { None })
+            .expect(FILLED)
+    }
+}
+
+const TLS_MODES: &[(&str, TlsMode)] = &[
+    ("disable", TlsMode::Disable),
+    ("prefer", TlsMode::Prefer),
+    ("require", TlsMode::Require),
+    ("verify-full", TlsMode::VerifyFull),
+];
+
+const PRIORITIES: &[(&str, ComputePriority)] =
+    &[("low", ComputePriority::Low), ("normal", ComputePriority::Normal), ("high", ComputePriority::High)];
+
+const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
+
+const SHARINGS: &[(&str, NodeSharing)] =
+    &[("shared", NodeSharing::Shared), ("exclusive", NodeSharing::Exclusive)];
+
+/// The configuration that `filled` means.
+pub(super) fn resolve(filled: &Layer, machine: &Machine, url: Option<Secret>) -> Config {
+    let view = View(&filled.values);
+    let expander = Expander::new(&filled.values, machine);
+    let path = |key: &str| expander.path(&view.text(key));
+    let optional_path = |key: &str| view.optional_text(key).map(|text| expander.path(&text));
+    let paths = |key: &str| view.list(key).iter().map(|text| expander.path(text)).collect();
+    Config {
+        site: SiteConfig {
+            name: view.text("site.name"),
+            state: path("site.state"),
+            adapter_directories: paths("site.adapter_directories"),
+            template_directories: paths("site.template_directories"),
+        },
+        database: DatabaseConfig {
+            url,
+            pool_size: view.count("database.pool_size"),
+            bin_dir: optional_path("database.bin_dir"),
+            tls: TlsConfig {
+                mode: view.choice("database.tls.mode", TLS_MODES),
+                root_certificate: optional_path("database.tls.root_certificate"),
+            },
+        },
+        spool: SpoolConfig { path: path("spool.path") },
+        daemon: DaemonConfig {
+            tick: view.duration("daemon.tick"),
+            poll_interval: view.duration("daemon.poll_interval"),
+            lease: view.duration("daemon.lease"),
+            socket: path("daemon.socket"),
+            log: view.text("daemon.log"),
+            log_format: view.choice("daemon.log_format", LOG_FORMATS),
+            log_file: optional_path("daemon.log_file"),
+        },
+        scheduler: SchedulerConfig {
+            timeout: view.duration("scheduler.timeout"),
+            search_path: paths("scheduler.search_path"),
+            pass_environment: view.list("scheduler.pass_environment"),
+        },
+        inbox: InboxConfig { path: path("inbox.path"), scan_interval: view.duration("inbox.scan_interval") },
+        defaults: DefaultsConfig {
+            pool: view.optional_text("defaults.pool").map(PoolName),
+            compute_tag: view.text("defaults.compute_tag"),
+            compute_priority: view.choice("defaults.compute_priority", PRIORITIES),
+            cores: view.count("defaults.cores"),
+            memory_bytes: view.optional_bytes("defaults.memory").expect(FILLED),
+            walltime: view.duration("defaults.walltime"),
+        },
+        retry: RetryConfig {
+            tries: view.count("retry.tries"),
+            losses: view.count("retry.losses"),
+            delay: view.duration("retry.delay"),
+        },
+        worker: WorkerConfig {
+            python: expander.program(&view.text("worker.python")),
+            recycle_after: view.count("worker.recycle_after"),
+            heartbeat: view.duration("worker.heartbeat"),
+        },
+        pools: filled.pools.iter().map(|pool| resolve_pool(&View(&pool.values), &expander)).collect(),
+    }
+}
+
+fn resolve_pool(view: &View<'_>, expander: &Expander<'_>) -> PoolConfig {
+    PoolConfig {
+        name: PoolName(view.text("pool.name")),
+        adapter: view.text("pool.adapter"),
+        programs: view.list("pool.programs"),
+        compute_tags: view.list("pool.compute_tags"),
+        resources: JobResources {
+            nodes: view.count("pool.nodes"),
+            tasks: view.count("pool.tasks"),
+            cores: view.count("pool.cores"),
+            memory_bytes: view.optional_bytes("pool.memory"),
+            gpus: view.count("pool.gpus"),
+            gpu_type: view.optional_text("pool.gpu_type"),
+            walltime: view.duration("pool.walltime"),
+            queue: view.optional_text("pool.queue"),
+            account: view.optional_text("pool.account"),
+            qos: view.optional_text("pool.qos"),
+            constraint: view.optional_text("pool.constraint"),
+            reservation: view.optional_text("pool.reservation"),
+            sharing: view.choice("pool.sharing", SHARINGS),
+            extra: view.list("pool.extra"),
+        },
+        tasks_per_job: view.count("pool.tasks_per_job"),
+        max_jobs: view.count("pool.max_jobs"),
+        max_array: view.count("pool.max_array"),
+        setup: view.list("pool.setup"),
+        environment: view.table("pool.environment"),
+        worker_python: expander.program(&view.text("pool.worker_python")),
+        scratch: view.optional_text("pool.scratch").map(|text| expander.path(&text)),
+        template: view.text("pool.template"),
+        poll_interval: view.duration("pool.poll_interval"),
+        grace: view.duration("pool.grace"),
+        warning: view.duration("pool.warning"),
+    }
+}

@@ -1,0 +1,131 @@
+//! The table of sections and keys. A new key is a line here, a line in the example file and a field in `settings`.
+//! Pure data.
+
+use std::time::Duration;
+
+use super::{Key, Kind, Preset, Section};
+
+/// Every section, in the order people read them.
+pub(in super::super) const SECTIONS: &[Section] = &[
+    Section { name: "site", doc: "What this site is called and where the daemon keeps its state." },
+    Section {
+        name: "database",
+        doc: "PostgreSQL. Without `url` the daemon keeps a private cluster in its state directory.",
+    },
+    Section { name: "database.tls", doc: "How the connection to an external server is protected." },
+    Section { name: "spool", doc: "The directory through which the daemon and its jobs talk." },
+    Section { name: "daemon", doc: "The daemon itself." },
+    Section { name: "scheduler", doc: "How scheduler commands are run, in all pools." },
+    Section { name: "inbox", doc: "The directory whose JSON files are taken in as submissions." },
+    Section { name: "defaults", doc: "What a task asks for when its submitter does not say." },
+    Section { name: "retry", doc: "How often a failed task is tried again." },
+    Section { name: "worker", doc: "The Python workers inside jobs." },
+    Section {
+        name: "pool",
+        doc: "A place to run, once per `[[pool]]`. Without any there is one pool `local`: this machine.",
+    },
+];
+
+macro_rules! keys {
+    ($($path:literal, $kind:expr, $preset:expr, $doc:literal;)*) => {
+        &[$(Key { path: $path, kind: $kind, default: $preset, doc: $doc }),*]
+    };
+}
+
+const fn integer(least: u64, most: u64) -> Kind {
+    Kind::Integer { least, most }
+}
+
+const fn duration(least_milliseconds: u64, most_milliseconds: u64) -> Kind {
+    Kind::Duration {
+        least: Duration::from_millis(least_milliseconds),
+        most: Duration::from_millis(most_milliseconds),
+    }
+}
+
+const SECOND: u64 = 1_000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+const MEBIBYTE: u64 = 1 << 20;
+
+use Kind::*;
+use Preset::*;
+
+/// Every key, section by section.
+pub(in super::super) const KEYS: &[Key] = keys![
+    "site.name", Name, Value("default"), "Name of the site. Sites that share a database must differ in it.";
+    "site.state", Path, Value("~/.local/state/qcbatch"), "State directory, on a local file system if there is one. `XDG_STATE_HOME`, where set, takes the place of `~/.local/state`.";
+    "site.adapter_directories", List(&Path), Value(r#"["~/.config/qcbatch/adapters", "/etc/qcbatch/adapters"]"#), "Where a site's own adapter files are looked for, the first match winning, before the built-in ones.";
+    "site.template_directories", List(&Path), Value(r#"["~/.config/qcbatch/jobscripts", "/etc/qcbatch/jobscripts"]"#), "Where a site's own job script templates are looked for, the first match winning, before the built-in ones.";
+
+    "database.url", DatabaseUrl, Absent("private cluster"), "External server. Never shown in logs or by `config show`; refused on the command line.";
+    "database.url_file", Path, Absent("none"), "File that holds the URL on one line, in place of `url`. Mode 0600.";
+    "database.password_file", Path, Absent("none"), "File that holds the password on one line, to go with a URL without one. Mode 0600.";
+    "database.pool_size", integer(2, 100), Value("8"), "Most connections that the daemon opens.";
+    "database.bin_dir", Path, Absent("searched for"), "Directory of `initdb` and `pg_ctl`, for the private cluster.";
+    "database.tls.mode", Choice(&["disable", "prefer", "require", "verify-full"]), Value("prefer"), "`require` encrypts without checking who the server is; `verify-full` checks its certificate and name.";
+    "database.tls.root_certificate", Path, Absent("public authorities"), "PEM file of the authorities that `verify-full` trusts.";
+
+    "spool.path", Path, Value("{state}/spool"), "Must be on a file system that the compute nodes share.";
+
+    "daemon.tick", duration(100, MINUTE), Value("2s"), "Time between two looks at what is to be done.";
+    "daemon.poll_interval", duration(SECOND, HOUR), Value("30s"), "Time between two polls of a scheduler; one poll covers all jobs. Sites ask for 15 s or more.";
+    "daemon.lease", duration(SECOND, HOUR), Value("60s"), "How long another daemon waits before it takes over a site whose daemon fell silent. At least three ticks.";
+    "daemon.socket", Path, Value("{state}/qcbatch.sock"), "Unix socket of the local API. At most 107 bytes long.";
+    "daemon.log", LogFilter, Value("info"), "What is logged.";
+    "daemon.log_format", Choice(&["text", "json"]), Value("text"), "Lines for people, or one JSON object per line.";
+    "daemon.log_file", Path, Absent("standard error"), "File that the log is appended to, created with mode 0600.";
+
+    "scheduler.timeout", duration(SECOND, HOUR), Value("60s"), "A scheduler command that takes longer is ended and its answer counts as unclear.";
+    "scheduler.search_path", List(&Path), Value("[]"), "Directories that scheduler commands are looked for in, before the daemon's own `PATH`.";
+    "scheduler.pass_environment", List(&VariableName), Value("[]"), "Variables that scheduler commands see, besides `PATH`, `HOME`, `USER` and those that the adapter names.";
+
+    "inbox.path", Path, Value("{state}/inbox"), "Files that are renamed into it are taken in.";
+    "inbox.scan_interval", duration(SECOND, HOUR), Value("10s"), "Time between two scans.";
+
+    "defaults.pool", Name, Absent("any pool that fits"), "Pool that tasks go to.";
+    "defaults.compute_tag", ComputeTag, Value("*"), "Tag of tasks.";
+    "defaults.compute_priority", Choice(&["low", "normal", "high"]), Value("normal"), "Priority of tasks.";
+    "defaults.cores", integer(1, 65_536), Value("1"), "Cores of a task.";
+    "defaults.memory", Size { least_bytes: MEBIBYTE }, Value("2GiB"), "Memory of a task.";
+    "defaults.walltime", duration(SECOND, 365 * DAY), Value("1h"), "Time limit of a task.";
+
+    "retry.tries", integer(1, 100), Value("3"), "How often a task may fail by its own fault before its record ends with the error.";
+    "retry.losses", integer(1, 10_000), Value("20"), "How often a task may be lost without its fault (a killed job, a broken node).";
+    "retry.delay", duration(0, DAY), Value("30s"), "Time before a task is tried again; it doubles each time.";
+
+    "worker.python", Program, Value("python3"), "Interpreter that has QCEngine.";
+    "worker.recycle_after", integer(1, 1_000_000), Value("500"), "Tasks after which a worker is replaced by a fresh one.";
+    "worker.heartbeat", duration(SECOND, HOUR), Value("10s"), "Time between two signs of life of a job.";
+
+    "pool.name", Name, Required, "Name of the pool. A later layer's pool of the same name changes single keys of it.";
+    "pool.adapter", Name, Value("local"), "How its scheduler is spoken to: `local` (this machine, no scheduler), `slurm`, or an adapter file of the site.";
+    "pool.programs", List(&ProgramName), Value(r#"["*"]"#), "QC programs that it can run; `*` is any.";
+    "pool.compute_tags", List(&ComputeTag), Value(r#"["*"]"#), "Compute tags that it serves, the preferred first; `*` is any.";
+    "pool.queue", Word, Absent("the scheduler's default"), "Queue or partition.";
+    "pool.account", Word, Absent("the scheduler's default"), "Account or project that is charged.";
+    "pool.qos", Word, Absent("the scheduler's default"), "Quality of service.";
+    "pool.constraint", Word, Absent("none"), "Node features asked for, in the scheduler's notation.";
+    "pool.reservation", Word, Absent("none"), "Reservation to run in.";
+    "pool.sharing", Choice(&["shared", "exclusive"]), Value("shared"), "Whether a job's nodes may run other jobs too.";
+    "pool.nodes", integer(1, 10_000), Value("1"), "Nodes per job.";
+    "pool.tasks", integer(1, 1_000_000), Value("1"), "Scheduler tasks (slots, MPI ranks) per job.";
+    "pool.cores", integer(1, 65_536), MachineCores, "Cores per scheduler task.";
+    "pool.memory", Size { least_bytes: MEBIBYTE }, MachineMemory, "Memory per node.";
+    "pool.gpus", integer(0, 1_024), Value("0"), "GPUs per node.";
+    "pool.gpu_type", Word, Absent("any"), "Kind of GPU.";
+    "pool.walltime", duration(SECOND, 365 * DAY), Value("4h"), "Time limit of a job.";
+    "pool.warning", duration(0, DAY), Value("2m"), "How long before its time limit a job is told to wind up.";
+    "pool.tasks_per_job", integer(1, 100_000), Value("16"), "Most tasks that one job is given.";
+    "pool.max_jobs", integer(1, 100_000), Value("20"), "Most live jobs (array elements counted one by one).";
+    "pool.max_array", integer(1, 100_000), Value("1000"), "Most elements of one job array; 1 means no arrays.";
+    "pool.setup", List(&ShellLine), Value("[]"), "Lines of shell that a job runs first: module loads, conda activation.";
+    "pool.environment", Variables, Value("{}"), "Variables that a job exports.";
+    "pool.extra", List(&Directive), Value("[]"), "Scheduler options passed on word by word.";
+    "pool.worker_python", Program, SameAs("worker.python"), "Interpreter that has QCEngine on this pool's nodes.";
+    "pool.scratch", Path, Absent("the job's `TMPDIR`"), "Directory for temporary files on the nodes.";
+    "pool.template", FileName, Value("base.sh.j2"), "Job script template.";
+    "pool.poll_interval", duration(SECOND, HOUR), SameAs("daemon.poll_interval"), "Time between two polls of its scheduler.";
+    "pool.grace", duration(SECOND, DAY), Value("5m"), "How long a job may be missing from the scheduler's list, without evidence, before it counts as lost.";
+];

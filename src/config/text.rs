@@ -1,0 +1,144 @@
+//! What the texts of a configuration may contain, kind by kind.
+//! Pure.
+
+use tracing_subscriber::EnvFilter;
+
+use super::schema::{Kind, PATH_PLACEHOLDERS};
+
+/// Longest name of a site or pool: it is a directory's name and a column's key.
+const NAME_BYTES: usize = 63;
+
+/// Longest compute tag.
+const TAG_BYTES: usize = 64;
+
+/// Whether `content` is a text of `kind`. The error says what is wrong if [`Kind::allowed`] does not.
+pub(super) fn check(kind: &Kind, content: &str) -> Result<(), Option<String>> {
+    if content.is_empty() {
+        return Err(Some("empty".into()));
+    }
+    if has_control(content) {
+        return Err(Some("control characters or line ends".into()));
+    }
+    let allowed = match kind {
+        Kind::Word => !content.starts_with('-') && !content.contains(char::is_whitespace),
+        Kind::Name => is_name(content),
+        Kind::Choice(words) => words.contains(&content),
+        Kind::Path => return check_path(content),
+        Kind::Program if content.contains('/') => return check_path(content),
+        Kind::Program => !content.starts_with('-') && !content.contains(char::is_whitespace),
+        Kind::FileName => !content.contains('/') && content != "." && content != "..",
+        Kind::ProgramName => content == "*" || content.bytes().all(|byte| is_lower(byte) || byte == b'+'),
+        Kind::ComputeTag => content == "*" || (content.len() <= TAG_BYTES && content.bytes().all(is_lower)),
+        Kind::ShellLine => true,
+        Kind::Directive => content.starts_with('-'),
+        Kind::VariableName => is_variable_name(content),
+        Kind::DatabaseUrl => return check_database_url(content),
+        Kind::LogFilter => is_log_filter(content),
+        Kind::Integer { .. }
+        | Kind::Duration { .. }
+        | Kind::Size { .. }
+        | Kind::Variables
+        | Kind::List(_) => false,
+    };
+    if allowed { Ok(()) } else { Err(None) }
+}
+
+/// Characters that would break a line of a script or of a log; a tab is none.
+pub(super) fn has_control(content: &str) -> bool {
+    content.chars().any(|c| c.is_control() && c != '\t')
+}
+
+/// A name that every shell takes for a variable.
+pub(super) fn is_variable_name(content: &str) -> bool {
+    !content.starts_with(|c: char| c.is_ascii_digit())
+        && !content.is_empty()
+        && content.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+fn is_name(content: &str) -> bool {
+    content.len() <= NAME_BYTES
+        && content.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && content.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-')
+}
+
+fn is_lower(byte: u8) -> bool {
+    byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'_' | b'.' | b'-')
+}
+
+fn check_path(content: &str) -> Result<(), Option<String>> {
+    if !["/", "~/", "{home}", "{state}"].iter().any(|start| content.starts_with(start)) {
+        return Err(Some("not absolute".into()));
+    }
+    let mut rest = content;
+    while let Some(open) = rest.find('{') {
+        let after = &rest[open + 1..];
+        let close = after.find('}').ok_or_else(|| Some("`{` without `}`".to_owned()))?;
+        let word = &after[..close];
+        if !PATH_PLACEHOLDERS.contains(&word) {
+            return Err(Some(format!("`{{{word}}}` stands for nothing")));
+        }
+        rest = &after[close + 1..];
+    }
+    Ok(())
+}
+
+/// Stricter than `EnvFilter`, for which every word is a target: a word alone must be a level.
+fn is_log_filter(content: &str) -> bool {
+    let words = content.split(',').filter(|part| !part.contains(['=', '[', ']', '{', '}']));
+    let is_level = |word: &str| word.trim().parse::<tracing_subscriber::filter::LevelFilter>().is_ok();
+    words.into_iter().all(is_level) && EnvFilter::try_new(content).is_ok()
+}
+
+/// Asks the parser that will read it in the end. What it says may quote the secret, so only its kind is passed on.
+fn check_database_url(content: &str) -> Result<(), Option<String>> {
+    if let Some((scheme, _)) = content.split_once("://")
+        && !["postgres", "postgresql"].contains(&scheme)
+    {
+        return Err(Some("not a PostgreSQL URL".into()));
+    }
+    let parsed: tokio_postgres::Config = content.parse().map_err(|_| Some("cannot be read".to_owned()))?;
+    if parsed.get_hosts().is_empty() && parsed.get_hostaddrs().is_empty() {
+        return Err(Some("no host".into()));
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_allowed_and_what_is_not() {
+        let long = "x".repeat(65);
+        for (kind, good, bad) in [
+            (Kind::Word, vec!["gpu", "a&b|c"], vec!["", "a b", "-p", "a\nb"]),
+            (Kind::Name, vec!["big-mem_2", "0"], vec!["a b", "a/b", "_x", "-x", "ü", &long]),
+            (Kind::Choice(&["text", "json"]), vec!["json"], vec!["JSON", "xml"]),
+            (
+                Kind::Path,
+                vec!["/a/b", "~/x", "{state}/spool", "/scratch/{user}/q"],
+                vec!["a/b", "~", "/{x}", "/{user", "$HOME/x"],
+            ),
+            (Kind::Program, vec!["python3.11", "/opt/py/bin/python"], vec!["a b", "-m", "venv/bin/python"]),
+            (Kind::FileName, vec!["base.sh.j2"], vec!["a/b", "..", "."]),
+            (Kind::ProgramName, vec!["psi4", "*", "dftd4", "s-dftd3", "xtb+"], vec!["Psi4", "a*"]),
+            (Kind::ComputeTag, vec!["*", "small_mem", "v1.2-b"], vec!["Big", "a b", "a*", &long]),
+            (Kind::ShellLine, vec!["module load psi4", "x=$(y)\t# z"], vec!["a\nb", "a\0"]),
+            (Kind::Directive, vec!["--x=y", "-l nodes=1"], vec!["x", "#SBATCH -x"]),
+            (Kind::VariableName, vec!["OMP_NUM_THREADS", "_x1"], vec!["1x", "a-b", "a b", "ä"]),
+            (
+                Kind::DatabaseUrl,
+                vec!["postgres://u:p@h:5432/d?sslmode=require", "host=/run/pg dbname=x"],
+                vec!["mysql://u@h/d", "postgres://u@h:port/d", "postgres:///d", "dbname=x", "nonsense"],
+            ),
+            (Kind::LogFilter, vec!["debug", "info,qcbatch::plan=trace"], vec!["loud", "info,=x=y"]),
+        ] {
+            for content in good {
+                assert_eq!(check(&kind, content), Ok(()), "{kind:?} {content:?}");
+            }
+            for content in bad {
+                assert!(check(&kind, content).is_err(), "{kind:?} {content:?}");
+            }
+        }
+    }
+}
