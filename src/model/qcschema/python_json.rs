@@ -1,0 +1,143 @@
+//! JSON text exactly as Python's `json.dumps` writes it, because QCArchive's hashes are taken over that text. Pure.
+//!
+//! `sort_keys=True` and `ensure_ascii=True` with the default separators; floats as Python's `repr` has them.
+
+use std::fmt::Write;
+
+use serde_json::{Map, Value};
+
+/// Appends `value` as `json.dumps(value, sort_keys=True)`.
+pub fn write_value(text: &mut String, value: &Value) {
+    match value {
+        Value::Null => text.push_str("null"),
+        Value::Bool(true) => text.push_str("true"),
+        Value::Bool(false) => text.push_str("false"),
+        Value::Number(number) => match number.as_f64() {
+            Some(float) if number.is_f64() => write_float(text, float),
+            _ => append(text, number),
+        },
+        Value::String(string) => write_string(text, string),
+        Value::Array(items) => write_list(text, items, write_value),
+        Value::Object(members) => write_object(text, members),
+    }
+}
+
+/// Appends a map. `serde_json::Map` is ordered by key, bytewise, which is Python's order of code points.
+pub fn write_object(text: &mut String, members: &Map<String, Value>) {
+    text.push('{');
+    for (position, (key, value)) in members.iter().enumerate() {
+        if position > 0 {
+            text.push_str(", ");
+        }
+        write_string(text, key);
+        text.push_str(": ");
+        write_value(text, value);
+    }
+    text.push('}');
+}
+
+/// Appends `[a, b]`, each item by `write_item`.
+pub fn write_list<T>(text: &mut String, items: &[T], write_item: impl Fn(&mut String, &T)) {
+    text.push('[');
+    for (position, item) in items.iter().enumerate() {
+        if position > 0 {
+            text.push_str(", ");
+        }
+        write_item(text, item);
+    }
+    text.push(']');
+}
+
+/// Appends what has the same text in Rust and in Python: integers.
+pub fn append(text: &mut String, value: impl std::fmt::Display) {
+    write!(text, "{value}").expect("writing to a String cannot fail");
+}
+
+/// Appends a float as Python's `repr`: the shortest digits that read back the same, a `.0` where none would show that
+/// it is a float, and an exponent below 1e-4 and from 1e16 on.
+pub fn write_float(text: &mut String, float: f64) {
+    let magnitude = float.abs();
+    if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
+        let scientific = format!("{float:e}");
+        let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
+        let (sign, exponent) = match exponent.strip_prefix('-') {
+            Some(exponent) => ('-', exponent),
+            None => ('+', exponent),
+        };
+        return append(text, format_args!("{digits}e{sign}{exponent:0>2}"));
+    }
+    let start = text.len();
+    append(text, float);
+    if !text[start..].contains('.') {
+        text.push_str(".0");
+    }
+}
+
+/// Appends a quoted string, everything outside printable ASCII escaped as UTF-16 units.
+pub fn write_string(text: &mut String, string: &str) {
+    text.push('"');
+    for character in string.chars() {
+        match character {
+            '"' => text.push_str("\\\""),
+            '\\' => text.push_str("\\\\"),
+            '\n' => text.push_str("\\n"),
+            '\r' => text.push_str("\\r"),
+            '\t' => text.push_str("\\t"),
+            '\u{8}' => text.push_str("\\b"),
+            '\u{c}' => text.push_str("\\f"),
+            ' '..='~' => text.push(character),
+            _ => {
+                for unit in character.encode_utf16(&mut [0; 2]) {
+                    append(text, format_args!("\\u{unit:04x}"));
+                }
+            }
+        }
+    }
+    text.push('"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn python_text(value: &str) -> String {
+        let mut text = String::new();
+        write_value(&mut text, &serde_json::from_str(value).unwrap());
+        text
+    }
+
+    #[test]
+    fn floats_are_written_as_python_writes_them() {
+        for (float, expected) in [
+            (0.0, "0.0"),
+            (-0.0, "-0.0"),
+            (1.0, "1.0"),
+            (-1.431, "-1.431"),
+            (0.1, "0.1"),
+            (1.0 / 3.0, "0.3333333333333333"),
+            (0.0001, "0.0001"),
+            (0.00001, "1e-05"),
+            (1.5e-7, "1.5e-07"),
+            (5e-324, "5e-324"),
+            (123456789012345680.0, "1.2345678901234568e+17"),
+            (1e15, "1000000000000000.0"),
+            (1e16, "1e+16"),
+            (-1e100, "-1e+100"),
+            (1.7976931348623157e308, "1.7976931348623157e+308"),
+        ] {
+            let mut text = String::new();
+            write_float(&mut text, float);
+            assert_eq!(text, expected);
+        }
+    }
+
+    #[test]
+    fn keys_are_sorted_and_strings_are_ascii() {
+        assert_eq!(
+            python_text(r#"{"b": [1, -2, 1.0, true, null], "a": "é😀\u007f\n\"\\/"}"#),
+            r#"{"a": "\u00e9\ud83d\ude00\u007f\n\"\\/", "b": [1, -2, 1.0, true, null]}"#
+        );
+        assert_eq!(python_text("{}"), "{}");
+        assert_eq!(python_text("18446744073709551615"), "18446744073709551615");
+    }
+}
