@@ -71,9 +71,9 @@ pub struct TaskReport {
     pub provenance: TaskProvenance,
 }
 
-/// Result or error of one attempt.
+/// Result or error of one attempt. Externally tagged: a `RawValue` cannot be read from inside a tagged map.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "status")]
+#[serde(rename_all = "snake_case")]
 pub enum TaskOutcome {
     /// The program's answer.
     Complete {

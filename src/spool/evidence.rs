@@ -1,0 +1,178 @@
+//! What a job itself wrote: it outranks what the scheduler says. Reads only.
+//!
+//! Network filesystems remember that a file was not there; listing its directory anew makes them forget. So a file is
+//! called missing only after its directory, and the one above, were listed.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use serde::de::DeserializeOwned;
+
+use super::atomic;
+use super::error::SpoolError;
+use super::layout::JobDirectory;
+use crate::model::task::{EndRecord, Heartbeat, StartRecord};
+
+/// Everything a job directory tells of its job.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Evidence {
+    /// The runner's first words.
+    pub start: Option<StartRecord>,
+    /// Its last sign of life.
+    pub heartbeat: Option<Heartbeat>,
+    /// Its last words, written after the last result was safe.
+    pub end: Option<EndRecord>,
+    /// A second copy of the job found the chunk claimed and went away.
+    pub duplicate: Option<StartRecord>,
+    /// Length of the result file; 0 when there is none.
+    pub results_bytes: u64,
+    /// Who has the chunk.
+    pub chunk: ChunkState,
+    /// Files that are there but do not read as what they should be.
+    pub unreadable: Vec<PathBuf>,
+}
+
+/// Where the chunk is.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum ChunkState {
+    /// There is no chunk: not staged, or swept.
+    #[default]
+    Absent,
+    /// Staged, not claimed.
+    Waiting,
+    /// A runner has it.
+    Claimed,
+}
+
+impl Evidence {
+    /// Whether a runner ever touched the directory.
+    pub fn started(&self) -> bool {
+        self.chunk == ChunkState::Claimed || self.start.is_some() || self.end.is_some()
+    }
+
+    /// Whether the runner said its last word and all that it had written can be seen from here. Only then is the
+    /// result file final because of the end record.
+    pub fn ended_and_visible(&self) -> bool {
+        self.end.as_ref().is_some_and(|end| self.results_bytes >= end.results_bytes)
+    }
+}
+
+/// Gathers the evidence of one job. A directory that is not there gives the default.
+pub fn gather(directory: &JobDirectory) -> Result<Evidence, SpoolError> {
+    let Some(names) = list_anew(directory.path())? else { return Ok(Evidence::default()) };
+    let mut unreadable = Vec::new();
+    // The end record first: what was written before it is then visible or will be.
+    let end = document(&directory.end(), &mut unreadable)?;
+    let start = document(&directory.start(), &mut unreadable)?;
+    let heartbeat = document(&directory.heartbeat(), &mut unreadable)?;
+    let duplicate = document(&directory.duplicate(), &mut unreadable)?;
+    let listed = |path: &Path| names.iter().any(|name| Some(name.as_os_str()) == path.file_name());
+    let chunk = if listed(&directory.chunk_claimed()) {
+        ChunkState::Claimed
+    } else if listed(&directory.chunk()) {
+        ChunkState::Waiting
+    } else {
+        ChunkState::Absent
+    };
+    let results_bytes = length(&directory.results())?;
+    Ok(Evidence { start, heartbeat, end, duplicate, results_bytes, chunk, unreadable })
+}
+
+fn list_anew(directory: &Path) -> Result<Option<Vec<std::ffi::OsString>>, SpoolError> {
+    let list = |path: &Path| -> io::Result<Vec<_>> {
+        fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+    };
+    let names = match list(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // Only the listing counts, not what it shows.
+            let _ = list(atomic::parent(directory));
+            list(directory)
+        }
+        other => other,
+    };
+    match names {
+        Ok(names) => Ok(Some(names)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(SpoolError::io("list", directory)(error)),
+    }
+}
+
+fn document<T: DeserializeOwned>(
+    path: &Path,
+    unreadable: &mut Vec<PathBuf>,
+) -> Result<Option<T>, SpoolError> {
+    match atomic::read_json(path) {
+        Ok(document) => Ok(Some(document)),
+        Err(error) if error.is_absent() => Ok(None),
+        Err(SpoolError::Document { .. }) => {
+            unreadable.push(path.to_owned());
+            Ok(None)
+        }
+        // A stale handle means that the file was replaced while we read it: look again next time.
+        Err(error)
+            if error
+                .io_error()
+                .is_some_and(|source| source.kind() == io::ErrorKind::StaleNetworkFileHandle) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn length(path: &Path) -> Result<u64, SpoolError> {
+    // Opening makes NFS ask the server for the length; `stat` alone may answer from its cache.
+    match fs::File::open(path).and_then(|file| file.metadata()) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(SpoolError::io("read", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::JobId;
+    use crate::model::task::EndReason;
+    use crate::spool::chunk;
+    use crate::spool::stage::tests::orders;
+
+    #[test]
+    fn evidence_grows_with_what_the_job_writes() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = JobDirectory::at(root.path().join("0"));
+        assert_eq!(gather(&directory).unwrap(), Evidence::default());
+        atomic::create_directory(directory.path()).unwrap();
+        chunk::write_chunk(&directory.chunk(), orders(1)).unwrap();
+        let evidence = gather(&directory).unwrap();
+        assert_eq!((evidence.chunk, evidence.started()), (ChunkState::Waiting, false));
+        chunk::claim(&directory).unwrap();
+        assert!(gather(&directory).unwrap().started());
+        fs::write(directory.results(), b"12345").unwrap();
+        let end = EndRecord {
+            job_id: JobId(1),
+            reason: EndReason::Done,
+            exit_code: 0,
+            results: 1,
+            results_bytes: 6,
+            detail: None,
+        };
+        atomic::write_json(&directory.end(), &end).unwrap();
+        let evidence = gather(&directory).unwrap();
+        assert!(!evidence.ended_and_visible(), "one byte of the results is not visible yet");
+        fs::write(directory.results(), b"123456").unwrap();
+        assert!(gather(&directory).unwrap().ended_and_visible());
+    }
+
+    #[test]
+    fn a_partial_document_is_named_and_hides_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = JobDirectory::at(root.path());
+        fs::write(directory.heartbeat(), b"{\"beat\": 1").unwrap();
+        fs::write(directory.start(), b"").unwrap();
+        let evidence = gather(&directory).unwrap();
+        assert_eq!(evidence.unreadable, vec![directory.start(), directory.heartbeat()]);
+        assert_eq!((evidence.start, evidence.heartbeat), (None, None));
+    }
+}

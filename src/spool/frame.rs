@@ -1,0 +1,228 @@
+//! Frames of a result file: `QCR1`, lengths, CRC-32, zstd-compressed JSON of one `TaskReport`. Pure.
+//!
+//! A file that is cut anywhere, or overwritten anywhere, yields whole frames or nothing: never a wrong report.
+
+use std::io;
+use std::ops::Range;
+
+use crate::model::task::TaskReport;
+
+/// The first bytes of every frame.
+pub const MAGIC: [u8; 4] = *b"QCR1";
+/// Magic, compressed length, uncompressed length, checksum.
+pub const HEADER_BYTES: usize = 16;
+/// Longest JSON of one report; larger reports are refused by `encode`.
+pub const MAX_REPORT_BYTES: u32 = 1 << 30;
+/// Longest compressed payload: zstd adds less than 1/128 to data that it cannot compress.
+const MAX_PAYLOAD_BYTES: u32 = MAX_REPORT_BYTES + (MAX_REPORT_BYTES >> 7);
+/// zstd's own default: reports are mostly numbers as text, higher levels gain little.
+const COMPRESSION_LEVEL: i32 = 3;
+
+/// Why a report cannot become a frame.
+#[derive(Debug, thiserror::Error)]
+pub enum FrameError {
+    /// Too long.
+    #[error("a report of {bytes} bytes exceeds the {MAX_REPORT_BYTES} bytes that a frame holds")]
+    TooLarge {
+        /// Its length as JSON.
+        bytes: usize,
+    },
+    /// No JSON can say it.
+    #[error("a report cannot be written as JSON")]
+    Json(#[source] serde_json::Error),
+    /// zstd gave up.
+    #[error("a report cannot be compressed")]
+    Compress(#[source] io::Error),
+}
+
+/// One encoded report, ready to be appended.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame(Vec<u8>);
+
+impl Frame {
+    /// Header and payload.
+    pub fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Makes the frame of `report`.
+pub fn encode(report: &TaskReport) -> Result<Frame, FrameError> {
+    let json = serde_json::to_vec(report).map_err(FrameError::Json)?;
+    let length = u32::try_from(json.len()).ok().filter(|length| *length <= MAX_REPORT_BYTES);
+    let Some(length) = length else { return Err(FrameError::TooLarge { bytes: json.len() }) };
+    let payload = zstd::bulk::compress(&json, COMPRESSION_LEVEL).map_err(FrameError::Compress)?;
+    let Ok(payload_length) = u32::try_from(payload.len()) else {
+        return Err(FrameError::TooLarge { bytes: json.len() });
+    };
+    let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
+    frame.extend_from_slice(&MAGIC);
+    frame.extend_from_slice(&payload_length.to_le_bytes());
+    frame.extend_from_slice(&length.to_le_bytes());
+    frame.extend_from_slice(&checksum(payload_length, length, &payload).to_le_bytes());
+    frame.extend_from_slice(&payload);
+    Ok(Frame(frame))
+}
+
+fn checksum(payload_length: u32, length: u32, payload: &[u8]) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    crc.update(&payload_length.to_le_bytes());
+    crc.update(&length.to_le_bytes());
+    crc.update(payload);
+    crc.finalize()
+}
+
+/// What stands at the beginning of some bytes.
+#[derive(Debug)]
+pub enum Decoded {
+    /// A whole frame.
+    Report {
+        /// Its report.
+        report: Box<TaskReport>,
+        /// Length of the frame.
+        frame_bytes: usize,
+        /// Length of the report as JSON.
+        report_bytes: usize,
+    },
+    /// The beginning of what may be a frame.
+    Short {
+        /// Bytes needed to say more.
+        needed: usize,
+    },
+    /// No frame.
+    Corrupt,
+}
+
+/// Reads the frame at the beginning of `bytes`.
+pub fn decode(bytes: &[u8]) -> Decoded {
+    let seen = bytes.len().min(MAGIC.len());
+    if bytes[..seen] != MAGIC[..seen] {
+        return Decoded::Corrupt;
+    }
+    if bytes.len() < HEADER_BYTES {
+        return Decoded::Short { needed: HEADER_BYTES };
+    }
+    let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
+    let (payload_length, length, expected) = (word(4), word(8), word(12));
+    if payload_length > MAX_PAYLOAD_BYTES || length > MAX_REPORT_BYTES {
+        return Decoded::Corrupt;
+    }
+    let frame_bytes = HEADER_BYTES + payload_length as usize;
+    let Some(payload) = bytes.get(HEADER_BYTES..frame_bytes) else {
+        return Decoded::Short { needed: frame_bytes };
+    };
+    if checksum(payload_length, length, payload) != expected {
+        return Decoded::Corrupt;
+    }
+    match zstd::bulk::decompress(payload, length as usize) {
+        Ok(json) if json.len() == length as usize => match serde_json::from_slice(&json) {
+            Ok(report) => Decoded::Report { report, frame_bytes, report_bytes: json.len() },
+            Err(_) => Decoded::Corrupt,
+        },
+        _ => Decoded::Corrupt,
+    }
+}
+
+/// Whether more may still be written to a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Finality {
+    /// The job may live: what does not read as a frame is not there yet.
+    StillWritten,
+    /// Nobody writes any more: what does not read as a frame is skipped.
+    Final,
+}
+
+/// Whether a window ends where the file ends.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WindowEnd {
+    /// The file goes on behind the window.
+    FileGoesOn,
+    /// The file ends with the window.
+    FileEnds,
+}
+
+/// Goes through the frames in a window of a result file.
+#[derive(Debug)]
+pub struct FrameReader<'a> {
+    window: &'a [u8],
+    window_offset: u64,
+    window_end: WindowEnd,
+    finality: Finality,
+    position: usize,
+    needed: Option<usize>,
+    skipped: Vec<Range<u64>>,
+}
+
+impl<'a> FrameReader<'a> {
+    /// Reads `window`, which lies at `window_offset` in its file.
+    pub fn new(window: &'a [u8], window_offset: u64, window_end: WindowEnd, finality: Finality) -> Self {
+        FrameReader {
+            window,
+            window_offset,
+            window_end,
+            finality,
+            position: 0,
+            needed: None,
+            skipped: vec![],
+        }
+    }
+
+    /// The offset in the file behind the last frame returned, or behind what was skipped.
+    pub fn offset(&self) -> u64 {
+        self.window_offset + self.position as u64
+    }
+
+    /// Set when the window ended inside a frame and the file goes on: bytes needed from `offset()`.
+    pub fn needed(&self) -> Option<usize> {
+        self.needed
+    }
+
+    /// Ranges of the file that hold no frame. Only a final file has any.
+    pub fn into_skipped(self) -> Vec<Range<u64>> {
+        self.skipped
+    }
+
+    /// The next report and its length as JSON; none at the end of what can be read now.
+    pub fn next_report(&mut self) -> Option<(TaskReport, usize)> {
+        while self.position < self.window.len() {
+            match decode(&self.window[self.position..]) {
+                Decoded::Report { report, frame_bytes, report_bytes } => {
+                    self.position += frame_bytes;
+                    return Some((*report, report_bytes));
+                }
+                Decoded::Short { needed } if self.window_end == WindowEnd::FileGoesOn => {
+                    self.needed = Some(needed);
+                    return None;
+                }
+                Decoded::Short { .. } | Decoded::Corrupt => match self.finality {
+                    Finality::StillWritten => return None,
+                    Finality::Final => self.skip_to_next_magic(),
+                },
+            }
+        }
+        None
+    }
+
+    fn skip_to_next_magic(&mut self) {
+        let start = self.offset();
+        let behind = self.position + 1;
+        let found = self.window[behind..].windows(MAGIC.len()).position(|bytes| bytes == MAGIC);
+        self.position = match (found, self.window_end) {
+            (Some(distance), _) => behind + distance,
+            // A magic may straddle the window's end.
+            (None, WindowEnd::FileGoesOn) => {
+                behind.max(self.window.len() - (MAGIC.len() - 1).min(self.window.len()))
+            }
+            (None, WindowEnd::FileEnds) => self.window.len(),
+        };
+        let end = self.offset();
+        match self.skipped.last_mut() {
+            Some(last) if last.end == start => last.end = end,
+            _ => self.skipped.push(start..end),
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "frame_tests.rs"]
+mod tests;

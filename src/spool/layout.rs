@@ -1,0 +1,171 @@
+//! Where everything lies in the spool; no other file knows a name. Pure paths, no I/O.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use crate::model::ids::{PoolName, Tag};
+
+/// The root of the spool.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Spool {
+    root: PathBuf,
+}
+
+impl Spool {
+    /// The spool at `root`.
+    pub fn new(root: impl Into<PathBuf>) -> Spool {
+        Spool { root: root.into() }
+    }
+
+    /// The root itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The directory of a pool. Characters that a file name should not have are written `%XX`.
+    pub fn pool(&self, pool: &PoolName) -> PathBuf {
+        self.root.join(file_name_of(&pool.0))
+    }
+
+    /// The directory of one submission.
+    pub fn submission(&self, pool: &PoolName, tag: &Tag) -> SubmissionDirectory {
+        SubmissionDirectory { path: self.pool(pool).join(tag.as_str()) }
+    }
+}
+
+fn file_name_of(name: &str) -> OsString {
+    let mut text = String::with_capacity(name.len());
+    for (position, byte) in name.bytes().enumerate() {
+        let plain =
+            byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_') || (byte == b'.' && position > 0);
+        if plain { text.push(char::from(byte)) } else { text.push_str(&format!("%{byte:02X}")) }
+    }
+    text.into()
+}
+
+/// `<spool>/<pool>/<tag>`: what one call of the submit command needs.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SubmissionDirectory {
+    path: PathBuf,
+}
+
+impl SubmissionDirectory {
+    /// The directory at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> SubmissionDirectory {
+        SubmissionDirectory { path: path.into() }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The rendered job script.
+    pub fn script(&self) -> PathBuf {
+        self.path.join("job.sh")
+    }
+
+    /// The scheduler's own log of a single job.
+    pub fn scheduler_log(&self) -> PathBuf {
+        self.path.join("scheduler.log")
+    }
+
+    /// The scheduler's own log of one array element; `index` is the element's number or the scheduler's pattern for
+    /// it (`%a`).
+    pub fn scheduler_log_of(&self, index: &str) -> PathBuf {
+        self.path.join(format!("scheduler-{index}.log"))
+    }
+
+    /// The directory of the job with this array index; single jobs have index 0.
+    pub fn job(&self, index: u32) -> JobDirectory {
+        JobDirectory { path: self.path.join(index.to_string()) }
+    }
+}
+
+/// `<spool>/<pool>/<tag>/<index>`: everything that one job reads and writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct JobDirectory {
+    path: PathBuf,
+}
+
+impl JobDirectory {
+    /// The directory at `path`.
+    pub fn at(path: impl Into<PathBuf>) -> JobDirectory {
+        JobDirectory { path: path.into() }
+    }
+
+    /// The directory itself.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// `JobManifest`, written before submission.
+    pub fn manifest(&self) -> PathBuf {
+        self.path.join("manifest.json")
+    }
+
+    /// The tasks, until a runner claims them.
+    pub fn chunk(&self) -> PathBuf {
+        self.path.join("chunk")
+    }
+
+    /// The tasks, once claimed.
+    pub fn chunk_claimed(&self) -> PathBuf {
+        self.path.join("chunk.claimed")
+    }
+
+    /// `StartRecord`.
+    pub fn start(&self) -> PathBuf {
+        self.path.join("start.json")
+    }
+
+    /// `Heartbeat`.
+    pub fn heartbeat(&self) -> PathBuf {
+        self.path.join("heartbeat.json")
+    }
+
+    /// `EndRecord`.
+    pub fn end(&self) -> PathBuf {
+        self.path.join("end.json")
+    }
+
+    /// Frames of `TaskReport`.
+    pub fn results(&self) -> PathBuf {
+        self.path.join("results")
+    }
+
+    /// The runner's log.
+    pub fn runner_log(&self) -> PathBuf {
+        self.path.join("runner.log")
+    }
+
+    /// What the workers wrote to standard error.
+    pub fn worker_stderr(&self) -> PathBuf {
+        self.path.join("worker.stderr")
+    }
+
+    /// `StartRecord` of a copy of the job that found the chunk claimed.
+    pub fn duplicate(&self) -> PathBuf {
+        self.path.join("duplicate.json")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_lies_below_its_pool_and_its_tag() {
+        let tag = Tag::new(1, 2);
+        let job = Spool::new("/spool").submission(&PoolName("short".into()), &tag).job(3);
+        assert_eq!(job.chunk(), PathBuf::from(format!("/spool/short/{tag}/3/chunk")));
+    }
+
+    #[test]
+    fn a_pool_name_never_leaves_the_spool() {
+        let pool = |name: &str| Spool::new("/spool").pool(&PoolName(name.into()));
+        assert_eq!(pool(".."), PathBuf::from("/spool/%2E."));
+        assert_eq!(pool("a/../b c"), PathBuf::from("/spool/a%2F..%2Fb%20c"));
+        assert_eq!(pool("gpu-a100.v2"), PathBuf::from("/spool/gpu-a100.v2"));
+    }
+}

@@ -1,0 +1,90 @@
+//! Removes directories of what is over and ingested. Never decides that: callers do.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::str::FromStr;
+
+use super::error::SpoolError;
+use super::layout::{JobDirectory, Spool, SubmissionDirectory};
+use crate::model::ids::Tag;
+
+/// What became of a directory that was to be removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Swept {
+    /// It is gone, or was.
+    Gone,
+    /// Some program still holds a file of it open over NFS (`.nfs…`): try again later.
+    StillUsed,
+}
+
+/// Removes a whole submission: script, logs and the directories of all its jobs.
+pub fn remove_submission(directory: &SubmissionDirectory) -> Result<Swept, SpoolError> {
+    remove(directory.path())
+}
+
+/// Removes the directory of one job.
+pub fn remove_job(directory: &JobDirectory) -> Result<Swept, SpoolError> {
+    remove(directory.path())
+}
+
+/// Tags of all submissions that have a directory in the spool, with it: what is in the spool but not in the database
+/// is an orphan. Names that are no tags are left alone.
+pub fn submissions(spool: &Spool) -> Result<Vec<(Tag, SubmissionDirectory)>, SpoolError> {
+    let mut found = Vec::new();
+    for pool in names(spool.root())? {
+        let pool = spool.root().join(pool);
+        if !pool.is_dir() {
+            continue;
+        }
+        for name in names(&pool)? {
+            if let Some(tag) = name.to_str().and_then(|text| Tag::from_str(text).ok()) {
+                found.push((tag, SubmissionDirectory::at(pool.join(&name))));
+            }
+        }
+    }
+    Ok(found)
+}
+
+fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>, SpoolError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(SpoolError::io("list", directory))?,
+    };
+    entries
+        .map(|entry| entry.map(|entry| entry.file_name()).map_err(SpoolError::io("list", directory)))
+        .collect()
+}
+
+fn remove(path: &Path) -> Result<Swept, SpoolError> {
+    match fs::remove_dir_all(path) {
+        Ok(()) => Ok(Swept::Gone),
+        Err(error) => match error.kind() {
+            io::ErrorKind::NotFound => Ok(Swept::Gone),
+            io::ErrorKind::DirectoryNotEmpty | io::ErrorKind::ResourceBusy => Ok(Swept::StillUsed),
+            _ => Err(SpoolError::io("remove", path)(error)),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::ids::PoolName;
+    use crate::spool::atomic;
+
+    #[test]
+    fn a_submission_is_listed_until_it_is_removed_and_may_be_removed_twice() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::new(root.path());
+        assert!(submissions(&Spool::new(root.path().join("none"))).unwrap().is_empty());
+        let tag = Tag::new(5, 6);
+        let directory = spool.submission(&PoolName("local".into()), &tag);
+        atomic::create_directory(directory.job(0).path()).unwrap();
+        atomic::create_directory(&root.path().join("local/not-a-tag")).unwrap();
+        assert_eq!(submissions(&spool).unwrap(), vec![(tag, directory.clone())]);
+        assert_eq!(remove_submission(&directory).unwrap(), Swept::Gone);
+        assert_eq!(remove_submission(&directory).unwrap(), Swept::Gone);
+        assert!(submissions(&spool).unwrap().is_empty());
+    }
+}
