@@ -14,6 +14,7 @@ mod body;
 mod change;
 mod error;
 mod export;
+pub mod intake;
 mod jobs;
 pub mod listen;
 mod live_log;

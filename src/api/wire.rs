@@ -17,7 +17,7 @@ mod submit;
 
 pub use error::{ErrorBody, ErrorCode, ErrorEnvelope, Problem};
 pub use submit::{
-    ComputePriority, DocumentDefaults, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt,
+    ComputePriority, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt,
 };
 
 /// The media type of a stream of JSON lines.

@@ -127,7 +127,7 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> std::process::ExitC
         }
     };
     match dispatch(cli) {
-        Ok(code) => code.into(),
+        Ok(code) => code,
         Err(error) => {
             let text = error.render();
             // Standard error that is gone leaves nobody to tell.
@@ -142,9 +142,9 @@ pub fn command() -> clap::Command {
     Cli::command()
 }
 
-fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
+fn dispatch(cli: Cli) -> Result<std::process::ExitCode, CliError> {
     let session = Session::new(cli.globals);
-    match cli.command {
+    let code = match cli.command {
         Command::Daemon(args) => daemon::run(args, &session),
         Command::Submit(args) => session.block_on(submit::run(*args, &session)),
         Command::Status(args) => session.block_on(status::run(args, &session)),
@@ -159,7 +159,8 @@ fn dispatch(cli: Cli) -> Result<ExitCode, CliError> {
         Command::Db(args) => session.block_on(db::run(args, &session)),
         Command::Config(args) => config::run(args, &session),
         Command::Adapter(args) => session.block_on(adapter::run(args, &session)),
-        Command::Node(args) => node::run(args),
+        Command::Node(args) => return Ok(node::run(args)),
         Command::Local(args) => local::run(args),
-    }
+    };
+    code.map(Into::into)
 }

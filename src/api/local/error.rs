@@ -33,6 +33,11 @@ impl ApiError {
         error
     }
 
+    /// What it says.
+    pub(super) fn message(&self) -> &str {
+        &self.body.message
+    }
+
     /// The peer is somebody else.
     pub(super) fn forbidden(own_uid: u32) -> ApiError {
         ApiError::new(ErrorCode::Forbidden, format!("this daemon answers user {own_uid} and root only"))

@@ -5,7 +5,7 @@ use axum::extract::{Extension, Request};
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::serve::IncomingStream;
-use nix::unistd::Uid;
+use nix::unistd::{Uid, User};
 use tokio::net::UnixListener;
 
 use super::error::ApiError;
@@ -27,20 +27,38 @@ impl Connected<IncomingStream<'_, UnixListener>> for Peer {
 }
 
 impl Peer {
+    /// The peer's user, by name where it has one.
+    pub(super) fn user_name(self) -> String {
+        self.uid.map_or_else(own_user_name, |uid| name_of(Uid::from_raw(uid)))
+    }
+
     /// Whether a daemon of user `own` answers it.
     pub fn may_ask(self, own: u32) -> bool {
         self.uid.is_some_and(|uid| uid == own || uid == 0)
     }
 }
 
+/// The daemon's own user.
+pub(super) fn own_user_name() -> String {
+    name_of(Uid::effective())
+}
+
+fn name_of(uid: Uid) -> String {
+    match User::from_uid(uid) {
+        Ok(Some(user)) => user.name,
+        _ => uid.to_string(),
+    }
+}
+
 /// Lets our own account and root through; anyone else is refused and named in the log.
 pub(super) async fn check(
     Extension(ConnectInfo(peer)): Extension<ConnectInfo<Peer>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
     let own = Uid::effective().as_raw();
     if peer.may_ask(own) {
+        request.extensions_mut().insert(peer);
         return Ok(next.run(request).await);
     }
     tracing::warn!(

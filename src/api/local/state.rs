@@ -28,8 +28,8 @@ pub struct PreviewRefused {
 pub struct ApiState {
     /// For reading.
     pub store: Store,
-    /// For writing; none while this daemon does not hold the site's lease.
-    pub writer: watch::Receiver<Option<Writer>>,
+    /// For writing; it fails once the site's lease is lost.
+    pub writer: Writer,
     /// The configuration in force.
     pub config: Arc<Config>,
     /// What the loops know about themselves.
@@ -50,6 +50,6 @@ impl ApiState {
         if self.stopping.is_cancelled() {
             return Err(ApiError::stopping());
         }
-        self.writer.borrow().clone().ok_or_else(ApiError::not_active)
+        Ok(self.writer.clone())
     }
 }

@@ -3,21 +3,27 @@
 
 use std::sync::Arc;
 
-use axum::Json;
 use axum::body::Body;
 use axum::extract::State;
+use axum::{Extension, Json};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::error::ApiError;
+use super::intake::RecordRequest;
+use super::peer::Peer;
 use super::state::ApiState;
-use crate::api::wire::{SubmitOptions, SubmitReceipt};
+use crate::api::wire::SubmitReceipt;
 use crate::model::calculation::Calculation;
 use crate::store::Writer;
+use crate::store::intake::Novelty;
 
 mod parse;
 
-pub(super) use parse::{Batches, Checked};
+pub(super) use parse::{Batches, Checked, refusal_message};
+
+/// Batches that wait for the transaction: one is stored while the next is read and checked.
+const BATCHES_AHEAD: usize = 2;
 
 /// What the transaction's task is told. A channel that closes before `Commit` rolls everything back.
 enum Order {
@@ -30,16 +36,19 @@ enum Order {
 /// Takes a submission in.
 pub(super) async fn submit(
     State(state): State<Arc<ApiState>>,
+    Extension(peer): Extension<Peer>,
     body: Body,
 ) -> Result<Json<SubmitReceipt>, ApiError> {
     let writer = state.writer()?;
     let mut batches = Batches::begin(body).await?;
-    let (orders, received) = mpsc::channel(2);
-    let storing = tokio::spawn(store(writer, state.clone(), batches.options().clone(), received));
+    let request = RecordRequest::new(batches.options(), &state.config, peer.user_name())?;
+    let (orders, received) = mpsc::channel(BATCHES_AHEAD);
+    let storing = tokio::spawn(store(writer, request, received));
     while let Some(checked) = batches.next().await? {
         // After the first refused document nothing more is stored; the rest is still checked, for its problems.
         let Checked::Good(calculations) = checked else { break };
         if orders.send(Order::Add(calculations)).await.is_err() {
+            batches.drain().await;
             return Err(failure(storing).await);
         }
     }
@@ -49,42 +58,48 @@ pub(super) async fn submit(
     if orders.send(Order::Commit).await.is_err() {
         return Err(failure(storing).await);
     }
-    Ok(Json(storing.await??))
+    let receipt = storing.await??.ok_or_else(|| ApiError::internal(&"an intake was given up that should be kept"))?;
+    state.wake.notify_one();
+    Ok(Json(receipt))
 }
 
-/// The one intake transaction. It runs in a task of its own, so that a client that hangs up cannot break a connection in
-/// the middle of a statement.
+/// The one intake transaction, begun with the first batch. It runs in a task of its own, so that a client that hangs up
+/// cannot break a connection in the middle of a statement. `None` when it was given up.
 async fn store(
     writer: Writer,
-    state: Arc<ApiState>,
-    options: SubmitOptions,
+    request: RecordRequest,
     mut orders: mpsc::Receiver<Order>,
-) -> Result<SubmitReceipt, ApiError> {
-    let mut intake = writer.begin_intake(&request(&options, &state.config)).await?;
+) -> Result<Option<SubmitReceipt>, ApiError> {
     let mut receipt = SubmitReceipt { ids: Vec::new(), existing: Vec::new() };
+    let mut intake = None;
     while let Some(order) = orders.recv().await {
         match order {
             Order::Add(calculations) => {
-                for added in intake.add(calculations).await? {
-                    if added.existed() {
+                let open = match &mut intake {
+                    Some(open) => open,
+                    none => none.insert(writer.begin_intake().await?),
+                };
+                for added in open.add(request.records(calculations)).await? {
+                    if added.novelty == Novelty::Existing {
                         receipt.existing.push(receipt.ids.len());
                     }
                     receipt.ids.push(added.record_id);
                 }
             }
             Order::Commit => {
-                intake.commit().await?;
-                state.wake.notify_one();
-                return Ok(receipt);
+                if let Some(open) = intake {
+                    open.commit().await?;
+                }
+                return Ok(Some(receipt));
             }
         }
     }
-    intake.roll_back().await?;
-    Err(ApiError::internal(&"a submission was rolled back without anybody to tell"))
+    // Dropping the open intake rolls it back.
+    Ok(None)
 }
 
 /// Why the transaction's task ended early.
-async fn failure(storing: JoinHandle<Result<SubmitReceipt, ApiError>>) -> ApiError {
+async fn failure(storing: JoinHandle<Result<Option<SubmitReceipt>, ApiError>>) -> ApiError {
     match storing.await {
         Ok(Err(error)) => error,
         Ok(Ok(_)) => ApiError::internal(&"the intake ended before its end"),

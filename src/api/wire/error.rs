@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::intake::IntakeError;
+use crate::model::qcschema::InputError;
+
 /// `{"error": …}`: the body of every answer that is not 2xx.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ErrorEnvelope {
@@ -39,6 +42,36 @@ pub struct Problem {
     pub path: String,
     /// What is wrong and what would be right.
     pub reason: String,
+}
+
+impl Problem {
+    /// The problem of a document that `source` has at `line`.
+    pub fn of_document(source: impl Into<String>, line: u64, error: &InputError) -> Problem {
+        let expected = match error.expected.as_str() {
+            "" => String::new(),
+            expected => format!(" ({expected} expected)"),
+        };
+        Problem {
+            source: source.into(),
+            line: Some(line),
+            path: error.path.clone(),
+            reason: format!("{}{expected}", error.reason),
+        }
+    }
+
+    /// The problem of an input that was not taken; none where it could not be read at all.
+    pub fn of_intake(error: &IntakeError) -> Option<Problem> {
+        match error {
+            IntakeError::Input { name, line, error } => Some(Problem::of_document(&**name, *line, error)),
+            IntakeError::Malformed { name, line, reason } => Some(Problem {
+                source: name.to_string(),
+                line: Some(*line),
+                path: String::new(),
+                reason: reason.clone(),
+            }),
+            IntakeError::Read { .. } | IntakeError::EmptyDirectory { .. } => None,
+        }
+    }
 }
 
 impl fmt::Display for Problem {

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use serde_json::{Map, Value};
 
+use crate::model::qcschema::InputDefaults;
 use crate::model::ids::{PoolName, RecordId};
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
@@ -25,7 +25,7 @@ pub struct SubmitOptions {
     /// Whether an identical record will do.
     pub reuse: Reuse,
     /// What a document that does not say is given.
-    pub defaults: DocumentDefaults,
+    pub defaults: InputDefaults,
 }
 
 /// QCArchive's compute priority.
@@ -70,24 +70,6 @@ pub enum Reuse {
     Existing,
     /// Always a new record (`--new`).
     Never,
-}
-
-/// What `--program --method --basis --driver --keywords --optimizer` say for documents that leave it open.
-#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DocumentDefaults {
-    /// The program, as QCEngine names it.
-    pub program: Option<String>,
-    /// The method.
-    pub method: Option<String>,
-    /// The basis.
-    pub basis: Option<String>,
-    /// The driver.
-    pub driver: Option<String>,
-    /// The program's keywords.
-    pub keywords: Map<String, Value>,
-    /// The optimizer; makes optimizations of bare molecules.
-    pub optimizer: Option<String>,
 }
 
 /// Every further line. A document of several lines travels with its line ends as carriage returns, which JSON allows

@@ -6,11 +6,13 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use crate::api::wire::{ComputePriority, DocumentDefaults, Reuse, SubmitOptions};
+use crate::api::wire::{ComputePriority, Reuse, SubmitOptions};
 use crate::cli::error::CliError;
 use crate::cli::wait::parse_timeout;
 use crate::config::units;
+use crate::model::calculation::Driver;
 use crate::model::ids::PoolName;
+use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
 
@@ -38,8 +40,8 @@ pub struct SubmitArgs {
     pub basis: Option<String>,
 
     /// What is computed: energy, gradient, hessian or properties
-    #[arg(long, value_name = "WORD", help_heading = CALCULATION)]
-    pub driver: Option<String>,
+    #[arg(long, value_name = "WORD", value_parser = parse_driver, help_heading = CALCULATION)]
+    pub driver: Option<Driver>,
 
     /// The program's keywords: a JSON object, or KEY=VALUE; may be repeated
     #[arg(long, value_name = "JSON|KEY=VALUE", help_heading = CALCULATION)]
@@ -150,11 +152,11 @@ impl SubmitArgs {
             },
             placement: if self.now { Placement::Dedicated } else { Placement::Shared },
             reuse: if self.new { Reuse::Never } else { Reuse::Existing },
-            defaults: DocumentDefaults {
+            defaults: InputDefaults {
                 program: self.program.clone(),
                 method: self.method.clone(),
                 basis: self.basis.clone(),
-                driver: self.driver.clone(),
+                driver: self.driver,
                 keywords: parse_keywords(&self.keywords)?,
                 optimizer: self.optimizer.clone(),
             },
@@ -196,6 +198,13 @@ fn parse_keywords(given: &[String]) -> Result<Map<String, Value>, CliError> {
         }
     }
     Ok(keywords)
+}
+
+fn parse_driver(text: &str) -> Result<Driver, String> {
+    match Driver::parse(&text.to_lowercase()) {
+        Some(driver) if driver != Driver::Deferred => Ok(driver),
+        _ => Err("the drivers are energy, gradient, hessian and properties".to_owned()),
+    }
 }
 
 fn parse_memory(text: &str) -> Result<u64, String> {

@@ -8,6 +8,7 @@ use crate::api::local::body::BodyLines;
 use crate::api::local::error::ApiError;
 use crate::api::wire::{DocumentLine, ErrorCode, Problem, SubmitOptions};
 use crate::model::calculation::Calculation;
+use crate::model::qcschema::{self, InputDefaults};
 
 /// Documents parsed and stored together.
 const BATCH: usize = 1000;
@@ -77,16 +78,16 @@ impl Batches {
                 break;
             }
         }
+        self.drain().await;
+        let problems = std::mem::take(&mut self.problems);
+        Ok(Some(ApiError::bad_input(refusal_message(problems.len(), MOST_PROBLEMS), problems)))
+    }
+
+    /// Reads what is left, so that the client sees the answer instead of a broken connection.
+    pub(in crate::api::local) async fn drain(&mut self) {
         if let Some(lines) = self.lines.take() {
             lines.drain().await;
         }
-        let problems = std::mem::take(&mut self.problems);
-        let told = match problems.len() {
-            1 => "a document is refused".to_owned(),
-            MOST_PROBLEMS => format!("at least {MOST_PROBLEMS} documents are refused"),
-            several => format!("{several} documents are refused"),
-        };
-        Ok(Some(ApiError::bad_input(format!("{told}; nothing was stored"), problems)))
     }
 
     async fn read_batch(&mut self) -> Result<Vec<Vec<u8>>, ApiError> {
@@ -103,4 +104,38 @@ impl Batches {
         }
         Ok(batch)
     }
+}
+
+/// What is said of `refused` documents where no more than `most` were counted.
+pub(in crate::api::local) fn refusal_message(refused: usize, most: usize) -> String {
+    let told = match refused {
+        1 => "a document is refused".to_owned(),
+        several if several >= most => format!("at least {most} documents are refused"),
+        several => format!("{several} documents are refused"),
+    };
+    format!("{told}; nothing was stored")
+}
+
+/// Parses the lines of one batch; stops at `room` problems.
+fn check(
+    lines: Vec<Vec<u8>>,
+    defaults: &InputDefaults,
+    room: usize,
+) -> Result<(Vec<Calculation>, Vec<Problem>), ApiError> {
+    let (mut calculations, mut problems) = (Vec::with_capacity(lines.len()), Vec::new());
+    for line in lines {
+        let line: DocumentLine = serde_json::from_slice(&line).map_err(|error| {
+            ApiError::new(ErrorCode::BadRequest, format!("a line of the request holds no document: {error}"))
+        })?;
+        // Carriage returns stand for the document's own line ends (see `DocumentLine`).
+        let text = line.document.get().replace('\r', "\n");
+        match qcschema::parse(&text, defaults) {
+            Ok(calculation) => calculations.push(calculation),
+            Err(error) => problems.push(Problem::of_document(line.source, line.line + error.line_offset, &error)),
+        }
+        if problems.len() >= room {
+            break;
+        }
+    }
+    Ok((calculations, problems))
 }
