@@ -1,5 +1,6 @@
 //! The configuration as its users meet it: bad files and what is said of them, layers, origins, secrets, and the
 //! promise that template and reference say what the schema says.
+#![expect(clippy::unwrap_used, reason = "a test whose world cannot be set up has failed")]
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -202,6 +203,7 @@ name = "slurm"
 adapter = "slurm"
 memory = "8GiB"
 walltime = "1m"
+warning = "2m"
 poll_interval = "5s"
 grace = "6s"
 "#,
@@ -212,7 +214,30 @@ grace = "6s"
 #[test]
 fn a_clash_between_files_shows_both() {
     let world = World::new().system("[daemon]\nlease = \"30s\"\n").user("[daemon]\ntick = \"15s\"\n");
-    insta::assert_snapshot!(world.said(), @"");
+    insta::assert_snapshot!(world.said(), @r#"
+    error: impossible value for `daemon.lease`: shorter than three ticks
+     --> DIR/system.toml:2:9
+      |
+    2 | lease = "30s"
+      |         ^^^^^ expected a lease of at least 45s
+      |
+     ::: DIR/home/.config/qcbatch/qcbatch.toml:2:8
+      |
+    2 | tick = "15s"
+      |        ----- a tick is 15s
+    "#);
+}
+
+#[test]
+fn a_state_directory_too_deep_for_a_socket_is_told_even_by_default() {
+    let mut world = World::new();
+    world.options.machine.home = format!("/home/{}", "x".repeat(100)).into();
+    let said = world.said();
+    assert!(said.contains("built-in default") && said.contains("bytes long"), "{said}");
+    let world = World::new().set(&format!("site.state=/{}", "x".repeat(100)));
+    let said = world.said();
+    assert!(said.contains("--set site.state=") && said.contains("a path of at most 107 bytes"), "{said}");
+    World::new().set(&format!("daemon.socket=/{}", "x".repeat(106))).loaded();
 }
 
 #[test]
@@ -270,6 +295,20 @@ fn a_pool_of_a_cluster_does_not_ask_for_this_machine() {
 }
 
 #[test]
+fn defaults_follow_what_they_depend_on() {
+    let pool = |keys: &str| {
+        World::new().explicit(&format!("[[pool]]\nname = \"c\"\n{keys}")).config().pools[0].clone()
+    };
+    let seconds = Duration::from_secs;
+    let plain = pool("");
+    assert_eq!((plain.warning, plain.grace), (seconds(120), seconds(300)));
+    let hasty = pool("walltime = \"1m\"\npoll_interval = \"10m\"\n");
+    assert_eq!((hasty.warning, hasty.grace), (seconds(15), seconds(1200)));
+    let given = pool("walltime = \"1m\"\nwarning = \"30s\"\n");
+    assert_eq!(given.warning, seconds(30));
+}
+
+#[test]
 fn later_layers_win_key_by_key_and_each_value_keeps_its_origin() {
     let world = World::new()
         .system("[daemon]\ntick = \"1s\"\npoll_interval = \"1m\"\nlog = \"warn\"\n[[pool]]\nname = \"c\"\nadapter = \"slurm\"\nqueue = \"short\"\n")
@@ -297,11 +336,20 @@ fn later_layers_win_key_by_key_and_each_value_keeps_its_origin() {
     let lines: Vec<&str> = shown
         .lines()
         .filter(|line| {
-            ["tick", "poll_interval", "log", "log_format", "queue", "cores", "lease"]
+            ["tick", "log", "log_format", "queue", "cores", "lease"]
                 .contains(&line.split(" =").next().unwrap())
         })
         .collect();
-    insta::assert_snapshot!(lines.join("\n"), @"");
+    insta::assert_snapshot!(lines.join("\n"), @r#"
+    tick = "1s"                                   # DIR/system.toml:2
+    lease = "1m"                                  # default
+    log = "trace"                                 # environment QCBATCH_DAEMON__LOG
+    log_format = "text"                           # flag --set daemon.log_format=text
+    cores = 1                                     # default
+    queue = "long"                                # DIR/home/.config/qcbatch/qcbatch.toml:6
+    cores = 1                                     # default
+    cores = 3                                     # flag --set pool.mine.cores=3
+    "#);
 }
 
 #[test]
@@ -327,12 +375,8 @@ fn directories_follow_the_environment_and_the_short_cut() {
     world.options.overrides.push(Override::flag("--state", "site.state", "/flag"));
     assert_eq!(world.config().site.state, Path::new("/flag"));
     assert_eq!(world.config().spool.path, Path::new("/flag/spool"));
-    assert_eq!(World::new().variable("XDG_STATE_HOME", "relative").config(), {
-        let world = World::new();
-        let home = |config: Config| format!("{config:?}");
-        let _ = home;
-        world.config()
-    });
+    let world = World::new().variable("XDG_STATE_HOME", "relative");
+    assert_eq!(world.config().site.state, world.options.machine.home.join(".local/state/qcbatch"));
 }
 
 #[test]
@@ -374,6 +418,7 @@ fn secrets_are_read_from_private_files_and_never_shown() {
         format!("{:#?}", loaded.config),
         serde_json::to_string(&loaded.config).unwrap(),
         loaded.show(Origins::Shown),
+        loaded.show_json().to_string(),
     ]
     .join("\n");
     assert!(!shown.contains("hunter2") && shown.contains("[redacted]"), "{shown}");
@@ -391,7 +436,7 @@ fn a_url_with_a_password_is_hidden_in_show_and_debug() {
     ] {
         let loaded = World::new().variable(name, value).loaded();
         assert_eq!(loaded.config.database.url.as_ref().unwrap().expose(), value);
-        let shown = format!("{loaded:?} {}", loaded.show(Origins::Shown));
+        let shown = format!("{loaded:?} {} {}", loaded.show(Origins::Shown), loaded.show_json());
         assert!(!shown.contains("hunter2"), "{shown}");
     }
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::layer::{Layer, Setting, Values};
 use super::problem::Problem;
-use super::resolve::Expander;
 use super::secret::{Secret, read_secret_file, with_password};
 use super::units::{format_duration, format_size};
 use super::value::Value;
@@ -20,12 +19,11 @@ const POLITE_POLL_INTERVAL: Duration = Duration::from_secs(15);
 /// A lease that is renewed each tick must survive two failed renewals.
 const TICKS_PER_LEASE: u32 = 3;
 
-/// Everything wrong with filled settings as a whole, and the database's URL with its password.
-pub(super) fn check(filled: &Layer, expander: &Expander<'_>) -> (Vec<Problem>, Option<Secret>) {
+/// Everything wrong with filled, expanded settings as a whole, and the database's URL with its password.
+pub(super) fn check(filled: &Layer) -> (Vec<Problem>, Option<Secret>) {
     let mut problems = Vec::new();
     problems.extend(lease(filled));
-    problems.extend(socket(filled, expander));
-    problems.extend(state(filled));
+    problems.extend(socket(filled));
     problems.extend(default_pool(filled));
     problems.extend(root_certificate(filled));
     for pool in &filled.pools {
@@ -33,7 +31,7 @@ pub(super) fn check(filled: &Layer, expander: &Expander<'_>) -> (Vec<Problem>, O
         problems.extend(pool_polls(filled, &pool.values));
     }
     problems.extend(default_task_fits(filled));
-    let url = match database_url(filled, expander) {
+    let url = match database_url(filled) {
         Ok(url) => url,
         Err(problem) => {
             problems.push(*problem);
@@ -91,28 +89,16 @@ fn lease(filled: &Layer) -> Option<Problem> {
     })
 }
 
-fn socket(filled: &Layer, expander: &Expander<'_>) -> Option<Problem> {
+fn socket(filled: &Layer) -> Option<Problem> {
     let [socket, state] = all(filled, &filled.values, ["daemon.socket", "site.state"])?;
-    let path = expander.path(text(socket));
-    let bytes = path.as_os_str().len();
+    let path = text(socket);
+    let bytes = path.len();
     (bytes > SOCKET_PATH_BYTES).then(|| {
         let title = format!("impossible value for `daemon.socket`: {bytes} bytes long");
         let allowed = format!(
             "expected a path of at most {SOCKET_PATH_BYTES} bytes, such as `/run/user/…/qcbatch.sock`"
         );
-        between(title, socket, state, allowed, format!("gives `{}`", path.display()))
-    })
-}
-
-fn state(filled: &Layer) -> Option<Problem> {
-    let [state] = all(filled, &filled.values, ["site.state"])?;
-    text(state).contains("{state}").then(|| {
-        let label = "expected a path without `{state}`";
-        Problem::error(
-            "impossible value for `site.state`: refers to itself",
-            state.origin.place().clone(),
-            label,
-        )
+        between(title, socket, state, allowed, format!("gives `{path}`"))
     })
 }
 
@@ -216,7 +202,7 @@ fn shown(value: &Value) -> String {
     }
 }
 
-fn database_url(filled: &Layer, expander: &Expander<'_>) -> Result<Option<Secret>, Box<Problem>> {
+fn database_url(filled: &Layer) -> Result<Option<Secret>, Box<Problem>> {
     let get = |path: &'static str| filled.values.get(path).filter(|_| !filled.refused.contains(path));
     let (url, url_file, password_file) =
         (get("database.url"), get("database.url_file"), get("database.password_file"));
@@ -229,16 +215,16 @@ fn database_url(filled: &Layer, expander: &Expander<'_>) -> Result<Option<Secret
         return Err(Box::new(problem.with_context(url.origin.place().clone(), "the other one")));
     }
     let read = |setting: &Setting, path: &str| {
-        read_secret_file(&expander.path(text(setting))).map_err(|error| {
+        read_secret_file(Path::new(text(setting))).map_err(|error| {
             let why = std::error::Error::source(&error).map_or(String::new(), |cause| format!(": {cause}"));
             let title = format!("impossible value for `{path}`");
             Box::new(Problem::error(title, setting.origin.place().clone(), format!("{error}{why}")))
         })
     };
     let url = match (url, url_file) {
-        (Some(url), _) => Some(Secret::new(text(url))),
+        (Some(Setting { value: Value::Secret(url), .. }), _) => Some(url.clone()),
         (None, Some(file)) => Some(checked_url(file, read(file, "database.url_file")?)?),
-        (None, None) => None,
+        _ => None,
     };
     match (url, password_file) {
         (Some(url), Some(file)) => join_password(url, file, read(file, "database.password_file")?).map(Some),
@@ -284,7 +270,8 @@ fn join_password(url: Secret, file: &Setting, password: Secret) -> Result<Secret
 /// Warns of a file that others may read although a password stands in it.
 pub(super) fn open_file_with_password(layer: &Layer, path: &Path, mode: u32) -> Option<Problem> {
     let url = layer.values.get("database.url")?;
-    let parsed: tokio_postgres::Config = text(url).parse().ok()?;
+    let Value::Secret(secret) = &url.value else { return None };
+    let parsed: tokio_postgres::Config = secret.expose().parse().ok()?;
     (parsed.get_password().is_some() && mode & 0o077 != 0).then(|| {
         let title = format!(
             "`{}` holds a password and may be read by others (mode {:04o})",

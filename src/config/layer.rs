@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::time::Duration;
 
 use super::machine::Machine;
 use super::schema::{KEYS, Key, POOL, Preset, keys_of};
@@ -121,11 +122,19 @@ fn fill_key(key: &'static Key, values: &mut Values, outside: Option<&Values>, ma
     }
     let is_local =
         values.get("pool.adapter").is_none_or(|setting| setting.value == Value::Text("local".into()));
+    let default_of = |value: Value| {
+        let place = default_place(key.path, &value.to_toml());
+        Some(Setting { value, origin: Origin::Default(place) })
+    };
+    let written = |raw| read_raw(&key.kind, raw).expect("a test reads every default of the schema");
     let setting = match key.default {
         Preset::Absent(_) | Preset::Required => None,
-        Preset::Value(raw) => {
-            let value = read_raw(&key.kind, raw).expect("a test reads every default of the schema");
-            Some(Setting { value, origin: Origin::Default(default_place(key.path, raw)) })
+        Preset::Value(raw) => default_of(written(raw)),
+        Preset::AtMostQuarterOf(raw, path) => {
+            default_of(bounded(written(raw), values.get(path), |own, other| own.min(other / 4)))
+        }
+        Preset::AtLeastTwice(raw, path) => {
+            default_of(bounded(written(raw), values.get(path), |own, other| own.max(other * 2)))
         }
         Preset::SameAs(path) => outside.and_then(|outside| outside.get(path)).map(|setting| Setting {
             value: setting.value.clone(),
@@ -134,9 +143,7 @@ fn fill_key(key: &'static Key, values: &mut Values, outside: Option<&Values>, ma
         Preset::MachineCores if is_local => {
             Some(machine_setting(key, Value::Integer(u64::from(machine.cores))))
         }
-        Preset::MachineCores => {
-            Some(Setting { value: Value::Integer(1), origin: Origin::Default(default_place(key.path, "1")) })
-        }
+        Preset::MachineCores => default_of(Value::Integer(1)),
         Preset::MachineMemory if is_local => {
             Some(machine_setting(key, Value::Size(machine.usable_memory_bytes())))
         }
@@ -144,6 +151,14 @@ fn fill_key(key: &'static Key, values: &mut Values, outside: Option<&Values>, ma
     };
     if let Some(setting) = setting {
         values.insert(key.path, setting);
+    }
+}
+
+/// The duration `own` as `bound` changes it by the duration of `other`.
+fn bounded(own: Value, other: Option<&Setting>, bound: impl Fn(Duration, Duration) -> Duration) -> Value {
+    match (own, other.map(|setting| &setting.value)) {
+        (Value::Duration(own), Some(Value::Duration(other))) => Value::Duration(bound(own, *other)),
+        (own, _) => own,
     }
 }
 
@@ -166,7 +181,9 @@ mod tests {
     #[test]
     fn every_default_of_the_schema_can_be_read() {
         for key in KEYS {
-            if let Preset::Value(raw) = key.default {
+            if let Preset::Value(raw) | Preset::AtMostQuarterOf(raw, _) | Preset::AtLeastTwice(raw, _) =
+                key.default
+            {
                 assert!(read_raw(&key.kind, raw).is_ok(), "{} = {raw}", key.path);
             }
         }

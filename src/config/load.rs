@@ -9,8 +9,9 @@ use super::document::read_document;
 use super::layer::{Layer, Origin};
 use super::machine::Machine;
 use super::outside::{CONFIG_VARIABLE, Override, read_environment, read_overrides};
+use super::paths::expand;
 use super::problem::{ConfigError, Problem, Problems, Severity};
-use super::resolve::{Expander, resolve};
+use super::resolve::resolve;
 use super::settings::Config;
 use super::source::{Place, Source, SourceKind};
 use super::value::Value;
@@ -117,14 +118,14 @@ impl Config {
         problems.extend(found);
 
         layers.fill(&options.machine);
-        let expander = Expander::new(&layers.values, &options.machine);
-        let (found, url) = check(&layers, &expander);
+        problems.extend(expand(&mut layers, &options.machine));
+        let (found, url) = check(&layers);
         problems.extend(found);
         Problem::sort(&mut problems);
         if problems.iter().any(|problem| problem.severity() == Severity::Error) {
             return Err(ConfigError::Invalid(Problems(problems)));
         }
-        let config = resolve(&layers, &options.machine, url);
+        let config = resolve(&layers, url);
         Ok(Loaded { config, warnings: problems, files, filled: layers })
     }
 }

@@ -68,7 +68,7 @@ impl Machine {
 
     /// What the default pool may use, in whole MiB.
     pub fn usable_memory_bytes(&self) -> u64 {
-        (self.memory_bytes / 100 * USABLE_MEMORY_PERCENT / MEBIBYTE).max(1) * MEBIBYTE
+        (self.memory_bytes / MEBIBYTE * USABLE_MEMORY_PERCENT / 100).max(1) * MEBIBYTE
     }
 }
 

@@ -14,6 +14,7 @@ mod layer;
 mod load;
 mod machine;
 mod outside;
+mod paths;
 mod problem;
 mod resolve;
 mod schema;

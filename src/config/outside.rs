@@ -84,16 +84,15 @@ pub(super) fn read_environment(environment: &[(String, String)]) -> (Layer, Vec<
 }
 
 fn unknown_variable(name: &str, text: &str) -> Option<Problem> {
-    let known: Vec<String> = KEYS.iter().filter_map(Key::environment_variable).collect();
-    let meant = nearest(
-        &name.to_lowercase(),
-        known.iter().map(|known| known.to_lowercase()).collect::<Vec<_>>().iter().map(String::as_str),
-    )
-    .map(str::to_uppercase);
+    let typed = name[PREFIX.len()..].to_lowercase();
+    let paths: Vec<String> =
+        KEYS.iter().filter(|key| key.section() != POOL).map(|key| key.path.replace('.', "__")).collect();
+    let meant = nearest(&typed, paths.iter().map(String::as_str))
+        .map(|path| format!("{PREFIX}{}", path.to_uppercase()));
     // The value of a variable that is not known may be a secret.
     let source = Source::line(SourceKind::Environment, text, Some(name.len() + 1..text.len()));
     let place = Place { source, span: 0..name.len() };
-    let is_ours = name[PREFIX.len()..].contains("__");
+    let is_ours = typed.contains("__");
     match (is_ours, meant) {
         (true, Some(meant)) => {
             Some(Problem::error("unknown variable", place, format!("did you mean `{meant}`?")))

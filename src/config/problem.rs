@@ -3,10 +3,11 @@
 
 use std::fmt;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 
-use super::source::{Place, SourceKind};
+use super::source::{Place, Source};
 
 /// How much a problem matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -105,7 +106,7 @@ impl Problem {
                 let mut there = None;
                 if let Some((context, label)) = &self.context {
                     let note = AnnotationKind::Context.span(context.span.clone()).label(label.as_str());
-                    if std::sync::Arc::ptr_eq(&context.source, &place.source) {
+                    if Arc::ptr_eq(&context.source, &place.source) {
                         here = here.annotation(note);
                     } else {
                         there = Some(snippet(context).annotation(note));
@@ -129,25 +130,20 @@ impl Problem {
         renderer.render(&[group])
     }
 
-    /// Sorts by kind of source in the order of the layers, then by file and position.
+    /// Groups them by source, in the order in which the layers were read, and sorts by position in each.
     pub(super) fn sort(problems: &mut [Problem]) {
+        let mut sources: Vec<Arc<Source>> = Vec::new();
+        for place in problems.iter().filter_map(|problem| problem.place.as_ref()) {
+            if !sources.iter().any(|known| Arc::ptr_eq(known, &place.source)) {
+                sources.push(place.source.clone());
+            }
+        }
         problems.sort_by_key(|problem| {
             let place = problem.place.as_ref();
-            (
-                place.is_some(),
-                place.map(|place| rank(&place.source.kind)),
-                place.map(|place| place.span.start),
-            )
+            place.map(|place| {
+                (sources.iter().position(|known| Arc::ptr_eq(known, &place.source)), place.span.start)
+            })
         });
-    }
-}
-
-fn rank(kind: &SourceKind) -> (u8, Option<PathBuf>) {
-    match kind {
-        SourceKind::Schema => (0, None),
-        SourceKind::File(path) => (1, Some(path.clone())),
-        SourceKind::Environment => (2, None),
-        SourceKind::Flag => (3, None),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Makes the typed configuration from settings that are complete and checked.
+//! Makes the typed configuration from settings that are complete, expanded and checked.
 //! Pure: secrets are read before and handed in.
 
 use std::collections::BTreeMap;
@@ -6,47 +6,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::layer::{Layer, Values};
-use super::machine::Machine;
 use super::secret::Secret;
 use super::settings::*;
 use super::value::Value;
 use crate::model::ids::PoolName;
 use crate::model::resources::{JobResources, NodeSharing};
-
-/// Expands what stands for something in paths.
-pub(super) struct Expander<'m> {
-    machine: &'m Machine,
-    state: PathBuf,
-}
-
-impl<'m> Expander<'m> {
-    /// `values` must be filled.
-    pub fn new(values: &Values, machine: &'m Machine) -> Expander<'m> {
-        let mut expander = Expander { machine, state: PathBuf::new() };
-        expander.state = expander.path(&View(values).text("site.state"));
-        expander
-    }
-
-    /// The path that `text` means.
-    pub fn path(&self, text: &str) -> PathBuf {
-        let home = self.machine.home.to_string_lossy();
-        let text = match text.strip_prefix("~/") {
-            Some(rest) => format!("{home}/{rest}"),
-            None => text.to_owned(),
-        };
-        let expanded = text
-            .replace("{home}", &home)
-            .replace("{user}", &self.machine.user)
-            .replace("{hostname}", &self.machine.hostname)
-            .replace("{state}", &self.state.to_string_lossy());
-        PathBuf::from(expanded)
-    }
-
-    /// A path, or a program's name as it stands.
-    pub fn program(&self, text: &str) -> String {
-        if text.contains('/') { self.path(text).to_string_lossy().into_owned() } else { text.to_owned() }
-    }
-}
 
 /// Typed looks at filled values. The schema decides which key has which type, so a mismatch is a slip in this file.
 struct View<'v>(&'v Values);
@@ -64,6 +28,18 @@ impl View<'_> {
 
     fn text(&self, path: &str) -> String {
         self.optional_text(path).expect(FILLED)
+    }
+
+    fn optional_path(&self, path: &str) -> Option<PathBuf> {
+        self.optional_text(path).map(PathBuf::from)
+    }
+
+    fn path(&self, path: &str) -> PathBuf {
+        self.text(path).into()
+    }
+
+    fn paths(&self, path: &str) -> Vec<PathBuf> {
+        self.list(path).into_iter().map(PathBuf::from).collect()
     }
 
     fn choice<T: Copy>(&self, path: &str, words: &[(&str, T)]) -> T {
@@ -115,44 +91,43 @@ const SHARINGS: &[(&str, NodeSharing)] =
     &[("shared", NodeSharing::Shared), ("exclusive", NodeSharing::Exclusive)];
 
 /// The configuration that `filled` means.
-pub(super) fn resolve(filled: &Layer, machine: &Machine, url: Option<Secret>) -> Config {
+pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
     let view = View(&filled.values);
-    let expander = Expander::new(&filled.values, machine);
-    let path = |key: &str| expander.path(&view.text(key));
-    let optional_path = |key: &str| view.optional_text(key).map(|text| expander.path(&text));
-    let paths = |key: &str| view.list(key).iter().map(|text| expander.path(text)).collect();
     Config {
         site: SiteConfig {
             name: view.text("site.name"),
-            state: path("site.state"),
-            adapter_directories: paths("site.adapter_directories"),
-            template_directories: paths("site.template_directories"),
+            state: view.path("site.state"),
+            adapter_directories: view.paths("site.adapter_directories"),
+            template_directories: view.paths("site.template_directories"),
         },
         database: DatabaseConfig {
             url,
             pool_size: view.count("database.pool_size"),
-            bin_dir: optional_path("database.bin_dir"),
+            bin_dir: view.optional_path("database.bin_dir"),
             tls: TlsConfig {
                 mode: view.choice("database.tls.mode", TLS_MODES),
-                root_certificate: optional_path("database.tls.root_certificate"),
+                root_certificate: view.optional_path("database.tls.root_certificate"),
             },
         },
-        spool: SpoolConfig { path: path("spool.path") },
+        spool: SpoolConfig { path: view.path("spool.path") },
         daemon: DaemonConfig {
             tick: view.duration("daemon.tick"),
             poll_interval: view.duration("daemon.poll_interval"),
             lease: view.duration("daemon.lease"),
-            socket: path("daemon.socket"),
+            socket: view.path("daemon.socket"),
             log: view.text("daemon.log"),
             log_format: view.choice("daemon.log_format", LOG_FORMATS),
-            log_file: optional_path("daemon.log_file"),
+            log_file: view.optional_path("daemon.log_file"),
         },
         scheduler: SchedulerConfig {
             timeout: view.duration("scheduler.timeout"),
-            search_path: paths("scheduler.search_path"),
+            search_path: view.paths("scheduler.search_path"),
             pass_environment: view.list("scheduler.pass_environment"),
         },
-        inbox: InboxConfig { path: path("inbox.path"), scan_interval: view.duration("inbox.scan_interval") },
+        inbox: InboxConfig {
+            path: view.path("inbox.path"),
+            scan_interval: view.duration("inbox.scan_interval"),
+        },
         defaults: DefaultsConfig {
             pool: view.optional_text("defaults.pool").map(PoolName),
             compute_tag: view.text("defaults.compute_tag"),
@@ -167,15 +142,15 @@ pub(super) fn resolve(filled: &Layer, machine: &Machine, url: Option<Secret>) ->
             delay: view.duration("retry.delay"),
         },
         worker: WorkerConfig {
-            python: expander.program(&view.text("worker.python")),
+            python: view.text("worker.python"),
             recycle_after: view.count("worker.recycle_after"),
             heartbeat: view.duration("worker.heartbeat"),
         },
-        pools: filled.pools.iter().map(|pool| resolve_pool(&View(&pool.values), &expander)).collect(),
+        pools: filled.pools.iter().map(|pool| resolve_pool(&View(&pool.values))).collect(),
     }
 }
 
-fn resolve_pool(view: &View<'_>, expander: &Expander<'_>) -> PoolConfig {
+fn resolve_pool(view: &View<'_>) -> PoolConfig {
     PoolConfig {
         name: PoolName(view.text("pool.name")),
         adapter: view.text("pool.adapter"),
@@ -202,8 +177,8 @@ fn resolve_pool(view: &View<'_>, expander: &Expander<'_>) -> PoolConfig {
         max_array: view.count("pool.max_array"),
         setup: view.list("pool.setup"),
         environment: view.table("pool.environment"),
-        worker_python: expander.program(&view.text("pool.worker_python")),
-        scratch: view.optional_text("pool.scratch").map(|text| expander.path(&text)),
+        worker_python: view.text("pool.worker_python"),
+        scratch: view.optional_path("pool.scratch"),
         template: view.text("pool.template"),
         poll_interval: view.duration("pool.poll_interval"),
         grace: view.duration("pool.grace"),

@@ -2,8 +2,9 @@
 //! Touches: reads files that a configuration names as holding a secret.
 
 use std::fmt;
+use std::fs::OpenOptions;
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Serialize, Serializer};
@@ -71,7 +72,12 @@ pub(super) enum SecretFileError {
 pub(super) fn read_secret_file(path: &Path) -> Result<Secret, SecretFileError> {
     let own = || path.to_owned();
     let unreadable = |source| SecretFileError::Unreadable { path: own(), source };
-    let file = std::fs::File::open(path).map_err(unreadable)?;
+    // Without blocking: the path may name a pipe, which is refused below.
+    let file = OpenOptions::new()
+        .read(true)
+        .custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits())
+        .open(path)
+        .map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if !metadata.is_file() {
         return Err(SecretFileError::NotAFile { path: own() });

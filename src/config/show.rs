@@ -3,12 +3,13 @@
 
 use std::path::Path;
 
+use serde_json::json;
+
 use super::layer::Values;
 use super::load::{LoadOptions, Loaded};
 use super::machine::Machine;
 use super::problem::{ConfigError, RenderStyle};
 use super::schema::{Key, Kind, POOL, Preset, SECTIONS, keys_of};
-use super::secret::REDACTED;
 use super::settings::Config;
 
 /// The commented template that `qcbatch config init` writes: every key with its default.
@@ -43,6 +44,20 @@ impl Loaded {
         text
     }
 
+    /// The same for programs: by path of the key, each value as TOML writes it and its origin; pools by their names.
+    /// Absent keys are left out.
+    pub fn show_json(&self) -> serde_json::Value {
+        let object = |values: &Values| -> serde_json::Value {
+            let entries = values.iter().map(|(path, setting)| {
+                let entry = json!({"value": setting.value.to_toml(), "origin": setting.origin.to_string()});
+                (path.to_string(), entry)
+            });
+            entries.collect::<serde_json::Map<_, _>>().into()
+        };
+        let pools = self.filled.pools.iter().map(|pool| (pool.name.clone(), object(&pool.values)));
+        json!({"settings": object(&self.filled.values), "pools": pools.collect::<serde_json::Map<_, _>>()})
+    }
+
     /// Where the value of `path`, such as `daemon.tick`, comes from.
     pub fn origin(&self, path: &str) -> Option<String> {
         self.filled.values.get(path).map(|setting| setting.origin.to_string())
@@ -65,8 +80,7 @@ fn show_key(key: &Key, values: &Values, origins: Origins) -> String {
         };
         return format!("# {} is not set: {meaning}", key.name());
     };
-    let value = if key.kind.is_secret() { format!("\"{REDACTED}\"") } else { setting.value.to_toml() };
-    let line = format!("{} = {value}", key.name());
+    let line = format!("{} = {}", key.name(), setting.value.to_toml());
     match origins {
         Origins::Hidden => line,
         Origins::Shown => format!("{line:<44}  # {}", setting.origin),
@@ -137,6 +151,8 @@ fn default_words(key: &Key) -> String {
         Preset::SameAs(path) => format!("as `{path}`"),
         Preset::MachineCores => "`local`: the machine's; else 1".to_owned(),
         Preset::MachineMemory => "`local`: 80 % of the machine's; else the scheduler's".to_owned(),
+        Preset::AtMostQuarterOf(raw, path) => format!("`\"{raw}\"`, at most a quarter of `{path}`"),
+        Preset::AtLeastTwice(raw, path) => format!("`\"{raw}\"`, at least twice `{path}`"),
         Preset::Required => "required".to_owned(),
     }
 }

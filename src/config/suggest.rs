@@ -3,7 +3,7 @@
 /// The word of `known` that `typed` most likely meant: at most a third of its letters differ.
 pub(super) fn nearest<'k>(typed: &str, known: impl IntoIterator<Item = &'k str>) -> Option<&'k str> {
     let typed = typed.to_lowercase();
-    let allowed = (typed.chars().count() / 3).max(1);
+    let allowed = typed.chars().count().div_ceil(3);
     known
         .into_iter()
         .map(|word| (distance(&typed, word), word))
@@ -49,6 +49,7 @@ mod tests {
             ("poll_intervall", Some("poll_interval")),
             ("logformat", Some("log_format")),
             ("lgo", Some("log")),
+            ("lsae", Some("lease")),
             ("colour", None),
             ("x", None),
         ] {

@@ -9,6 +9,7 @@ use toml::Spanned;
 use toml::de::DeValue;
 
 use super::schema::Kind;
+use super::secret::Secret;
 use super::text;
 use super::units::{format_duration, format_size, parse_duration, parse_size};
 
@@ -16,6 +17,7 @@ use super::units::{format_duration, format_size, parse_duration, parse_size};
 #[derive(Clone, PartialEq, Debug)]
 pub(super) enum Value {
     Text(String),
+    Secret(Secret),
     Integer(u64),
     Duration(Duration),
     Size(u64),
@@ -46,6 +48,7 @@ impl Value {
     pub fn to_toml(&self) -> String {
         match self {
             Value::Text(text) => quoted(text),
+            Value::Secret(secret) => quoted(&secret.to_string()),
             Value::Integer(number) => number.to_string(),
             Value::Duration(duration) => quoted(&format_duration(*duration)),
             Value::Size(bytes) => quoted(&format_size(*bytes)),
@@ -162,7 +165,13 @@ fn read_text(kind: &Kind, content: &str) -> Result<Value, Option<String>> {
             let bytes = parse_size(content).map_err(|error| Some(error.to_string()))?;
             (bytes >= *least_bytes).then_some(Value::Size(bytes)).ok_or_else(|| Some("too small".into()))
         }
-        _ => text::check(kind, content).map(|()| Value::Text(content.to_owned())),
+        _ => text::check(kind, content).map(|()| {
+            if kind.is_secret() {
+                Value::Secret(Secret::new(content))
+            } else {
+                Value::Text(content.to_owned())
+            }
+        }),
     }
 }
 

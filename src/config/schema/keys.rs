@@ -116,7 +116,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.gpus", integer(0, 1_024), Value("0"), "GPUs per node.";
     "pool.gpu_type", Word, Absent("any"), "Kind of GPU.";
     "pool.walltime", duration(SECOND, 365 * DAY), Value("4h"), "Time limit of a job.";
-    "pool.warning", duration(0, DAY), Value("2m"), "How long before its time limit a job is told to wind up.";
+    "pool.warning", duration(0, DAY), AtMostQuarterOf("2m", "pool.walltime"), "How long before its time limit a job is told to wind up.";
     "pool.tasks_per_job", integer(1, 100_000), Value("16"), "Most tasks that one job is given.";
     "pool.max_jobs", integer(1, 100_000), Value("20"), "Most live jobs (array elements counted one by one).";
     "pool.max_array", integer(1, 100_000), Value("1000"), "Most elements of one job array; 1 means no arrays.";
@@ -127,5 +127,5 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.scratch", Path, Absent("the job's `TMPDIR`"), "Directory for temporary files on the nodes.";
     "pool.template", FileName, Value("base.sh.j2"), "Job script template.";
     "pool.poll_interval", duration(SECOND, HOUR), SameAs("daemon.poll_interval"), "Time between two polls of its scheduler.";
-    "pool.grace", duration(SECOND, DAY), Value("5m"), "How long a job may be missing from the scheduler's list, without evidence, before it counts as lost.";
+    "pool.grace", duration(SECOND, DAY), AtLeastTwice("5m", "pool.poll_interval"), "How long a job may be missing from the scheduler's list, without evidence, before it counts as lost.";
 ];

@@ -81,7 +81,7 @@ impl Kind {
             Kind::Directive => "one scheduler option that begins with `-`, such as \"--mail-type=END\"".into(),
             Kind::VariableName => "a variable's name of letters, digits and `_`".into(),
             Kind::Variables => "a table of variables, such as { OMP_PROC_BIND = \"close\" }".into(),
-            Kind::List(item) => format!("a list; each item: {}", item.allowed()),
+            Kind::List(item) => format!("a list such as [\"…\", \"…\"]; each item: {}", item.allowed()),
             Kind::DatabaseUrl => {
                 "postgres://USER@HOST:PORT/DATABASE, or a connection string as \"host=… dbname=…\"".into()
             }

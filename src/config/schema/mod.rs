@@ -41,6 +41,10 @@ pub(super) enum Preset {
     MachineCores,
     /// 80 % of this machine's memory with adapter `local`, else absent.
     MachineMemory,
+    /// This value, but at most a quarter of the duration at that path, which stands before it in the table.
+    AtMostQuarterOf(&'static str, &'static str),
+    /// This value, but at least twice the duration at that path, which stands before it in the table.
+    AtLeastTwice(&'static str, &'static str),
     /// Must be given.
     Required,
 }
@@ -98,8 +102,12 @@ mod tests {
         for (position, key) in KEYS.iter().enumerate() {
             assert!(is_section(key.section()), "{}", key.path);
             assert!(KEYS[..position].iter().all(|earlier| earlier.path != key.path), "{} twice", key.path);
-            if let Preset::SameAs(other) = key.default {
-                assert!(find(other).is_some(), "{other}");
+            match key.default {
+                Preset::SameAs(other) => assert!(find(other).is_some(), "{other}"),
+                Preset::AtMostQuarterOf(_, other) | Preset::AtLeastTwice(_, other) => {
+                    assert!(KEYS[..position].iter().any(|earlier| earlier.path == other), "{other}");
+                }
+                _ => {}
             }
         }
         assert_eq!(words_below("database").last(), Some(&"tls"));
