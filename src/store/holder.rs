@@ -59,6 +59,12 @@ impl fmt::Display for LeaseHolder {
     }
 }
 
+/// Whether the process with this number has ended and only waits for its parent to look: it answers signals, yet it is
+/// gone. In containers whose first process never looks, that lasts.
+pub(super) fn is_zombie(pid: i32) -> bool {
+    ProcessStat::read(pid).is_ok_and(|process| process.ended)
+}
+
 fn this_boot() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
 }

@@ -1,9 +1,10 @@
 //! Starts, stops and looks at the cluster's server through `pg_ctl`.
 //! A lock file keeps two starters apart; the server itself outlives whoever started it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::super::holder::is_zombie;
 use super::error::ClusterError;
 use super::initialise::{configure, initialise, version_of};
 use super::place::Place;
@@ -103,6 +104,7 @@ impl PrivateCluster {
 async fn launch(place: &Place, programs: &Programs) -> Result<(), ClusterError> {
     let socket_directory = place.prepare_socket_directory()?;
     configure(place, &socket_directory)?;
+    remove_stale(place, &socket_directory.join(".s.PGSQL.5432.lock"))?;
     let log = place.log();
     if std::fs::metadata(&log).is_ok_and(|metadata| metadata.len() > LOG_BYTES) {
         let old = place.home.join("server.log.old");
@@ -131,26 +133,47 @@ async fn running_pid(place: &Place, programs: &Programs) -> Result<Option<i32>, 
         Some(3) => return Ok(None),
         _ => return Err(ran.failure(None)),
     }
-    let path = place.data().join("postmaster.pid");
-    let Ok(text) = std::fs::read_to_string(&path) else { return Ok(None) };
-    let Some(pid) = text.lines().next().and_then(|line| line.trim().parse::<i32>().ok()) else {
-        return Ok(None);
-    };
-    // After a reboot another process of the same user may have the number, which pg_ctl cannot tell and the server
-    // would refuse to start over. A server works inside its data directory, which no other process of ours does.
-    let works_in: Option<PathBuf> = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
-    let data = place.data().canonicalize().map_err(ClusterError::file("find", place.data()))?;
-    if works_in.is_some_and(|directory| directory != data) {
-        tracing::warn!(pid, path = %path.display(), "removing the mark of a server that is gone");
-        std::fs::remove_file(&path).map_err(ClusterError::file("remove", &path))?;
+    if remove_stale(place, &place.data().join("postmaster.pid"))? {
         return Ok(None);
     }
-    Ok(Some(pid))
+    Ok(marked_pid(&place.data().join("postmaster.pid")))
+}
+
+/// The process id in the first line of a mark that a server leaves while it runs.
+fn marked_pid(mark: &Path) -> Option<i32> {
+    std::fs::read_to_string(mark).ok()?.lines().next()?.trim().parse().ok()
+}
+
+/// Removes a mark whose server is surely gone; says whether it did.
+fn remove_stale(place: &Place, mark: &Path) -> Result<bool, ClusterError> {
+    match marked_pid(mark) {
+        Some(pid) if !is_server(place, pid)? => {
+            tracing::warn!(pid, mark = %mark.display(), "removing the mark of a database server that is gone");
+            std::fs::remove_file(mark).map_err(ClusterError::file("remove", mark))?;
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
+
+/// Whether the process with the number in the mark can be the server. `pg_ctl` and the server itself only ask whether
+/// there is any process of that number, so that a zombie, or after a reboot somebody else, would keep the server down.
+/// Sessions that outlive a killed server are safe: a new one finds their shared memory in use and refuses.
+fn is_server(place: &Place, pid: i32) -> Result<bool, ClusterError> {
+    if is_zombie(pid) {
+        return Ok(false);
+    }
+    // A server works inside its data directory, which no other process of its user does.
+    let data = place.data().canonicalize().map_err(ClusterError::file("find", place.data()))?;
+    let works_in: Option<PathBuf> = std::fs::read_link(format!("/proc/{pid}/cwd")).ok();
+    Ok(works_in.is_none_or(|directory| directory == data))
 }
 
 /// The installation for an existing cluster; PostgreSQL never opens another major version's files.
 fn suiting(place: &Place, version: u32, installed: Vec<Programs>) -> Result<Programs, ClusterError> {
-    let found: Vec<u32> = installed.iter().map(|programs| programs.major).collect();
+    let mut found: Vec<u32> = installed.iter().map(|programs| programs.major).collect();
+    found.sort_unstable();
+    found.dedup();
     installed
         .into_iter()
         .find(|programs| programs.major == version)
