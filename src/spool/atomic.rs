@@ -101,6 +101,11 @@ pub fn open_or_create(path: &Path) -> Result<File, SpoolError> {
     Ok(file)
 }
 
+/// Opens `path` for appending; creates it 0600.
+pub fn open_append(path: &Path) -> Result<File, SpoolError> {
+    OpenOptions::new().append(true).create(true).mode(0o600).open(path).map_err(SpoolError::io("open", path))
+}
+
 /// Makes renames and new names in `directory` durable.
 pub fn sync_directory(directory: &Path) -> Result<(), SpoolError> {
     File::open(directory).and_then(|handle| handle.sync_all()).map_err(SpoolError::io("sync", directory))

@@ -174,6 +174,11 @@ impl ResultWriter {
         self.synced + self.unsynced_bytes() as u64
     }
 
+    /// Length of what is surely stored, all of it whole frames.
+    pub fn synced(&self) -> u64 {
+        self.synced
+    }
+
     /// Bytes that a crash of the node could still lose.
     pub fn unsynced_bytes(&self) -> usize {
         self.unsynced.iter().map(|frame| frame.bytes().len()).sum()

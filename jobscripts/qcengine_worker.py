@@ -1,0 +1,234 @@
+"""The long-lived Python worker of the node runner: imports QCEngine once, then answers one task after another.
+
+It is started by `qcbatch node` and talks to nobody else. One JSON line in, one JSON line out:
+
+    stdin   {"calculation": {...}, "cores": 1, "memory_bytes": 1073741824, "scratch_directory": "/scratch/..."}
+    stdout  {"ready": {"qcengine_version": "..."}}                                      once, after the imports
+            {"result": {...} | null, "error": {"error_type": "...", "error_message": "..."} | null, "stdout": ...,
+             "stderr": ..., "native_files": {...}, "cpu_seconds": 0.1, "program": ..., "program_version": ...}
+
+Both pipes are moved to private descriptors, so that programs printing to descriptor 1 or reading descriptor 0 cannot
+disturb them; descriptor 1 becomes standard error. Runs on both generations of QCEngine: 0.29 (QCSchema v1 models) and
+0.50 or later (v1 and v2 models). Inputs and results are QCSchema v1 in both.
+"""
+
+import inspect
+import json
+import math
+import os
+import resource
+import select
+import signal
+import sys
+import tempfile
+import threading
+
+os.umask(0o077)
+REQUESTS = os.fdopen(os.dup(0), "rb")
+ANSWERS = os.fdopen(os.dup(1), "wb")
+os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+os.dup2(2, 1)
+
+# Psi4 before 1.4 reads QCSchema v1 only, QCEngine 0.50 and later send it v2.
+PSI4_TOO_OLD = "Schema name of 'qcschema_atomic_input' not understood"
+
+busy = threading.Event()
+
+
+def answer(document):
+    """Writes one line; NaN and infinities, which JSON does not have, become null."""
+    try:
+        text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+    except ValueError:
+        text = json.dumps(without_nan(document), allow_nan=False, separators=(",", ":"))
+    ANSWERS.write(text.encode("utf-8", "replace") + b"\n")
+    ANSWERS.flush()
+
+
+def without_nan(value):
+    """`value` with null for every number that JSON does not have."""
+    if isinstance(value, float):
+        return value if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: without_nan(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [without_nan(item) for item in value]
+    return value
+
+
+def die_with_the_runner():
+    """Kills this process group when the runner is gone, so that no program goes on computing for nobody."""
+    watched = select.poll()
+    watched.register(REQUESTS.fileno(), 0)
+    watched.poll()
+    if busy.is_set() and os.getpgid(0) == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+
+
+def v1_models():
+    """QCSchema v1's models, wherever this generation keeps them."""
+    try:
+        from qcelemental.models import v1 as models
+    except ImportError:
+        from qcelemental import models
+    return models
+
+
+def model_of(specification):
+    """QCSchema's `model`; an empty basis means none."""
+    model = {"method": specification["method"]}
+    if specification["basis"]:
+        model["basis"] = specification["basis"]
+    return model
+
+
+def molecule_of(calculation):
+    """The molecule without the members that say nothing."""
+    return {key: value for key, value in calculation["molecule"].items() if value is not None}
+
+
+def build(calculation):
+    """The QCSchema v1 input of a calculation, and the program or procedure that computes it."""
+    models = v1_models()
+    specification = calculation["specification"]
+    if specification["record_type"] == "singlepoint":
+        request = models.AtomicInput(
+            molecule=molecule_of(calculation),
+            driver=specification["driver"],
+            model=model_of(specification),
+            keywords=specification["keywords"],
+            protocols=specification["protocols"],
+            extras=calculation["extras"],
+        )
+        return request, specification["program"]
+    inner = specification["qc_specification"]
+    request = models.OptimizationInput(
+        initial_molecule=molecule_of(calculation),
+        input_specification={"driver": "gradient", "model": model_of(inner), "keywords": inner["keywords"]},
+        keywords={**specification["keywords"], "program": inner["program"]},
+        protocols=specification["protocols"],
+        extras=calculation["extras"],
+    )
+    return request, specification["program"]
+
+
+def compute(qcengine, request, program, task_config):
+    """Runs QCEngine; the result is a QCSchema v1 model in both generations."""
+    options = {"raise_error": False, "task_config": task_config}
+    if "return_version" in inspect.signature(qcengine.compute).parameters:
+        return qcengine.compute(request, program, return_version=1, **options)
+    if request.schema_name.startswith("qcschema_optimization"):
+        return qcengine.compute_procedure(request, program, **options)
+    return qcengine.compute(request, program, **options)
+
+
+def failure_outputs(document):
+    """stdout and stderr of a FailedOperation: its input data's, or those of the results that failed inside it."""
+    outputs = {"stdout": [], "stderr": []}
+    for _ in range(8):
+        if not isinstance(document, dict):
+            break
+        carrier = document.get("input_data") if isinstance(document.get("input_data"), dict) else document
+        for name, texts in outputs.items():
+            if isinstance(carrier.get(name), str):
+                texts.append(carrier[name])
+        error = document.get("error") or {}
+        document = (error.get("extras") or {}).get("failed_result")
+    return {name: "\n".join(texts) or None for name, texts in outputs.items()}
+
+
+def reply_of_failure(document, program):
+    """The reply for a FailedOperation."""
+    error = document.get("error") or {}
+    error_type, message = error.get("error_type") or "unknown_error", error.get("error_message") or ""
+    if PSI4_TOO_OLD in message:
+        error_type = "resource_error"
+        message = "this Psi4 is older than 1.4 and needs QCEngine 0.29: set the pool's worker_python\n" + message
+    outputs = failure_outputs(document)
+    return {
+        "result": None,
+        "error": {"error_type": error_type, "error_message": message},
+        "stdout": outputs["stdout"],
+        "stderr": outputs["stderr"],
+        "native_files": {},
+        "program": program,
+        "program_version": None,
+    }
+
+
+def reply_of(result, program):
+    """The reply for what QCEngine returned."""
+    document = json.loads(result.json())
+    if not document.get("success"):
+        return reply_of_failure(document, program)
+    provenance = document.get("provenance") or {}
+    native_files = document.pop("native_files", None) or {}
+    document.pop("error", None)
+    return {
+        "stdout": document.pop("stdout", None),
+        "stderr": document.pop("stderr", None),
+        "native_files": {name: text for name, text in native_files.items() if isinstance(text, str)},
+        "result": document,
+        "error": None,
+        "program": provenance.get("creator") or program,
+        "program_version": provenance.get("version"),
+    }
+
+
+def cpu_seconds():
+    """User and system time of this process and its finished children."""
+    usages = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+
+
+def run(qcengine, order):
+    """Computes one order."""
+    cores = str(order["cores"])
+    os.environ.update(OMP_NUM_THREADS=cores, MKL_NUM_THREADS=cores, OPENBLAS_NUM_THREADS=cores)
+    os.environ.update(TMPDIR=order["scratch_directory"], PSI_SCRATCH=order["scratch_directory"])
+    tempfile.tempdir = order["scratch_directory"]
+    os.chdir(order["scratch_directory"])
+    program = order["calculation"]["specification"]["program"]
+    task_config = {
+        "ncores": order["cores"],
+        "nnodes": 1,
+        "memory": order["memory_bytes"] / 1024**3,
+        "scratch_directory": order["scratch_directory"],
+    }
+    started = cpu_seconds()
+    try:
+        request, program = build(order["calculation"])
+    except Exception as error:  # pydantic.v1 and pydantic have one validation error each
+        reply = reply_of_failure({"error": {"error_type": "input_error", "error_message": str(error)}}, program)
+    else:
+        try:
+            reply = reply_of(compute(qcengine, request, program, task_config), program)
+        except MemoryError as error:
+            reply = reply_of_failure({"error": {"error_type": "memory_error", "error_message": repr(error)}}, program)
+        except Exception as error:  # QCEngine returns its errors; what it raises is a fault of its own
+            message = f"{type(error).__name__}: {error}"
+            reply = reply_of_failure({"error": {"error_type": "unknown_error", "error_message": message}}, program)
+    finally:
+        os.chdir("/")
+    reply["cpu_seconds"] = cpu_seconds() - started
+    return reply
+
+
+def main():
+    """Answers until the runner closes the pipe."""
+    import qcengine
+
+    threading.Thread(target=die_with_the_runner, daemon=True).start()
+    answer({"ready": {"qcengine_version": qcengine.__version__.lstrip("v")}})
+    for line in REQUESTS:
+        busy.set()
+        reply = run(qcengine, json.loads(line))
+        sys.stdout.flush()
+        sys.stderr.flush()
+        busy.clear()
+        answer(reply)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,156 @@
+//! From QCEngine's error types and programs' texts to our classes of failure. Pure; the table is the documentation.
+
+use nix::sys::signal::Signal;
+
+use crate::model::failure::FailureClass;
+
+/// Texts that tell more than the error type does, lower case; the first that occurs in the message decides.
+const TEXTS: &[(&str, FailureClass)] = &[
+    // Memory, before anything that a failed allocation makes a program say afterwards.
+    ("out of memory", FailureClass::Memory),
+    ("out-of-memory", FailureClass::Memory),
+    ("memoryerror", FailureClass::Memory),
+    ("bad_alloc", FailureClass::Memory),
+    ("cannot allocate memory", FailureClass::Memory),
+    ("could not allocate", FailureClass::Memory),
+    ("unable to allocate", FailureClass::Memory),
+    ("not enough memory", FailureClass::Memory),
+    ("insufficient memory", FailureClass::Memory),
+    ("memory is not sufficient", FailureClass::Memory),
+    ("sigkill", FailureClass::Memory),
+    ("returncode: -9", FailureClass::Memory),
+    // The node: disk, libraries, processor, rights.
+    ("no space left on device", FailureClass::Node),
+    ("disk quota exceeded", FailureClass::Node),
+    ("error while loading shared libraries", FailureClass::Node),
+    ("illegal instruction", FailureClass::Node),
+    ("read-only file system", FailureClass::Node),
+    ("stale file handle", FailureClass::Node),
+    ("permission denied", FailureClass::Node),
+    ("is registered with qcengine, but cannot be found", FailureClass::Node),
+    // A request that no program can answer.
+    ("basissetnotfound", FailureClass::Input),
+    ("unable to find a basis set", FailureClass::Input),
+    ("missingmethoderror", FailureClass::Input),
+    ("managedmethoderror", FailureClass::Input),
+    ("validationerror", FailureClass::Input),
+    ("is not registered with qcengine", FailureClass::Input),
+    ("set_global_option", FailureClass::Input),
+    // Not converged: SCF (Psi4, ORCA, Turbomole, MOPAC, xtb) and geometry (geomeTRIC, optking, berny).
+    ("could not converge", FailureClass::Convergence),
+    ("scfconvergenceerror", FailureClass::Convergence),
+    ("optimizationconvergenceerror", FailureClass::Convergence),
+    ("notconvergederror", FailureClass::Convergence),
+    ("failed to converge", FailureClass::Convergence),
+    ("did not converge", FailureClass::Convergence),
+    ("not converged", FailureClass::Convergence),
+    ("convergence failure", FailureClass::Convergence),
+    ("failed to achieve scf", FailureClass::Convergence),
+    ("unable to achieve self-consistence", FailureClass::Convergence),
+    ("maximum iterations reached", FailureClass::Convergence),
+    ("excess number of optimization cycles", FailureClass::Convergence),
+];
+
+/// The class of a failure that QCEngine reported.
+pub fn of_qcengine(error_type: &str, message: &str) -> FailureClass {
+    match error_type {
+        "input_error" => return FailureClass::Input,
+        "convergence_error" => return FailureClass::Convergence,
+        "memory_error" => return FailureClass::Memory,
+        _ => {}
+    }
+    let message = message.to_lowercase();
+    if let Some((_, class)) = TEXTS.iter().find(|(text, _)| message.contains(text)) {
+        return *class;
+    }
+    match error_type {
+        "resource_error" => FailureClass::Node,
+        _ => FailureClass::Program,
+    }
+}
+
+/// The class of the failure of a worker that a signal killed, or that exited by itself (`None`).
+///
+/// SIGKILL is what the kernel and schedulers use at the memory limit. SIGTERM, SIGINT and SIGHUP come from outside.
+pub fn of_dead_worker(signal: Option<Signal>) -> FailureClass {
+    match signal {
+        Some(Signal::SIGKILL) => FailureClass::Memory,
+        Some(Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP) => FailureClass::Infrastructure,
+        _ => FailureClass::Program,
+    }
+}
+
+/// Whether a failure of this class may be the work of the signal that stops the job, which the scheduler sends to the
+/// programs as well as to the runner.
+pub fn may_come_from_a_stop_signal(class: FailureClass) -> bool {
+    match class {
+        FailureClass::Memory | FailureClass::Node | FailureClass::Program | FailureClass::Infrastructure => {
+            true
+        }
+        FailureClass::Input | FailureClass::Convergence | FailureClass::Walltime => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn qcengines_errors_have_the_class_that_helps_on_retry() {
+        use FailureClass::*;
+        let table = [
+            ("input_error", "QCEngine Input Error: MOPAC does not have method: ZZ", Input),
+            ("input_error", "1 validation error: permission denied", Input),
+            ("random_error", "QCEngine Random Error: PSIO Error", Program),
+            ("unknown_error", "QCEngine Execution Error:\nTraceback", Program),
+            (
+                "resource_error",
+                "QCEngine Resource Error: Program nwchem is registered with QCEngine, but cannot be found.",
+                Node,
+            ),
+            ("resource_error", "Psi4 version '1.1' not understood.", Node),
+            (
+                "unknown_error",
+                "PsiException: Could not converge SCF iterations in 100 iterations.",
+                Convergence,
+            ),
+            (
+                "unknown",
+                "geometric.errors.GeomOptNotConvergedError: Optimizer.optimizeGeometry() failed to converge.",
+                Convergence,
+            ),
+            ("convergence_error", "", Convergence),
+            ("unknown_error", "what():  std::bad_alloc", Memory),
+            ("unknown_error", "MemoryError: Unable to allocate 3.4 GiB; SCF did not converge", Memory),
+            ("memory_error", "MemoryError()", Memory),
+            ("unknown_error", "OSError: [Errno 28] No space left on device: '/scratch/x'", Node),
+            ("execution_error", "psi4: error while loading shared libraries: libfoo.so.1", Node),
+            (
+                "unknown_error",
+                "BasisSetNotFound: BasisSet::construct: Unable to find a basis set for atom 1",
+                Input,
+            ),
+            ("", "", Program),
+        ];
+        for (error_type, message, class) in table {
+            assert_eq!(of_qcengine(error_type, message), class, "{error_type}: {message}");
+        }
+    }
+
+    #[test]
+    fn a_worker_killed_for_memory_is_told_from_one_that_crashed() {
+        assert_eq!(of_dead_worker(Some(Signal::SIGKILL)), FailureClass::Memory);
+        assert_eq!(of_dead_worker(Some(Signal::SIGSEGV)), FailureClass::Program);
+        assert_eq!(of_dead_worker(Some(Signal::SIGTERM)), FailureClass::Infrastructure);
+        assert_eq!(of_dead_worker(None), FailureClass::Program);
+    }
+
+    #[test]
+    fn every_text_of_the_table_is_lower_case_and_reachable() {
+        for (index, (text, _)) in TEXTS.iter().enumerate() {
+            assert_eq!(*text, text.to_lowercase());
+            let first = TEXTS.iter().position(|(earlier, _)| text.contains(earlier));
+            assert_eq!(first, Some(index), "`{text}` never decides");
+        }
+    }
+}

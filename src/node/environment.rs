@@ -1,0 +1,90 @@
+//! What the job's environment tells the runner: host, the scheduler's id, restarts, scratch. Reads variables only.
+//!
+//! The job script exports `QCBATCH_*`; Slurm's own variables serve where it did not.
+
+use std::path::PathBuf;
+
+use crate::model::ids::JobId;
+use crate::model::task::StartRecord;
+
+/// Where the runner finds itself.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct NodeEnvironment {
+    /// The node.
+    pub hostname: String,
+    /// The runner's process id.
+    pub pid: u32,
+    /// The scheduler's id of the job, array element included.
+    pub scheduler_job_id: Option<String>,
+    /// How many times the scheduler has started this same job before.
+    pub restarts: u32,
+    /// `TMPDIR`, or `/tmp`.
+    pub temporary_directory: PathBuf,
+}
+
+impl NodeEnvironment {
+    /// Of the running process.
+    pub fn of_this_process() -> NodeEnvironment {
+        let hostname = nix::unistd::gethostname().ok().and_then(|name| name.into_string().ok());
+        let variable = |name: &str| std::env::var(name).ok();
+        NodeEnvironment::read(variable, hostname.unwrap_or_else(|| "unknown".into()), std::process::id())
+    }
+
+    fn read(variable: impl Fn(&str) -> Option<String>, hostname: String, pid: u32) -> NodeEnvironment {
+        let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+        let array_element = || {
+            let (array, element) = (variable("SLURM_ARRAY_JOB_ID")?, variable("SLURM_ARRAY_TASK_ID")?);
+            Some(format!("{array}_{element}"))
+        };
+        let scheduler_job_id =
+            variable("QCBATCH_SCHEDULER_JOB_ID").or_else(array_element).or_else(|| variable("SLURM_JOB_ID"));
+        let restarts = variable("QCBATCH_RESTART_COUNT").or_else(|| variable("SLURM_RESTART_COUNT"));
+        NodeEnvironment {
+            hostname,
+            pid,
+            scheduler_job_id,
+            restarts: restarts.and_then(|count| count.parse().ok()).unwrap_or(0),
+            temporary_directory: variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+        }
+    }
+
+    /// The runner's first words. The clock is for people: no program compares clocks of two hosts.
+    pub fn start_record(&self, job_id: JobId) -> StartRecord {
+        StartRecord {
+            job_id,
+            hostname: self.hostname.clone(),
+            pid: self.pid,
+            scheduler_job_id: self.scheduler_job_id.clone(),
+            node_clock: jiff::Timestamp::now().as_second(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(variables: &[(&str, &str)]) -> NodeEnvironment {
+        let find =
+            |name: &str| variables.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned());
+        NodeEnvironment::read(find, "node1".into(), 1)
+    }
+
+    #[test]
+    fn the_schedulers_id_is_the_scripts_or_slurms() {
+        let id = |variables: &[(&str, &str)]| read(variables).scheduler_job_id;
+        assert_eq!(id(&[]), None);
+        assert_eq!(id(&[("SLURM_JOB_ID", "12")]).as_deref(), Some("12"));
+        let array = [("SLURM_JOB_ID", "13"), ("SLURM_ARRAY_JOB_ID", "12"), ("SLURM_ARRAY_TASK_ID", "1")];
+        assert_eq!(id(&array).as_deref(), Some("12_1"));
+        let script = [("SLURM_JOB_ID", "13"), ("QCBATCH_SCHEDULER_JOB_ID", "7[2]")];
+        assert_eq!(id(&script).as_deref(), Some("7[2]"));
+    }
+
+    #[test]
+    fn restarts_are_none_unless_told() {
+        assert_eq!(read(&[]).restarts, 0);
+        assert_eq!(read(&[("SLURM_RESTART_COUNT", "2")]).restarts, 2);
+        assert_eq!(read(&[("QCBATCH_RESTART_COUNT", "")]).restarts, 0);
+    }
+}

@@ -1,0 +1,49 @@
+//! Why a node runner cannot work. Touches nothing.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use crate::spool::SpoolError;
+
+/// Why a node runner cannot work.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeError {
+    /// The process itself.
+    #[error("the node runner cannot start")]
+    Start(#[source] io::Error),
+    /// A file of the job directory.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
+    /// Scratch is unusable.
+    #[error("cannot {action} scratch directory `{}`", path.display())]
+    Scratch {
+        /// A verb.
+        action: &'static str,
+        /// The directory.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
+    /// No worker could be started.
+    #[error("worker `{}` did not start: {message}", command.join(" "))]
+    Worker {
+        /// Its argument vector.
+        command: Vec<String>,
+        /// What it or the system said.
+        message: String,
+    },
+}
+
+/// The error and its causes on one line.
+pub fn chain(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -1,0 +1,246 @@
+//! One long-lived Python worker: a process group of its own, a line of JSON in, a line of JSON out.
+//!
+//! Whatever ends a worker, its whole process group is killed, so that no program of a task outlives it.
+
+use std::collections::BTreeMap;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::process::{Child, ChildStdin, ChildStdout, Command};
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use super::cpu_time;
+use super::error::NodeError;
+use super::stderr::{StderrLog, Tail, follow};
+use crate::model::calculation::Calculation;
+use crate::spool::frame::MAX_REPORT_BYTES;
+
+/// Imports from a cold network filesystem take minutes, never this long.
+const START_LIMIT: Duration = Duration::from_secs(300);
+/// How long a group has between TERM and KILL.
+const KILL_GRACE: Duration = Duration::from_secs(2);
+/// How long to wait for what a dead worker left in its pipe, and for its group to be gone.
+const BURIAL_LIMIT: Duration = Duration::from_secs(1);
+
+/// What a worker is asked.
+#[derive(Serialize, Debug)]
+pub struct Request<'a> {
+    /// What is to be computed.
+    pub calculation: &'a Calculation,
+    /// Cores for the program.
+    pub cores: u32,
+    /// Memory for the program.
+    pub memory_bytes: u64,
+    /// An empty directory of its own.
+    pub scratch_directory: &'a Path,
+}
+
+/// What a worker answers.
+#[derive(Deserialize, Debug)]
+pub struct Reply {
+    /// A QCSchema v1 result.
+    pub result: Option<Box<RawValue>>,
+    /// Or why there is none.
+    pub error: Option<ReplyError>,
+    /// What the program printed.
+    pub stdout: Option<String>,
+    /// What it wrote to standard error.
+    pub stderr: Option<String>,
+    /// Files that the protocol asked for.
+    pub native_files: BTreeMap<String, String>,
+    /// User and system time.
+    pub cpu_seconds: f64,
+    /// The program.
+    pub program: Option<String>,
+    /// Its version.
+    pub program_version: Option<String>,
+}
+
+/// QCEngine's own account of a failure.
+#[derive(Deserialize, Debug)]
+pub struct ReplyError {
+    /// QCEngine's `error_type`.
+    pub error_type: String,
+    /// Its message.
+    pub error_message: String,
+}
+
+#[derive(Deserialize)]
+struct Greeting {
+    ready: Ready,
+}
+
+#[derive(Deserialize)]
+struct Ready {
+    qcengine_version: String,
+}
+
+/// Why a worker gave no answer. It is of no further use.
+#[derive(Debug)]
+pub enum NoAnswer {
+    /// It closed its pipes: it is dead or dying.
+    Gone,
+    /// What it wrote is not an answer.
+    Nonsense(String),
+}
+
+/// How a worker died.
+#[derive(Debug)]
+pub struct Death {
+    /// Its exit status; none when it had to be killed to find out.
+    pub status: Option<ExitStatus>,
+    /// Its last words.
+    pub stderr: Option<String>,
+}
+
+impl Death {
+    /// The signal that killed it.
+    pub fn signal(&self) -> Option<Signal> {
+        self.status.and_then(|status| status.signal()).and_then(|number| Signal::try_from(number).ok())
+    }
+}
+
+/// A running worker.
+#[derive(Debug)]
+pub struct Worker {
+    child: Child,
+    group: Pid,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+    stderr: JoinHandle<()>,
+    tail: Tail,
+    /// QCEngine's version, as the worker told.
+    pub qcengine_version: String,
+}
+
+impl Worker {
+    /// Starts `command` and waits until it says that it is ready.
+    pub async fn start(command: &[String], log: &StderrLog) -> Result<Worker, NodeError> {
+        let failed = |message: String| NodeError::Worker { command: command.to_vec(), message };
+        let (program, arguments) =
+            command.split_first().ok_or_else(|| failed("the command is empty".into()))?;
+        let mut child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .process_group(0)
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| failed(error.to_string()))?;
+        let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take(), child.id());
+        let (Some(requests), Some(answers), Some(stderr), Some(pid)) = pipes else {
+            return Err(failed("it has no pipes".into()));
+        };
+        let tail = Tail::default();
+        let stderr = tokio::spawn(follow(stderr, log.clone(), tail.clone()));
+        let group = Pid::from_raw(pid.cast_signed());
+        let answers = BufReader::new(answers);
+        let mut worker =
+            Worker { child, group, requests, answers, stderr, tail, qcengine_version: String::new() };
+        let greeting = timeout(START_LIMIT, worker.read_line()).await;
+        let message = match greeting.map(|line| line.map(|line| serde_json::from_slice::<Greeting>(&line))) {
+            Ok(Ok(Ok(greeting))) => {
+                worker.qcengine_version = greeting.ready.qcengine_version;
+                return Ok(worker);
+            }
+            Ok(Ok(Err(_))) => "it did not greet as a worker does".to_owned(),
+            Ok(Err(_)) => "it ended before it was ready".to_owned(),
+            Err(_) => format!("it was not ready within {} s", START_LIMIT.as_secs()),
+        };
+        let death = worker.bury().await;
+        let words = death.stderr.map(|text| format!("; it wrote: {text}")).unwrap_or_default();
+        Err(failed(format!("{message}{words}")))
+    }
+
+    /// The worker's process id, which is its group's too.
+    pub fn pid(&self) -> Pid {
+        self.group
+    }
+
+    /// Whether it still runs.
+    pub fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    /// Has one task computed. After an error, or when dropped half-way, the worker must be buried.
+    pub async fn ask(&mut self, request: &Request<'_>) -> Result<Reply, NoAnswer> {
+        self.tail.clear();
+        let mut line = serde_json::to_vec(request).map_err(|error| NoAnswer::Nonsense(error.to_string()))?;
+        line.push(b'\n');
+        let sent = async {
+            self.requests.write_all(&line).await?;
+            self.requests.flush().await
+        };
+        sent.await.map_err(|_| NoAnswer::Gone)?;
+        drop(line);
+        let answer = self.read_line().await?;
+        serde_json::from_slice(&answer).map_err(|error| NoAnswer::Nonsense(error.to_string()))
+    }
+
+    /// What it wrote to standard error since the last `ask`.
+    pub fn stderr(&self) -> Option<String> {
+        self.tail.text()
+    }
+
+    /// Processor time of the worker and all that it started, so far.
+    pub fn cpu_seconds(&self) -> f64 {
+        cpu_time::of_group(self.group)
+    }
+
+    async fn read_line(&mut self) -> Result<Vec<u8>, NoAnswer> {
+        let mut line = Vec::new();
+        let limit = u64::from(MAX_REPORT_BYTES);
+        let read = (&mut self.answers).take(limit).read_until(b'\n', &mut line).await;
+        match read {
+            Ok(_) if line.last() == Some(&b'\n') => Ok(line),
+            Ok(_) if line.len() as u64 == limit => {
+                Err(NoAnswer::Nonsense(format!("an answer of more than {limit} bytes")))
+            }
+            _ => Err(NoAnswer::Gone),
+        }
+    }
+
+    /// Ends an idle worker.
+    pub async fn close(self) {
+        let Worker { mut child, group, requests, .. } = self;
+        drop(requests);
+        let _ = timeout(KILL_GRACE, child.wait()).await;
+        let _ = killpg(group, Signal::SIGKILL);
+    }
+
+    /// Kills a worker with all that it started: TERM first, KILL after a short grace.
+    pub async fn kill(mut self) -> Death {
+        let _ = killpg(self.group, Signal::SIGTERM);
+        let _ = timeout(KILL_GRACE, self.child.wait()).await;
+        self.bury().await
+    }
+
+    /// Takes leave of a worker that is dead, dying or useless: its status, its last words, and nobody of its group
+    /// left alive.
+    pub async fn bury(mut self) -> Death {
+        let status = match timeout(BURIAL_LIMIT, self.child.wait()).await {
+            Ok(status) => status.ok(),
+            Err(_) => None,
+        };
+        let _ = killpg(self.group, Signal::SIGKILL);
+        let _ = timeout(BURIAL_LIMIT, self.child.wait()).await;
+        let _ = timeout(BURIAL_LIMIT, &mut self.stderr).await;
+        self.stderr.abort();
+        let gone = async {
+            while killpg(self.group, None).is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let _ = timeout(BURIAL_LIMIT, gone).await;
+        Death { status, stderr: self.tail.text() }
+    }
+}
