@@ -3,15 +3,26 @@
 pub mod backup;
 pub mod cluster;
 pub mod connect;
+mod demand;
 pub mod error;
 mod holder;
+pub mod intake;
 pub mod lease;
 mod libpq;
 mod migrate;
+mod molecule;
+pub mod output;
 pub mod restore;
+mod schema;
+mod specification;
 pub mod target;
 pub mod tls;
+mod types;
+mod write;
 
 pub use connect::Store;
 pub use error::StoreError;
+pub use intake::{AddedRecord, Intake, NewRecord, Novelty, Reuse};
+pub use output::OutputType;
 pub use target::{DatabaseTarget, TlsMode};
+pub use write::Writer;

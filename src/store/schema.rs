@@ -1,0 +1,256 @@
+//! The tables as diesel types, kept by hand; a test compares it with `information_schema`.
+//! Row structs take the SQL types of their columns from here.
+
+#![allow(missing_docs)] // the tables are described in the migration
+
+use diesel::table;
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    compute_history (id) {
+        id -> BigInt,
+        record_id -> BigInt,
+        job_id -> Nullable<BigInt>,
+        attempt -> Integer,
+        status -> RecordStatus,
+        failure -> Nullable<FailureClass>,
+        error_type -> Nullable<Text>,
+        hostname -> Nullable<Text>,
+        cores -> Nullable<Integer>,
+        memory_bytes -> Nullable<BigInt>,
+        wall_seconds -> Nullable<Double>,
+        cpu_seconds -> Nullable<Double>,
+        program -> Nullable<Text>,
+        program_version -> Nullable<Text>,
+        provenance -> Nullable<Jsonb>,
+        modified_on -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    demand (id) {
+        id -> BigInt,
+        required_programs -> Array<Text>,
+        compute_tag -> Text,
+        pool -> Nullable<Text>,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    event (id) {
+        id -> BigInt,
+        at -> Timestamptz,
+        kind -> Text,
+        record_id -> Nullable<BigInt>,
+        submission_id -> Nullable<BigInt>,
+        job_id -> Nullable<BigInt>,
+        message -> Text,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    job (id) {
+        id -> BigInt,
+        submission_id -> BigInt,
+        site -> Text,
+        pool -> Text,
+        array_index -> Integer,
+        state -> JobState,
+        placement -> Placement,
+        tasks -> Integer,
+        scheduler_job_id -> Nullable<Text>,
+        scheduler_reason -> Nullable<Text>,
+        outcome -> Nullable<JobOutcome>,
+        exit_code -> Nullable<Integer>,
+        signal -> Nullable<Integer>,
+        hostname -> Nullable<Text>,
+        results_offset -> BigInt,
+        beat -> BigInt,
+        beat_on -> Nullable<Timestamptz>,
+        cancel_requested_on -> Nullable<Timestamptz>,
+        missing_since -> Nullable<Timestamptz>,
+        missing_polls -> Integer,
+        queued_on -> Nullable<Timestamptz>,
+        started_on -> Nullable<Timestamptz>,
+        ended_on -> Nullable<Timestamptz>,
+        modified_on -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    lease (site) {
+        site -> Text,
+        fence -> BigInt,
+        hostname -> Text,
+        boot_id -> Text,
+        pid -> Integer,
+        pid_started -> BigInt,
+        expires_on -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    molecule (id) {
+        id -> BigInt,
+        molecule_hash -> Text,
+        formula -> Text,
+        atoms -> Integer,
+        molecular_charge -> Double,
+        molecular_multiplicity -> Integer,
+        document -> Jsonb,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    native_file (record_id, name) {
+        record_id -> BigInt,
+        name -> Text,
+        data -> Bytea,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    optimization_trajectory (optimization_id, position) {
+        optimization_id -> BigInt,
+        position -> Integer,
+        singlepoint_id -> BigInt,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    output_store (history_id, output_type) {
+        history_id -> BigInt,
+        output_type -> OutputType,
+        data -> Bytea,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    record (id) {
+        id -> BigInt,
+        record_type -> RecordType,
+        status -> RecordStatus,
+        specification_id -> BigInt,
+        molecule_id -> BigInt,
+        final_molecule_id -> Nullable<BigInt>,
+        last_job_id -> Nullable<BigInt>,
+        compute_tag -> Text,
+        owner_user -> Text,
+        return_energy -> Nullable<Double>,
+        energies -> Nullable<Array<Double>>,
+        properties -> Nullable<Jsonb>,
+        extras -> Jsonb,
+        created_on -> Timestamptz,
+        modified_on -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    record_count (status) {
+        status -> RecordStatus,
+        change -> BigInt,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    specification (id) {
+        id -> BigInt,
+        record_type -> RecordType,
+        specification_hash -> Text,
+        program -> Text,
+        driver -> Driver,
+        method -> Text,
+        basis -> Text,
+        keywords -> Jsonb,
+        protocols -> Jsonb,
+        qc_specification_id -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    submission (id) {
+        id -> BigInt,
+        site -> Text,
+        pool -> Text,
+        tag -> Text,
+        state -> SubmissionState,
+        resources -> Jsonb,
+        array_size -> Integer,
+        scheduler_job_id -> Nullable<Text>,
+        fence -> BigInt,
+        calls -> Integer,
+        called_on -> Nullable<Timestamptz>,
+        empty_lookups -> Integer,
+        empty_lookup_on -> Nullable<Timestamptz>,
+        not_before -> Nullable<Timestamptz>,
+        last_error -> Nullable<Text>,
+        created_on -> Timestamptz,
+        modified_on -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    task (id) {
+        id -> BigInt,
+        record_id -> BigInt,
+        demand_id -> BigInt,
+        compute_priority -> SmallInt,
+        placement -> Placement,
+        cores -> Nullable<Integer>,
+        memory_bytes -> Nullable<BigInt>,
+        walltime_seconds -> Nullable<BigInt>,
+        available -> Bool,
+        job_id -> Nullable<BigInt>,
+        attempt -> Integer,
+        tries -> Integer,
+        losses -> Integer,
+        last_failure -> Nullable<FailureClass>,
+        not_before -> Nullable<Timestamptz>,
+        waiting_reason -> Nullable<Text>,
+        sort_date -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    wavefunction_store (record_id) {
+        record_id -> BigInt,
+        data -> Bytea,
+    }
+}

@@ -1,0 +1,206 @@
+//! How values of `model` look in PostgreSQL: enums as its own enum types, ids as bigint, documents as jsonb.
+//! Conversions only; no statement is run here.
+
+use diesel::deserialize::{self, FromSql, Queryable};
+use diesel::pg::{Pg, PgValue};
+use diesel::sql_types::{BigInt, Jsonb, Text};
+
+use crate::model::calculation::Driver;
+use crate::model::failure::FailureClass;
+use crate::model::ids::{
+    JobId, MoleculeId, PoolName, RecordId, SchedulerJobId, SpecificationId, SubmissionId, Tag, TaskId,
+};
+use crate::model::job::{JobOutcome, JobState, SubmissionState};
+use crate::model::record::{RecordStatus, RecordType};
+use crate::model::resources::JobResources;
+use crate::model::task::Placement;
+
+use super::output::OutputType;
+
+/// The SQL types, by the names that `schema` uses.
+pub mod sql {
+    use diesel::query_builder::QueryId;
+    use diesel::sql_types::SqlType;
+
+    macro_rules! sql_types {
+        ($($name:ident = $postgres:literal),* $(,)?) => {$(
+            #[doc = concat!("The enum type `", $postgres, "`.")]
+            #[derive(Clone, Copy, Debug, Default, QueryId, SqlType)]
+            #[diesel(postgres_type(name = $postgres))]
+            pub struct $name;
+        )*};
+    }
+
+    sql_types! {
+        RecordStatus = "record_status",
+        RecordType = "record_type",
+        Driver = "driver",
+        SubmissionState = "submission_state",
+        JobState = "job_state",
+        JobOutcome = "job_outcome",
+        FailureClass = "failure_class",
+        Placement = "placement",
+        OutputType = "output_type",
+    }
+}
+
+macro_rules! from_word {
+    ($($name:ident),* $(,)?) => {$(
+        impl FromSql<sql::$name, Pg> for $name {
+            fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+                let word = std::str::from_utf8(value.as_bytes())?;
+                $name::parse(word).ok_or_else(|| format!("unknown word `{word}`").into())
+            }
+        }
+
+        impl Queryable<sql::$name, Pg> for $name {
+            type Row = Self;
+
+            fn build(row: Self) -> deserialize::Result<Self> {
+                Ok(row)
+            }
+        }
+    )*};
+}
+
+from_word!(
+    RecordStatus,
+    RecordType,
+    Driver,
+    SubmissionState,
+    JobState,
+    JobOutcome,
+    FailureClass,
+    OutputType,
+);
+
+impl FromSql<sql::Placement, Pg> for Placement {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        [Placement::Shared, Placement::Dedicated]
+            .into_iter()
+            .find(|placement| placement.as_str().as_bytes() == value.as_bytes())
+            .ok_or_else(|| "unknown placement".into())
+    }
+}
+
+macro_rules! from_bigint {
+    ($($name:ident),* $(,)?) => {$(
+        impl FromSql<BigInt, Pg> for $name {
+            fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+                <i64 as FromSql<BigInt, Pg>>::from_sql(value).map($name)
+            }
+        }
+    )*};
+}
+
+from_bigint!(RecordId, TaskId, JobId, SubmissionId, MoleculeId, SpecificationId);
+
+macro_rules! from_text {
+    ($($name:ident),* $(,)?) => {$(
+        impl FromSql<Text, Pg> for $name {
+            fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+                <String as FromSql<Text, Pg>>::from_sql(value).map($name)
+            }
+        }
+    )*};
+}
+
+from_text!(PoolName, SchedulerJobId);
+
+impl FromSql<Text, Pg> for Tag {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(<String as FromSql<Text, Pg>>::from_sql(value)?.parse()?)
+    }
+}
+
+/// A jsonb column that holds a `T`.
+pub(crate) struct Json<T>(pub(crate) T);
+
+impl<T: serde::de::DeserializeOwned> FromSql<Jsonb, Pg> for Json<T> {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        // jsonb on the wire is one byte of version and the text.
+        match value.as_bytes().split_first() {
+            Some((1, text)) => Ok(Json(serde_json::from_slice(text)?)),
+            _ => Err("jsonb of an unknown version".into()),
+        }
+    }
+}
+
+impl From<Json<JobResources>> for JobResources {
+    fn from(json: Json<JobResources>) -> JobResources {
+        json.0
+    }
+}
+
+/// Raw ids, for binding as an array.
+pub(crate) fn raw<I>(ids: impl IntoIterator<Item = I>) -> Vec<i64>
+where
+    I: Into<i64>,
+{
+    ids.into_iter().map(Into::into).collect()
+}
+
+macro_rules! into_raw {
+    ($($name:ident),* $(,)?) => {$(
+        impl From<$name> for i64 {
+            fn from(id: $name) -> i64 {
+                id.0
+            }
+        }
+    )*};
+}
+
+into_raw!(RecordId, TaskId, JobId, SubmissionId, MoleculeId, SpecificationId);
+
+/// A count or size of `model` as PostgreSQL's `integer`; what does not fit is as good as the greatest.
+pub(crate) fn integer(value: u32) -> i32 {
+    i32::try_from(value).unwrap_or(i32::MAX)
+}
+
+/// A size of `model` as PostgreSQL's `bigint`; what does not fit is as good as the greatest.
+pub(crate) fn bigint(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+/// A column that is never negative as a count.
+pub(crate) fn count(value: i32) -> u32 {
+    u32::try_from(value).unwrap_or(0)
+}
+
+/// `text` without NUL characters, which PostgreSQL stores neither in text nor in jsonb.
+pub(crate) fn storable(text: &str) -> String {
+    text.replace('\0', "\u{fffd}")
+}
+
+/// Replaces NUL characters in every string and key of `value`.
+pub(crate) fn make_storable(value: &mut serde_json::Value) {
+    use serde_json::Value;
+    match value {
+        Value::String(text) if text.contains('\0') => *text = storable(text),
+        Value::Array(items) => items.iter_mut().for_each(make_storable),
+        Value::Object(members) => {
+            if members.keys().any(|key| key.contains('\0')) {
+                *members = std::mem::take(members)
+                    .into_iter()
+                    .map(|(key, value)| (storable(&key), value))
+                    .collect();
+            }
+            members.values_mut().for_each(make_storable);
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn nul_characters_are_replaced_at_every_depth() {
+        let mut value = json!({"a\0": ["x\0y", {"b": "\0"}], "n": 1.5});
+        make_storable(&mut value);
+        assert_eq!(value, json!({"a\u{fffd}": ["x\u{fffd}y", {"b": "\u{fffd}"}], "n": 1.5}));
+    }
+}

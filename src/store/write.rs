@@ -1,0 +1,66 @@
+//! How every write of a daemon is done: one transaction that proves the site's fence first.
+//! Touches the lease through `check_fence` only; what is written is the aggregates' business.
+
+use diesel_async::pooled_connection::deadpool::Object;
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
+
+use super::connect::Store;
+use super::error::{Doing, StoreError};
+use super::lease::check_fence;
+use crate::model::ids::Fence;
+
+/// The writing side of the store, for the daemon that holds `site`'s lease. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Writer {
+    pub(crate) store: Store,
+    pub(crate) site: String,
+    pub(crate) fence: Fence,
+}
+
+impl Store {
+    /// The writing side. Writes fail with [`StoreError::LeaseLost`] once `fence` is no longer the site's.
+    pub fn writer(&self, site: impl Into<String>, fence: Fence) -> Writer {
+        Writer { store: self.clone(), site: site.into(), fence }
+    }
+}
+
+impl Writer {
+    /// The store behind it.
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Begins a transaction whose fence is proven and stays so until it ends.
+    pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
+        let mut transaction = Transaction { conn: self.store.conn().await? };
+        AnsiTransactionManager::begin_transaction(&mut *transaction.conn)
+            .await
+            .doing("beginning a transaction")?;
+        if let Err(error) = check_fence(&mut transaction.conn, &self.site, self.fence).await {
+            if matches!(error, StoreError::LeaseLost { .. }) {
+                transaction.roll_back().await?;
+            }
+            return Err(error);
+        }
+        Ok(transaction)
+    }
+}
+
+/// An open transaction on a connection of its own.
+///
+/// Dropped without an end, its connection is thrown away, which rolls back.
+pub(crate) struct Transaction {
+    pub(crate) conn: Object<AsyncPgConnection>,
+}
+
+impl Transaction {
+    /// Makes everything written last.
+    pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
+        AnsiTransactionManager::commit_transaction(&mut *self.conn).await.doing("committing")
+    }
+
+    /// Undoes everything, and keeps the connection for others.
+    pub(crate) async fn roll_back(mut self) -> Result<(), StoreError> {
+        AnsiTransactionManager::rollback_transaction(&mut *self.conn).await.doing("rolling back")
+    }
+}
