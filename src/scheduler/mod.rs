@@ -1,1 +1,236 @@
 //! The adapter engine and the local executor. No knowledge of one scheduler.
+//! Starts scheduler commands and reads adapter files; each answer keeps "no" and "no answer" apart.
+
+pub mod adapter;
+pub mod answer;
+pub mod capabilities;
+mod control;
+mod find;
+mod poll;
+mod post_mortem;
+mod probe;
+mod request;
+pub mod runner;
+mod settings;
+mod submit;
+mod times;
+pub mod version;
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+pub use adapter::{Adapter, AdapterError, ScriptFacts};
+use adapter::messages::{MessageClass, Verb};
+use adapter::template;
+use adapter::values::{Value, Values};
+use adapter::{Call, Variants};
+pub use answer::{
+    ExitStatus, FindAnswer, JobLimits, JobSighting, PollAnswer, PostMortem, PostMortemAnswer, Refusal, SchedulerState,
+    SubmitAnswer, Sureness,
+};
+pub use capabilities::Capabilities;
+pub use request::SubmitRequest;
+use runner::{Invocation, Ran};
+pub use settings::Settings;
+
+use crate::model::ids::SchedulerJobId;
+
+/// Our patience is at least so many times that of the scheduler's own clients, lest we kill one that still waits.
+const TIMES_MESSAGE_TIMEOUT: u32 = 3;
+
+/// Why the scheduler could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum SchedulerError {
+    /// A value that must not reach a command or script.
+    #[error("{name} is `{text}`; it must be {allowed}")]
+    Value {
+        /// Which.
+        name: &'static str,
+        /// The value.
+        text: String,
+        /// What it must be.
+        allowed: &'static str,
+    },
+    /// The array is bigger than the scheduler takes.
+    #[error("an array of {size} elements was asked for; this scheduler takes at most {most}")]
+    ArrayTooLarge {
+        /// Elements asked for.
+        size: u32,
+        /// Most it takes.
+        most: u32,
+    },
+    /// The adapter has no such command for this version.
+    #[error("adapter `{adapter}` has no {verb} for this scheduler")]
+    Unsupported {
+        /// The adapter.
+        adapter: String,
+        /// What was asked.
+        verb: &'static str,
+    },
+    /// A command failed or its answer made no sense.
+    #[error("{verb} failed: {message} (command: {})", argv.join(" "))]
+    Failed {
+        /// What was asked.
+        verb: &'static str,
+        /// The command.
+        argv: Vec<String>,
+        /// What it said.
+        message: String,
+        /// What its message means, where known.
+        class: Option<MessageClass>,
+    },
+}
+
+/// One scheduler: an adapter, this machine's settings, and what the last probe learned. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Scheduler {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    adapter: Adapter,
+    settings: Settings,
+    capabilities: RwLock<Arc<Capabilities>>,
+}
+
+impl Scheduler {
+    /// A scheduler that was not probed yet: it is taken for an old one until then.
+    pub fn new(adapter: Adapter, settings: Settings) -> Scheduler {
+        Scheduler { inner: Arc::new(Inner { adapter, settings, capabilities: RwLock::default() }) }
+    }
+
+    /// The adapter's name.
+    pub fn name(&self) -> &str {
+        &self.inner.adapter.name
+    }
+
+    /// What the last probe learned; empty before the first.
+    pub fn capabilities(&self) -> Arc<Capabilities> {
+        Arc::clone(&self.inner.capabilities.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn set_capabilities(&self, capabilities: Capabilities) {
+        *self.inner.capabilities.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(capabilities);
+    }
+
+    /// What job scripts must know of this scheduler.
+    pub fn script_facts(&self) -> &ScriptFacts {
+        &self.inner.adapter.script
+    }
+
+    /// The file in `directory` that takes a submission's scheduler output, as the scheduler wants it written.
+    pub fn log_path(&self, directory: &Path, array_size: u32) -> PathBuf {
+        let facts = self.script_facts();
+        directory.join(if array_size > 1 { &facts.array_log_name } else { &facts.log_name })
+    }
+
+    /// The id of the job `index` (from 0) of a submission: the submission's own for a single job.
+    pub fn element_id(&self, submission: &SchedulerJobId, index: u32, array_size: u32) -> SchedulerJobId {
+        if array_size > 1 { self.inner.adapter.ids.element_id(&submission.0, index) } else { submission.clone() }
+    }
+
+    /// Values that every command may use.
+    fn values(&self) -> Values {
+        let settings = &self.inner.settings;
+        let path = |path: &Path| Value::Text(path.to_string_lossy().into_owned());
+        let mut values = Values::default();
+        values.set("user", Value::Text(settings.user.clone()));
+        values.set("program", path(&settings.program));
+        values.set("state_directory", path(&settings.state_directory));
+        values.set("machine_cores", Value::Number(u64::from(settings.machine_cores)));
+        values
+    }
+
+    fn choose<'a>(&self, verb: Verb, variants: Option<&'a Variants>) -> Result<&'a Call, SchedulerError> {
+        variants.and_then(|variants| variants.choose(&self.capabilities())).ok_or_else(|| {
+            SchedulerError::Unsupported { adapter: self.name().to_owned(), verb: verb.as_str() }
+        })
+    }
+
+    fn argv(&self, call: &Call, values: &Values) -> Vec<String> {
+        template::expand(&call.argv, values, &self.capabilities())
+    }
+
+    fn invocation(&self, verb: Verb, call: &Call, values: &Values) -> Invocation {
+        let adapter = &self.inner.adapter;
+        let file = |text: &Option<template::Template>| {
+            text.as_ref().and_then(|text| text.expand(values)).map(|words| PathBuf::from(words.concat()))
+        };
+        let usual = if verb == Verb::Submit { adapter.submit_timeout } else { adapter.query_timeout };
+        let clients = self.capabilities().message_timeout.unwrap_or(Duration::ZERO) * TIMES_MESSAGE_TIMEOUT;
+        Invocation {
+            argv: self.argv(call, values),
+            environment: self.inner.settings.environment(adapter),
+            stdin: file(&call.stdin),
+            directory: file(&call.directory),
+            timeout: call.timeout.unwrap_or(usual).max(clients),
+            output_limit_bytes: adapter.output_limit_bytes,
+        }
+    }
+
+    /// Runs a query and gives its output when it is to be trusted: a usable exit code and no unknown complaint.
+    async fn query(&self, verb: Verb, call: &Call, values: &Values) -> Result<Output, SchedulerError> {
+        let invocation = self.invocation(verb, call, values);
+        let ran = runner::run(&invocation).await;
+        self.trust(verb, call, &ran).map_err(|(message, class)| SchedulerError::Failed {
+            verb: verb.as_str(),
+            argv: invocation.argv,
+            message,
+            class,
+        })
+    }
+
+    /// Decides whether a query's answer is one.
+    fn trust(&self, verb: Verb, call: &Call, ran: &Ran) -> Result<Output, (String, Option<MessageClass>)> {
+        let messages = &self.inner.adapter.messages;
+        match ran {
+            Ran::NotStarted { message } => Err((message.clone(), Some(MessageClass::Transient))),
+            Ran::Unfinished { message, stderr } => Err((with_stderr(message, stderr), None)),
+            Ran::Exited { code, stdout, stderr } => {
+                let class = messages.class(verb, stderr);
+                if call.usable_exit_codes.contains(code) {
+                    let trouble = match class {
+                        None | Some(MessageClass::Harmless | MessageClass::NotFound) => {
+                            messages.unknown_line(verb, stderr)
+                        }
+                        Some(_) => Some(stderr.trim()),
+                    };
+                    return match trouble {
+                        None => Ok(Output { stdout: stdout.clone(), stderr: stderr.clone() }),
+                        Some(text) => Err((format!("unexpected words: {}", clip(text)), class)),
+                    };
+                }
+                let class = class.or_else(|| messages.class(verb, stdout));
+                Err((format!("exit code {code}: {}", clip(&said(stdout, stderr))), class))
+            }
+        }
+    }
+}
+
+/// What a trusted query wrote.
+struct Output {
+    stdout: String,
+    stderr: String,
+}
+
+/// What a command said that failed: its standard error, else what it printed.
+fn said(stdout: &str, stderr: &str) -> String {
+    let text = if stderr.trim().is_empty() { stdout } else { stderr };
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+fn with_stderr(message: &str, stderr: &str) -> String {
+    let said = said("", stderr);
+    if said.is_empty() { message.to_owned() } else { format!("{message}; it said: {}", clip(&said)) }
+}
+
+/// Scheduler messages end in logs and tables: long ones are cut.
+fn clip(text: &str) -> String {
+    const MOST: usize = 500;
+    match text.char_indices().nth(MOST) {
+        None => text.to_owned(),
+        Some((end, _)) => format!("{}…", &text[..end]),
+    }
+}

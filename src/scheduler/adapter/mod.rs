@@ -1,0 +1,239 @@
+//! An adapter: how one scheduler is spoken to, read from a TOML file and checked before use.
+//! The only part of the engine that reads files; everything it holds is data for pure functions.
+
+mod check;
+mod document;
+mod ids;
+mod layers;
+pub mod messages;
+mod placeholders;
+mod problems;
+pub mod reading;
+pub mod states;
+pub mod template;
+pub mod values;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::capabilities::Capabilities;
+use super::version::VersionRange;
+pub use ids::IdForm;
+pub use layers::built_in_names;
+use messages::Messages;
+use reading::Reading;
+use states::StateMap;
+use template::{Piece, Template};
+
+/// Why an adapter cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum AdapterError {
+    /// No such adapter.
+    #[error("no adapter `{name}` is built in ({known}) or in {directories:?}")]
+    Unknown {
+        /// The name asked for.
+        name: String,
+        /// Where it was looked for.
+        directories: Vec<PathBuf>,
+        /// The built-in ones.
+        known: String,
+    },
+    /// Its `extends` names none.
+    #[error("adapter `{name}` extends `{base}`, which is neither built in nor beside it")]
+    Extends {
+        /// The adapter.
+        name: String,
+        /// What it extends.
+        base: String,
+    },
+    /// Its `extends` go in a circle.
+    #[error("the files that adapter `{name}` extends go in a circle")]
+    Circle {
+        /// The adapter.
+        name: String,
+    },
+    /// Its name is none.
+    #[error("`{name}` is no name of an adapter; letters, digits, `_`, `-` and `.` make one")]
+    Name {
+        /// The name asked for.
+        name: String,
+    },
+    /// A file that is there cannot be read.
+    #[error("cannot read adapter file {}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The files are wrong; the report shows every problem with its place.
+    #[error("adapter `{name}` has {count} problem(s)\n{report}")]
+    Invalid {
+        /// The adapter.
+        name: String,
+        /// How many problems.
+        count: usize,
+        /// All of them, several lines each.
+        report: String,
+        /// `file:line: what is wrong` of each.
+        lines: Vec<String>,
+    },
+}
+
+/// A checked adapter.
+#[derive(Clone, Debug)]
+pub struct Adapter {
+    /// Its name.
+    pub name: String,
+    /// One line for people.
+    pub description: String,
+    /// Variables of ours that scheduler commands may see.
+    pub environment_pass: Vec<String>,
+    /// Variables set for scheduler commands.
+    pub environment_set: Vec<(String, String)>,
+    /// Patience with queries.
+    pub query_timeout: Duration,
+    /// Patience with submissions.
+    pub submit_timeout: Duration,
+    /// Most bytes read of either output of a command.
+    pub output_limit_bytes: usize,
+    /// How ids look.
+    pub ids: IdForm,
+    /// Written before every directive.
+    pub directive_prefix: String,
+    /// Directives.
+    pub directives: Vec<Piece>,
+    /// What job scripts must know.
+    pub script: ScriptFacts,
+    /// States, rules, exit codes.
+    pub states: StateMap,
+    /// What messages mean.
+    pub messages: Messages,
+    /// Calls of the probe, in order.
+    pub probe: Vec<Probe>,
+    /// Submits.
+    pub submit: Variants,
+    /// Looks a tag up, in order.
+    pub find_by_tag: Vec<Variants>,
+    /// Lists all of the user's jobs.
+    pub poll: Variants,
+    /// Asks the books.
+    pub post_mortem: Option<Variants>,
+    /// Ends jobs.
+    pub cancel: Variants,
+    /// Keeps jobs from starting.
+    pub hold: Option<Variants>,
+    /// Lets them start.
+    pub release: Option<Variants>,
+    /// Limits on the user's jobs.
+    pub limits: Option<Variants>,
+    /// Whether the scheduler answers at all.
+    pub alive: Option<Variants>,
+}
+
+/// What a job script must know of its scheduler.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct ScriptFacts {
+    /// The variable that holds an array element's index; unset outside arrays.
+    pub array_index_variable: Option<String>,
+    /// The index of an array's first element.
+    pub first_array_index: u32,
+    /// A shell word that gives the job's id as the scheduler lists it.
+    pub job_id: Option<String>,
+    /// Name of the file for the scheduler's own output of a single job.
+    pub log_name: String,
+    /// The same for an array, with the scheduler's own pattern for the index.
+    pub array_log_name: String,
+    /// Lines that come before anything else in the script.
+    pub lines: Vec<String>,
+}
+
+/// One command and how its answer is read.
+#[derive(Clone, Debug)]
+pub struct Call {
+    /// Versions it is for.
+    pub versions: VersionRange,
+    /// Optional service it needs.
+    pub needs: Option<String>,
+    /// The command.
+    pub argv: Vec<Piece>,
+    /// A file that becomes its standard input.
+    pub stdin: Option<Template>,
+    /// Where it runs.
+    pub directory: Option<Template>,
+    /// Its own patience.
+    pub timeout: Option<Duration>,
+    /// Exit codes with which its output counts.
+    pub usable_exit_codes: Vec<i32>,
+    /// Whether its failure is no reason to stop (probes).
+    pub optional: bool,
+    /// Most ids that one call takes.
+    pub ids_per_call: usize,
+    /// Columns it asks for.
+    pub columns: Vec<String>,
+    /// The probed list that says which columns there are.
+    pub columns_listed_in: Option<String>,
+    /// How its answer is read.
+    pub read: Option<Reading>,
+}
+
+impl Call {
+    /// The columns to ask for: those wanted that the scheduler has, as far as that was probed.
+    pub fn columns_for(&self, capabilities: &Capabilities) -> Vec<String> {
+        let listed = self.columns_listed_in.as_ref().and_then(|list| capabilities.lists.get(list));
+        let there = |name: &String| listed.is_none_or(|listed| listed.iter().any(|one| one.eq_ignore_ascii_case(name)));
+        self.columns.iter().filter(|name| there(name)).cloned().collect()
+    }
+}
+
+/// A call and its variants for other versions.
+#[derive(Clone, Debug)]
+pub struct Variants(pub Vec<Call>);
+
+impl Variants {
+    /// The call for the probed version: the first that is for it. `None` also when it needs a service that is not there.
+    pub fn choose(&self, capabilities: &Capabilities) -> Option<&Call> {
+        self.0
+            .iter()
+            .find(|call| call.versions.contains(capabilities.version.as_ref()))
+            .filter(|call| call.needs.as_ref().is_none_or(|service| capabilities.has(service)))
+    }
+}
+
+/// One call of the probe and what is learned from it.
+#[derive(Clone, Debug)]
+pub struct Probe {
+    /// The call.
+    pub call: Variants,
+    /// Field with the version.
+    pub version: Option<String>,
+    /// Field with the cluster's name.
+    pub cluster: Option<String>,
+    /// Numbers: name, field, what is taken off.
+    pub numbers: Vec<(String, String, u64)>,
+    /// Services: name, field, pattern of its absence.
+    pub services: Vec<(String, String, regex::Regex)>,
+    /// Lists: name, field.
+    pub lists: Vec<(String, String)>,
+}
+
+impl Adapter {
+    /// Loads the adapter `name`: the built-in one with the files `<name>.toml` of `user_dirs` laid over it, later
+    /// directories last, or the one that a file's `extends` names with that file laid over.
+    pub fn load(name: &str, user_dirs: &[PathBuf]) -> Result<Adapter, AdapterError> {
+        let (document, sources, problems) = layers::read(name, user_dirs)?;
+        check::adapter(name, document, &sources, problems).map_err(|problems| AdapterError::Invalid {
+            name: name.to_owned(),
+            count: problems.len(),
+            lines: problems
+                .iter()
+                .map(|problem| format!("{}: {}; {}", sources.place(&problem.span), problem.title, problem.allowed))
+                .collect(),
+            report: sources.report(&problems),
+        })
+    }
+}
+
+#[cfg(test)]
+mod load_tests;

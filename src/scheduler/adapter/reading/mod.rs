@@ -1,0 +1,171 @@
+//! How a command's output becomes rows of named fields: by lines, columns, records or JSON. Pure.
+//! Total: any bytes give rows or say why not, and never panic.
+
+mod json;
+mod records;
+mod text;
+
+use std::collections::BTreeMap;
+
+use regex::Regex;
+
+pub use json::JsonReading;
+pub use records::RecordsReading;
+
+/// One row: our field names and the scheduler's text. Empty texts are left out.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Row(BTreeMap<String, String>);
+
+impl Row {
+    /// The text of `field`, when there is any.
+    pub fn get(&self, field: &str) -> Option<&str> {
+        self.0.get(field).map(String::as_str)
+    }
+
+    /// Sets `field` unless `text` is blank.
+    pub fn set(&mut self, field: &str, text: &str) {
+        let text = text.trim();
+        if !text.is_empty() {
+            self.0.insert(field.to_owned(), text.to_owned());
+        }
+    }
+}
+
+/// Why an output could not be read.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+#[error("cannot read {what}: `{text}`")]
+pub struct Unreadable {
+    /// What was wrong with it.
+    pub what: &'static str,
+    /// The offending text, shortened.
+    pub text: String,
+}
+
+impl Unreadable {
+    pub(crate) fn new(what: &'static str, text: &str) -> Unreadable {
+        Unreadable { what, text: text.chars().take(200).collect() }
+    }
+}
+
+/// Which of the two outputs is read.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+    /// Standard output, then standard error.
+    Both,
+}
+
+/// What a line that does not fit means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Unmatched {
+    /// The whole output is not to be trusted.
+    Refuse,
+    /// It is chatter.
+    Skip,
+}
+
+/// Which rows count.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Take {
+    /// Every row.
+    All,
+    /// Only the last: what a submit command prints after a site's banner.
+    Last,
+}
+
+/// The form of the output.
+#[derive(Clone, Debug)]
+pub enum Form {
+    /// One row per line, by a pattern with named groups.
+    Lines(Regex),
+    /// One row per word, in the field `word`.
+    Words,
+    /// One row per line, cut at a separator; the last column keeps what is left.
+    Columns {
+        /// What stands between columns.
+        separator: String,
+        /// Names of the columns; those asked for in the command where not given.
+        names: Option<Vec<String>>,
+    },
+    /// `key = value`.
+    Records(RecordsReading),
+    /// JSON.
+    Json(JsonReading),
+}
+
+/// How one answer is read.
+#[derive(Clone, Debug)]
+pub struct Reading {
+    /// What is read.
+    pub from: Stream,
+    /// Its form.
+    pub form: Form,
+    /// Lines that are no rows and no fault.
+    pub ignore: Vec<Regex>,
+    /// What any other line means.
+    pub unmatched: Unmatched,
+    /// Which rows count.
+    pub take: Take,
+    /// Our names and where the scheduler's text for them is; the first that is there counts. Empty: names are ours.
+    pub fields: BTreeMap<String, Vec<String>>,
+    /// Ids of parts of a job, with groups `id` and `step`; their rows belong to the job `id`.
+    pub step: Option<Regex>,
+}
+
+impl Reading {
+    /// Reads an answer into rows. `columns` names the columns that the command asked for.
+    pub fn rows(&self, stdout: &str, stderr: &str, columns: &[String]) -> Result<Vec<Row>, Unreadable> {
+        let joined;
+        let text = match self.from {
+            Stream::Stdout => stdout,
+            Stream::Stderr => stderr,
+            Stream::Both => {
+                joined = format!("{stdout}\n{stderr}");
+                joined.trim_start_matches('\n')
+            }
+        };
+        let mut rows = match &self.form {
+            Form::Json(json) => json.rows(text, &self.fields)?,
+            Form::Records(records) => {
+                records.rows(self.lines(text)?.into_iter(), self.unmatched)?.iter().map(|row| self.renamed(row)).collect()
+            }
+            form => {
+                let lines = self.lines(text)?;
+                text::rows(form, &lines, columns, self.unmatched)?.iter().map(|row| self.renamed(row)).collect()
+            }
+        };
+        if self.take == Take::Last && rows.len() > 1 {
+            rows = rows.split_off(rows.len() - 1);
+        }
+        Ok(rows)
+    }
+
+    /// The lines that may be rows. An output that does not end in a line feed was cut short.
+    fn lines<'t>(&self, text: &'t str) -> Result<Vec<&'t str>, Unreadable> {
+        if !text.is_empty() && !text.ends_with('\n') {
+            let last = text.rsplit('\n').next().unwrap_or(text);
+            return Err(Unreadable::new("a last line that is not whole", last));
+        }
+        Ok(text
+            .lines()
+            .filter(|line| !line.trim().is_empty())
+            .filter(|line| !self.ignore.iter().any(|pattern| pattern.is_match(line)))
+            .collect())
+    }
+
+    fn renamed(&self, row: &Row) -> Row {
+        if self.fields.is_empty() {
+            return row.clone();
+        }
+        let mut renamed = Row::default();
+        for (ours, theirs) in &self.fields {
+            if let Some(text) = theirs.iter().find_map(|name| row.get(name)) {
+                renamed.set(ours, text);
+            }
+        }
+        renamed
+    }
+}

@@ -1,0 +1,183 @@
+//! Texts with `{placeholders}` and the lists made of them (commands, directive lines). Pure.
+//! Compiled and checked when the adapter is loaded, so that expanding one can fail only for want of a value.
+
+use super::values::{Format, ValueKind, Values};
+use crate::scheduler::capabilities::Capabilities;
+use crate::scheduler::version::VersionRange;
+
+/// A placeholder that some part of an adapter may use.
+#[derive(Clone, Copy, Debug)]
+pub struct Placeholder {
+    /// Its name between the braces.
+    pub name: &'static str,
+    /// What it stands for.
+    pub kind: ValueKind,
+    /// Whether it always has a value; one that has not may stand only in a piece that can vanish.
+    pub always: bool,
+}
+
+/// A text with placeholders.
+#[derive(Clone, Debug)]
+pub struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug)]
+enum Part {
+    Literal(String),
+    Value { name: &'static str, format: Format },
+}
+
+impl Template {
+    /// Compiles `text`; `known` lists what may be used. Braces are doubled to stand for themselves.
+    pub fn parse(text: &str, known: &[Placeholder]) -> Result<Template, String> {
+        let mut parts = Vec::new();
+        let mut literal = String::new();
+        let mut rest = text;
+        while let Some(at) = rest.find(['{', '}']) {
+            let (before, from) = rest.split_at(at);
+            literal.push_str(before);
+            if from.starts_with("{{") || from.starts_with("}}") {
+                literal.push_str(&from[..1]);
+                rest = &from[2..];
+            } else if let Some(inner) = from.strip_prefix('{') {
+                let end = inner.find('}').ok_or("`{` is never closed; write `{{` for a brace")?;
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal)));
+                }
+                parts.push(placeholder(&inner[..end], known)?);
+                rest = &inner[end + 1..];
+            } else {
+                return Err("`}` without `{`; write `}}` for a brace".to_owned());
+            }
+        }
+        literal.push_str(rest);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        let template = Template { parts };
+        template.check_lists(known)?;
+        Ok(template)
+    }
+
+    /// A list that is not joined has to be the whole text: it becomes several words.
+    fn check_lists(&self, known: &[Placeholder]) -> Result<(), String> {
+        for part in &self.parts {
+            if let Part::Value { name, format: Format::Plain } = part
+                && known.iter().any(|one| one.name == *name && one.kind == ValueKind::List)
+                && self.parts.len() > 1
+            {
+                return Err(format!("`{{{name}}}` is a list: let it stand alone, or join it as `{{{name}:,}}`"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Names of the placeholders in it.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        self.parts.iter().filter_map(|part| match part {
+            Part::Value { name, .. } => Some(*name),
+            Part::Literal(_) => None,
+        })
+    }
+
+    /// The words it stands for; `None` when a value is absent. More than one word only for a list standing alone.
+    pub fn expand(&self, values: &Values) -> Option<Vec<String>> {
+        if let [Part::Value { name, format }] = self.parts.as_slice() {
+            return values.get(name).map(|value| value.write(format));
+        }
+        let mut word = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => word.push_str(text),
+                Part::Value { name, format } => word.extend(values.get(name)?.write(format)),
+            }
+        }
+        Some(vec![word])
+    }
+}
+
+fn placeholder(inner: &str, known: &[Placeholder]) -> Result<Part, String> {
+    let (name, format) = match inner.split_once(':') {
+        Some((name, format)) => (name, Some(format)),
+        None => (inner, None),
+    };
+    let Some(found) = known.iter().find(|one| one.name == name) else {
+        let names: Vec<&str> = known.iter().map(|one| one.name).collect();
+        return Err(format!("unknown placeholder `{{{name}}}`; here there are {}", names.join(", ")));
+    };
+    let format = Format::parse(found.kind, format)
+        .map_err(|allowed| format!("`{{{inner}}}`: `{name}` needs {allowed}"))?;
+    Ok(Part::Value { name: found.name, format })
+}
+
+/// A piece of a command or of the directives: one or more templates that appear or vanish together.
+#[derive(Clone, Debug)]
+pub struct Piece {
+    /// Appears only when this value is there.
+    pub only_if: Option<&'static str>,
+    /// Appears only when this value is not there.
+    pub unless: Option<&'static str>,
+    /// Appears only for these versions.
+    pub versions: VersionRange,
+    /// What appears; nothing of it when one of its values is absent.
+    pub templates: Vec<Template>,
+}
+
+/// Expands `pieces` into words.
+pub fn expand(pieces: &[Piece], values: &Values, capabilities: &Capabilities) -> Vec<String> {
+    pieces
+        .iter()
+        .filter(|piece| {
+            piece.versions.contains(capabilities.version.as_ref())
+                && piece.only_if.is_none_or(|name| values.get(name).is_some())
+                && piece.unless.is_none_or(|name| values.get(name).is_none())
+        })
+        .filter_map(|piece| {
+            let words: Option<Vec<Vec<String>>> =
+                piece.templates.iter().map(|template| template.expand(values)).collect();
+            words.map(|words| words.concat())
+        })
+        .flatten()
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::values::Value;
+    use super::*;
+
+    const KNOWN: [Placeholder; 3] = [
+        Placeholder { name: "tag", kind: ValueKind::Plain, always: true },
+        Placeholder { name: "queue", kind: ValueKind::Plain, always: false },
+        Placeholder { name: "ids", kind: ValueKind::List, always: true },
+    ];
+
+    fn values() -> Values {
+        let mut values = Values::default();
+        values.set("tag", Value::Text("qcb-1".into()));
+        values.set("ids", Value::List(vec!["1".into(), "2".into()]));
+        values
+    }
+
+    #[test]
+    fn values_take_their_places() {
+        let expand = |text| Template::parse(text, &KNOWN).unwrap().expand(&values());
+        assert_eq!(expand("--name={tag}"), Some(vec!["--name=qcb-1".into()]));
+        assert_eq!(expand("{ids}"), Some(vec!["1".into(), "2".into()]));
+        assert_eq!(expand("-j{ids:,}"), Some(vec!["-j1,2".into()]));
+        assert_eq!(expand("{{tag}}"), Some(vec!["{tag}".into()]));
+        assert_eq!(expand("-p{queue}"), None);
+        assert_eq!(expand(""), Some(vec![String::new()]));
+    }
+
+    #[test]
+    fn mistakes_are_told_with_what_is_allowed() {
+        let error = |text| Template::parse(text, &KNOWN).unwrap_err();
+        assert_eq!(error("{tagg}"), "unknown placeholder `{tagg}`; here there are tag, queue, ids");
+        assert!(error("{tag:iso}").contains("no format"));
+        assert!(error("x{ids}").contains("stand alone"));
+        assert!(error("{tag").contains("never closed"));
+        assert!(error("tag}").contains("without"));
+    }
+}

@@ -1,0 +1,77 @@
+//! Cancels, holds and releases jobs by explicit ids, and asks for limits and for a sign of life.
+//! Whether a job really ended is for the next poll to say.
+
+use super::adapter::Variants;
+use super::adapter::messages::{MessageClass, Verb};
+use super::adapter::values::Value;
+use super::{JobLimits, Scheduler, SchedulerError};
+use crate::model::ids::SchedulerJobId;
+
+impl Scheduler {
+    /// Ends jobs. Jobs that are over or unknown are no error.
+    pub async fn cancel(&self, ids: &[SchedulerJobId]) -> Result<(), SchedulerError> {
+        self.each(Verb::Cancel, Some(&self.inner.adapter.cancel), ids).await
+    }
+
+    /// Keeps waiting jobs from starting.
+    pub async fn hold(&self, ids: &[SchedulerJobId]) -> Result<(), SchedulerError> {
+        self.each(Verb::Hold, self.inner.adapter.hold.as_ref(), ids).await
+    }
+
+    /// Lets held jobs start.
+    pub async fn release(&self, ids: &[SchedulerJobId]) -> Result<(), SchedulerError> {
+        self.each(Verb::Release, self.inner.adapter.release.as_ref(), ids).await
+    }
+
+    /// Limits on the user's jobs, as far as the scheduler tells; the strictest of several.
+    pub async fn limits(&self) -> Result<JobLimits, SchedulerError> {
+        let Ok(call) = self.choose(Verb::Limits, self.inner.adapter.limits.as_ref()) else {
+            return Ok(JobLimits::default());
+        };
+        let output = match self.query(Verb::Limits, call, &self.values()).await {
+            Err(SchedulerError::Failed { class: Some(MessageClass::Unavailable), .. }) => {
+                return Ok(JobLimits::default());
+            }
+            other => other?,
+        };
+        let Some(reading) = &call.read else { return Ok(JobLimits::default()) };
+        let rows = reading.rows(&output.stdout, &output.stderr, &call.columns).map_err(|error| {
+            SchedulerError::Failed {
+                verb: Verb::Limits.as_str(),
+                argv: self.argv(call, &self.values()),
+                message: error.to_string(),
+                class: None,
+            }
+        })?;
+        let least = |field| rows.iter().filter_map(|row| row.get(field)?.parse::<u32>().ok()).min();
+        Ok(JobLimits { submitted_max: least("submitted_max"), running_max: least("running_max") })
+    }
+
+    /// Whether the scheduler says that it is up; without a command for it nothing is said against it.
+    pub async fn alive(&self) -> Result<(), SchedulerError> {
+        let Ok(call) = self.choose(Verb::Alive, self.inner.adapter.alive.as_ref()) else { return Ok(()) };
+        self.query(Verb::Alive, call, &self.values()).await.map(|_| ())
+    }
+
+    async fn each(
+        &self,
+        verb: Verb,
+        variants: Option<&Variants>,
+        ids: &[SchedulerJobId],
+    ) -> Result<(), SchedulerError> {
+        let call = self.choose(verb, variants)?;
+        let mut failed = None;
+        for some in ids.chunks(call.ids_per_call) {
+            let mut values = self.values();
+            values.set("ids", Value::List(some.iter().map(|id| id.0.clone()).collect()));
+            match self.query(verb, call, &values).await {
+                Ok(_)
+                | Err(SchedulerError::Failed {
+                    class: Some(MessageClass::NotFound | MessageClass::Harmless), ..
+                }) => {}
+                Err(error) => failed = Some(error),
+            }
+        }
+        failed.map_or(Ok(()), Err)
+    }
+}

@@ -1,0 +1,249 @@
+//! Runs the scheduler's commands: the only place of the engine that starts processes.
+//! Argument vectors only, a scrubbed environment, at most two at a time, and none that outlives its time.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::process::Stdio;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::process::{Child, Command};
+use tokio::sync::Semaphore;
+
+/// Children that may live at the same time, over all schedulers of this process: a daemon is a guest on a login node.
+static CHILDREN: Semaphore = Semaphore::const_new(2);
+
+/// Time between asking a command to end and killing it.
+const TERMINATE_TO_KILL: Duration = Duration::from_secs(2);
+
+/// How long a pipe may stay open once its command ended (a helper it left behind may hold it).
+const PIPES_AFTER_END: Duration = Duration::from_secs(2);
+
+/// One command to run.
+#[derive(Clone, Debug)]
+pub struct Invocation {
+    /// Program and arguments.
+    pub argv: Vec<String>,
+    /// All of its environment.
+    pub environment: Vec<(OsString, OsString)>,
+    /// A file to read from; nothing otherwise.
+    pub stdin: Option<PathBuf>,
+    /// Where it runs; `/` otherwise, so that no mount is held.
+    pub directory: Option<PathBuf>,
+    /// How long it may take, waiting for a free place not counted.
+    pub timeout: Duration,
+    /// Most bytes of either output.
+    pub output_limit_bytes: usize,
+}
+
+/// How a command went.
+#[derive(Debug)]
+pub enum Ran {
+    /// It never began: it surely had no effect.
+    NotStarted {
+        /// Why.
+        message: String,
+    },
+    /// It began and did not end by itself: nobody knows what it did.
+    Unfinished {
+        /// Why.
+        message: String,
+        /// What it had written.
+        stderr: String,
+    },
+    /// It ended.
+    Exited {
+        /// Its exit code.
+        code: i32,
+        /// What it wrote, bytes that are no UTF-8 replaced.
+        stdout: String,
+        /// What it wrote to standard error.
+        stderr: String,
+    },
+}
+
+/// Kills the group when the caller stops waiting (the daemon ends), so that nothing is left behind.
+struct Group {
+    id: Option<Pid>,
+}
+
+impl Group {
+    fn signal(&self, signal: Signal) {
+        if let Some(id) = self.id {
+            // An error means that the group is gone already.
+            let _ = killpg(id, signal);
+        }
+    }
+}
+
+impl Drop for Group {
+    fn drop(&mut self) {
+        self.signal(Signal::SIGKILL);
+    }
+}
+
+/// Runs `invocation` to its end or its time-out.
+pub async fn run(invocation: &Invocation) -> Ran {
+    // The semaphore is never closed, so that an error cannot come; then no limit is the lesser evil.
+    let _place = CHILDREN.acquire().await.ok();
+    let mut child = match spawn(invocation) {
+        Ok(child) => child,
+        Err(error) => {
+            let program = invocation.argv.first().map_or("", String::as_str);
+            return Ran::NotStarted { message: format!("cannot start `{program}`: {error}") };
+        }
+    };
+    let pid = child.id().and_then(|id| i32::try_from(id).ok()).map(Pid::from_raw);
+    let mut group = Group { id: pid };
+    let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
+    let limit = invocation.output_limit_bytes;
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let ended = {
+        let reading = async {
+            tokio::join!(read_capped(stdout, &mut out, limit), read_capped(stderr, &mut err, limit))
+        };
+        tokio::pin!(reading);
+        let work = async {
+            tokio::select! {
+                (a, b) = &mut reading => (child.wait().await, Some((a, b))),
+                status = child.wait() => {
+                    (status, tokio::time::timeout(PIPES_AFTER_END, &mut reading).await.ok())
+                }
+            }
+        };
+        tokio::time::timeout(invocation.timeout, work).await
+    };
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    let unfinished = |message: String, err: &[u8]| Ran::Unfinished { message, stderr: text(err) };
+    match ended {
+        Err(_) => {
+            end_group(&mut child, &group).await;
+            group.id = None;
+            unfinished(format!("no answer within {} s", invocation.timeout.as_secs_f32()), &err)
+        }
+        Ok((Err(error), _)) => unfinished(format!("cannot wait for it: {error}"), &err),
+        Ok((Ok(status), read)) => {
+            group.id = None;
+            match (status.code(), read) {
+                (None, _) => unfinished(format!("its client was killed ({status})"), &err),
+                (Some(_), Some((false, _) | (_, false))) => {
+                    unfinished(format!("it wrote more than {limit} bytes"), &err)
+                }
+                (Some(_), None) => unfinished("its output never ended".to_owned(), &err),
+                (Some(code), Some(_)) => Ran::Exited { code, stdout: text(&out), stderr: text(&err) },
+            }
+        }
+    }
+}
+
+fn spawn(invocation: &Invocation) -> std::io::Result<Child> {
+    let Some((program, arguments)) = invocation.argv.split_first() else {
+        return Err(std::io::Error::other("an empty command"));
+    };
+    let stdin = match &invocation.stdin {
+        Some(path) => Stdio::from(std::fs::File::open(path)?),
+        None => Stdio::null(),
+    };
+    Command::new(program)
+        .args(arguments)
+        .env_clear()
+        .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(invocation.directory.as_deref().unwrap_or_else(|| "/".as_ref()))
+        .stdin(stdin)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .process_group(0)
+        .kill_on_drop(true)
+        .spawn()
+}
+
+/// Reads to the end; beyond `limit` bytes it reads on but keeps nothing, so that the child never blocks. `false` then.
+async fn read_capped(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, limit: usize) -> bool {
+    let Some(mut pipe) = pipe else { return true };
+    let mut piece = vec![0_u8; 16 << 10];
+    let mut whole = true;
+    loop {
+        match pipe.read(&mut piece).await {
+            Ok(0) => return whole,
+            Ok(count) => {
+                let kept = count.min(limit.saturating_sub(into.len()));
+                into.extend_from_slice(&piece[..kept]);
+                whole &= kept == count;
+            }
+            Err(_) => return false,
+        }
+    }
+}
+
+async fn end_group(child: &mut Child, group: &Group) {
+    group.signal(Signal::SIGTERM);
+    if tokio::time::timeout(TERMINATE_TO_KILL, child.wait()).await.is_err() {
+        group.signal(Signal::SIGKILL);
+        // A killed child can be waited for at once; an error would mean that it is gone.
+        let _ = child.wait().await;
+    } else {
+        // The client is gone; what it started in its group goes with it.
+        group.signal(Signal::SIGKILL);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn shell(script: &str, timeout: Duration) -> Invocation {
+        Invocation {
+            argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
+            environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
+            stdin: None,
+            directory: None,
+            timeout,
+            output_limit_bytes: 1 << 20,
+        }
+    }
+
+    const PATIENT: Duration = Duration::from_secs(60);
+
+    #[tokio::test]
+    async fn both_pipes_are_read_whatever_their_order() {
+        let script = "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789 >&2; i=$((i+1)); done; echo 7; exit 3";
+        let Ran::Exited { code, stdout, stderr } = run(&shell(script, PATIENT)).await else { panic!() };
+        assert_eq!((code, stdout.as_str(), stderr.len()), (3, "7\n", 3000 * 41));
+    }
+
+    #[tokio::test]
+    async fn a_hanging_command_goes_with_all_it_started() {
+        let directory = tempfile::tempdir().unwrap();
+        let pid_file = directory.path().join("pid");
+        let script = format!("trap '' TERM; sleep 600 & echo $! > {}; wait; wait", pid_file.display());
+        let ran = run(&shell(&script, Duration::from_millis(300))).await;
+        assert!(matches!(ran, Ran::Unfinished { .. }), "{ran:?}");
+        let pid = std::fs::read_to_string(pid_file).unwrap();
+        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    }
+
+    #[tokio::test]
+    async fn a_killed_client_is_unfinished_and_a_missing_one_never_started() {
+        assert!(matches!(run(&shell("kill -9 $$", PATIENT)).await, Ran::Unfinished { .. }));
+        let mut missing = shell("", PATIENT);
+        missing.argv = vec!["/nonexistent/sbatch".into()];
+        assert!(matches!(run(&missing).await, Ran::NotStarted { .. }));
+    }
+
+    #[tokio::test]
+    async fn too_much_output_is_no_answer() {
+        let mut big = shell("yes | head -c 100000", PATIENT);
+        big.output_limit_bytes = 1000;
+        assert!(matches!(run(&big).await, Ran::Unfinished { .. }));
+    }
+
+    #[tokio::test]
+    async fn nothing_of_our_environment_leaks() {
+        let Ran::Exited { stdout, .. } = run(&shell("env", PATIENT)).await else { panic!() };
+        let names: Vec<&str> = stdout.lines().filter_map(|line| line.split('=').next()).collect();
+        assert!(names.iter().all(|name| ["PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name)), "{names:?}");
+    }
+}

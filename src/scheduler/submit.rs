@@ -1,0 +1,92 @@
+//! Submits a job, and never takes doubt for refusal: what is unclear is looked up by tag, not called again.
+
+use super::adapter::messages::{MessageClass, Verb};
+use super::adapter::{Call, template};
+use super::runner::{self, Ran};
+use super::{Refusal, Scheduler, SchedulerError, SubmitAnswer, SubmitRequest, clip, said, with_stderr};
+use crate::model::ids::SchedulerJobId;
+
+impl Scheduler {
+    /// The directive lines of the script of `request`, one line each.
+    pub fn directives(&self, request: &SubmitRequest) -> Result<Vec<String>, SchedulerError> {
+        let values = self.submit_values(request)?;
+        let adapter = &self.inner.adapter;
+        let words = template::expand(&adapter.directives, &values, &self.capabilities());
+        Ok(words.into_iter().map(|word| format!("{}{word}", adapter.directive_prefix)).collect())
+    }
+
+    /// The command that [`Scheduler::submit`] runs.
+    pub fn submit_argv(&self, request: &SubmitRequest) -> Result<Vec<String>, SchedulerError> {
+        let call = self.choose(Verb::Submit, Some(&self.inner.adapter.submit))?;
+        Ok(self.argv(call, &self.submit_values(request)?))
+    }
+
+    fn submit_values(&self, request: &SubmitRequest) -> Result<super::Values, SchedulerError> {
+        if let Some(most) = self.capabilities().array_size_max.filter(|most| request.array_size > *most) {
+            return Err(SchedulerError::ArrayTooLarge { size: request.array_size, most });
+        }
+        let mut values = request.values(self.inner.adapter.ids.first_index)?;
+        values.add(self.values());
+        Ok(values)
+    }
+
+    /// Submits once. The script must be written already.
+    pub async fn submit(&self, request: &SubmitRequest) -> SubmitAnswer {
+        let prepared = self
+            .submit_values(request)
+            .and_then(|values| Ok((self.choose(Verb::Submit, Some(&self.inner.adapter.submit))?, values)));
+        match prepared {
+            Err(error) => {
+                SubmitAnswer::Refused { kind: Refusal::Permanent, message: error.to_string() }
+            }
+            Ok((call, values)) => {
+                let ran = runner::run(&self.invocation(Verb::Submit, call, &values)).await;
+                self.read_submit(call, &ran)
+            }
+        }
+    }
+
+    /// Reads what the submit command answered.
+    pub(super) fn read_submit(&self, call: &Call, ran: &Ran) -> SubmitAnswer {
+        let (code, stdout, stderr) = match ran {
+            Ran::NotStarted { message } => {
+                return SubmitAnswer::Refused { kind: Refusal::Transient, message: message.clone() };
+            }
+            Ran::Unfinished { message, stderr } => {
+                return SubmitAnswer::Unclear { message: with_stderr(message, stderr) };
+            }
+            Ran::Exited { code, stdout, stderr } => (*code, stdout, stderr),
+        };
+        let message = format!("exit code {code}: {}", clip(&said(stdout, stderr)));
+        let usable = call.usable_exit_codes.contains(&code);
+        let class = self
+            .inner
+            .adapter
+            .messages
+            .class(Verb::Submit, stderr)
+            .into_iter()
+            .chain(self.inner.adapter.messages.class(Verb::Submit, stdout))
+            .min();
+        if usable || class == Some(MessageClass::Accepted) {
+            return match self.submitted_id(call, stdout, stderr) {
+                Some(scheduler_job_id) => SubmitAnswer::Accepted { scheduler_job_id },
+                None => SubmitAnswer::Unclear { message: format!("no job id in the answer; {message}") },
+            };
+        }
+        let kind = match class {
+            Some(MessageClass::Limit) => Refusal::Limit,
+            Some(MessageClass::Transient | MessageClass::Unavailable) => Refusal::Transient,
+            Some(MessageClass::Permanent | MessageClass::NotFound) => Refusal::Permanent,
+            None | Some(MessageClass::Accepted | MessageClass::Unclear | MessageClass::Harmless) => {
+                return SubmitAnswer::Unclear { message };
+            }
+        };
+        SubmitAnswer::Refused { kind, message }
+    }
+
+    fn submitted_id(&self, call: &Call, stdout: &str, stderr: &str) -> Option<SchedulerJobId> {
+        let rows = call.read.as_ref()?.rows(stdout, stderr, &[]).ok()?;
+        let id = rows.last()?.get("id")?;
+        self.inner.adapter.ids.is_submission(id).then(|| SchedulerJobId(id.to_owned()))
+    }
+}
