@@ -1,1 +1,85 @@
 //! Files and streams into documents, each with the place it came from. No SQL.
+//! Reads lazily and in constant memory: one document at a time, whatever the size of the file.
+
+mod documents;
+mod error;
+mod inputs;
+mod json;
+mod lines;
+mod text;
+mod xyz;
+
+use std::sync::Arc;
+
+pub use documents::{Batches, Documents};
+pub use error::IntakeError;
+pub use inputs::{Inputs, STDIN};
+
+use crate::model::calculation::Calculation;
+use crate::model::molecule::Molecule;
+use crate::model::qcschema::{self, InputDefaults};
+
+/// How a stream is cut into documents.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Format {
+    /// An object, a list of objects, or objects one after the other.
+    Json,
+    /// One object a line.
+    JsonLines,
+    /// Frames of Cartesian coordinates in ångström.
+    Xyz,
+}
+
+/// What the user says of the files that the files do not say themselves.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct ReadOptions {
+    /// The format; else the extension or the first bytes tell.
+    pub format: Option<Format>,
+    /// Charge in e of XYZ frames whose comment does not say `charge=`.
+    pub charge: Option<f64>,
+    /// Multiplicity of XYZ frames whose comment does not say `multiplicity=`.
+    pub multiplicity: Option<u32>,
+}
+
+/// One document and where it came from.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Document {
+    /// The file's path as the user wrote it, or `-`.
+    pub source: Arc<str>,
+    /// The line on which it starts, from 1.
+    pub line: u64,
+    /// What it holds.
+    pub content: Content,
+}
+
+/// A document's content.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Content {
+    /// JSON text, not yet read.
+    Json(String),
+    /// The molecule of an XYZ frame.
+    Molecule(Box<Molecule>),
+}
+
+impl Document {
+    /// Reads the document as a calculation; the error names file, line and JSON path.
+    pub fn calculation(&self, defaults: &InputDefaults) -> Result<Calculation, IntakeError> {
+        let calculation = match &self.content {
+            Content::Json(text) => qcschema::parse(text, defaults),
+            Content::Molecule(molecule) => qcschema::from_molecule(molecule.as_ref().clone(), defaults),
+        };
+        calculation.map_err(|error| IntakeError::Input {
+            name: Arc::clone(&self.source),
+            line: self.line + error.line_offset,
+            error,
+        })
+    }
+
+    /// Bytes that the document takes, roughly.
+    fn size(&self) -> usize {
+        match &self.content {
+            Content::Json(text) => text.len(),
+            Content::Molecule(molecule) => molecule.atoms() * 32,
+        }
+    }
+}

@@ -1,8 +1,10 @@
 //! Hashes against those that QCElemental and a QCFractal server gave.
 
+use qcbatch::model::calculation::{Driver, QcSpecification, Specification};
 use qcbatch::model::molecule::{FormulaOrder, Molecule};
+use qcbatch::model::qcschema::{qc_specification_hash, specification_hash};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 #[derive(Deserialize)]
 struct Recorded {
@@ -50,4 +52,44 @@ fn molecules_hash_as_in_qcelemental() {
     }
     let shown = differences.iter().take(10).map(String::as_str).collect::<Vec<_>>().join("\n");
     assert!(differences.is_empty(), "{} of {} differ\n{shown}", differences.len(), cases.len());
+}
+
+#[derive(Deserialize)]
+struct RecordedSpecification {
+    specification: Specification,
+    hash: String,
+}
+
+/// Written by `tests/data/make_specification_hashes.py`.
+#[test]
+fn specifications_hash_as_in_qcarchive() {
+    let recorded: Vec<RecordedSpecification> =
+        serde_json::from_str(include_str!("../data/specification_hashes.json")).unwrap();
+    assert!(recorded.len() > 100);
+    for case in recorded {
+        assert_eq!(specification_hash(&case.specification), case.hash, "{:?}", case.specification);
+    }
+}
+
+/// As a QCFractal 0.71 server stored and served them.
+#[test]
+fn hashes_of_a_qcfractal_server() {
+    let specification = QcSpecification {
+        program: "mopac".to_owned(),
+        driver: Driver::Energy,
+        method: "pm7".to_owned(),
+        basis: String::new(),
+        keywords: Map::new(),
+        protocols: Map::new(),
+    };
+    let hash = "ab1a1880f66c25dd521ed387a9a4d36af5368172d7c68ce9844cb8924dfb4426";
+    assert_eq!(qc_specification_hash(&specification), hash);
+
+    let served: Vec<Value> = serde_json::from_str(include_str!("../data/qcfractal_molecules.json")).unwrap();
+    for document in served {
+        let molecule = Molecule::deserialize(&document).unwrap();
+        assert_eq!(document["identifiers"]["molecule_hash"], molecule.hash());
+        let formula = molecule.formula_in(FormulaOrder::Alphabetical);
+        assert_eq!(document["identifiers"]["molecular_formula"], formula);
+    }
 }

@@ -6,7 +6,7 @@ use serde_path_to_error::Segment;
 
 /// Why a document is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
-#[error("{path}: {reason}{}", parenthesis(expected))]
+#[error("{path}: {}", self.message())]
 pub struct InputError {
     /// Where in the document, such as `$.molecule.geometry[5]`; `$` is the document itself.
     pub path: String,
@@ -18,14 +18,16 @@ pub struct InputError {
     pub line_offset: u64,
 }
 
-fn parenthesis(expected: &str) -> String {
-    if expected.is_empty() { String::new() } else { format!(" ({expected} expected)") }
-}
-
 impl InputError {
     /// An error at `path`, which starts with `$`.
     pub fn new(path: impl Into<String>, reason: impl Into<String>, expected: impl Into<String>) -> InputError {
         InputError { path: path.into(), reason: reason.into(), expected: expected.into(), line_offset: 0 }
+    }
+
+    /// The error without its place.
+    pub fn message(&self) -> String {
+        let InputError { reason, expected, .. } = self;
+        if expected.is_empty() { reason.clone() } else { format!("{reason} ({expected} expected)") }
     }
 
     /// The same error seen from the document that holds this one at `base`.

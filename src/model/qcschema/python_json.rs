@@ -53,24 +53,36 @@ pub fn append(text: &mut String, value: impl std::fmt::Display) {
     write!(text, "{value}").expect("writing to a String cannot fail");
 }
 
-/// Appends a float as Python's `repr`: the shortest digits that read back the same, a `.0` where none would show that
-/// it is a float, and an exponent below 1e-4 and from 1e16 on.
+/// Appends a float as Python's `repr`: the shortest digits that read back the same (of two equally near the even one,
+/// which the standard library does not promise), a `.0` where none would show that it is a float, and an exponent below
+/// 1e-4 and from 1e16 on.
 pub fn write_float(text: &mut String, float: f64) {
+    let mut buffer = zmij::Buffer::new();
+    let digits = buffer.format_finite(float);
     let magnitude = float.abs();
-    if magnitude != 0.0 && !(1e-4..1e16).contains(&magnitude) {
-        let scientific = format!("{float:e}");
-        let (digits, exponent) = scientific.split_once('e').unwrap_or((&scientific, "0"));
-        let (sign, exponent) = match exponent.strip_prefix('-') {
-            Some(exponent) => ('-', exponent),
-            None => ('+', exponent),
-        };
-        return append(text, format_args!("{digits}e{sign}{exponent:0>2}"));
+    if magnitude == 0.0 || (1e-4..1e16).contains(&magnitude) {
+        text.push_str(digits);
+        return;
     }
-    let start = text.len();
-    append(text, float);
-    if !text[start..].contains('.') {
-        text.push_str(".0");
+    let (sign, digits) = digits.strip_prefix('-').map_or(("", digits), |digits| ("-", digits));
+    text.push_str(sign);
+    match digits.split_once('e') {
+        Some((digits, exponent)) => match exponent.strip_prefix('-') {
+            Some(exponent) => append(text, format_args!("{digits}e-{exponent:0>2}")),
+            None => append(text, format_args!("{digits}e+{:0>2}", exponent.trim_start_matches('+'))),
+        },
+        None => write_small_scientific(text, digits),
     }
+}
+
+/// Appends `0.0000625` as `6.25e-05`.
+fn write_small_scientific(text: &mut String, digits: &str) {
+    let fraction = digits.trim_start_matches("0.");
+    let significant = fraction.trim_start_matches('0');
+    let exponent = fraction.len() - significant.len() + 1;
+    let (first, rest) = significant.split_at(1.min(significant.len()));
+    let point = if rest.is_empty() { "" } else { "." };
+    append(text, format_args!("{first}{point}{rest}e-{exponent:02}"));
 }
 
 /// Appends a quoted string, everything outside printable ASCII escaped as UTF-16 units.
@@ -117,7 +129,9 @@ mod tests {
             (1.0 / 3.0, "0.3333333333333333"),
             (0.0001, "0.0001"),
             (0.00001, "1e-05"),
+            (-0.0000625, "-6.25e-05"),
             (1.5e-7, "1.5e-07"),
+            (1595245767325691.25, "1595245767325691.2"),
             (5e-324, "5e-324"),
             (123456789012345680.0, "1.2345678901234568e+17"),
             (1e15, "1000000000000000.0"),
