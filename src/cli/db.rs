@@ -11,11 +11,11 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::screen::{Report, Screen};
 use super::session::Session;
-use crate::config::{Config, StateLayout};
-use crate::store::DatabaseTarget;
+use crate::config::{self, Config, StateLayout};
 use crate::store::backup::{backup, psql};
 use crate::store::cluster::{ClusterStatus, PrivateCluster, Programs, Started, Stopped};
 use crate::store::restore::{Existing, restore};
+use crate::store::{DatabaseTarget, TlsMode};
 
 /// What was typed.
 #[derive(Args, Debug)]
@@ -150,13 +150,19 @@ async fn status(config: &Config, session: &Session) -> Result<ExitCode, CliError
 
 /// The database of a configuration.
 fn target(config: &Config) -> Result<DatabaseTarget, CliError> {
-    match &config.database.url {
-        Some(_) => crate::daemon::database::target(&config.database)
-            .map_err(|error| CliError::local("cannot use `[database] url`", error)),
-        None => cluster(config)
+    let Some(url) = &config.database.url else {
+        return cluster(config)
             .database_target()
-            .map_err(|error| CliError::local("cannot find the private PostgreSQL", error)),
-    }
+            .map_err(|error| CliError::local("cannot find the private PostgreSQL", error));
+    };
+    let tls = match config.database.tls.mode {
+        config::TlsMode::Disable => TlsMode::Disable,
+        config::TlsMode::Prefer => TlsMode::Prefer,
+        config::TlsMode::Require => TlsMode::Require,
+        config::TlsMode::VerifyFull => TlsMode::VerifyFull,
+    };
+    DatabaseTarget::parse(url.expose(), Some(tls), config.database.tls.root_certificate.clone())
+        .map_err(|error| CliError::local("cannot use `[database] url`", error))
 }
 
 async fn programs(config: &Config) -> Result<Programs, CliError> {

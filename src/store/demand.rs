@@ -3,25 +3,36 @@
 
 use std::collections::HashMap;
 
-use diesel::sql_types::{Array, Nullable, Text};
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::json;
 
 use super::error::{Doing, StoreError};
-use super::types::storable;
+use super::types::{bigint, integer, storable};
 use crate::model::calculation::Specification;
 use crate::model::ids::PoolName;
+use crate::model::resources::TaskResources;
 
 /// What a pool must have to run a task.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, QueryableByName)]
+#[diesel(table_name = super::schema::demand)]
 pub(crate) struct Demand {
     required_programs: Vec<String>,
     pub(crate) compute_tag: String,
     pool: Option<String>,
+    cores: Option<i32>,
+    memory_bytes: Option<i64>,
+    walltime_seconds: Option<i64>,
 }
 
 impl Demand {
-    pub(crate) fn new(specification: &Specification, compute_tag: &str, pool: Option<&PoolName>) -> Demand {
+    pub(crate) fn new(
+        specification: &Specification,
+        compute_tag: &str,
+        pool: Option<&PoolName>,
+        resources: &TaskResources,
+    ) -> Demand {
         let mut required_programs: Vec<String> =
             specification.required_programs().iter().map(|program| storable(program)).collect();
         required_programs.sort();
@@ -30,17 +41,19 @@ impl Demand {
             required_programs,
             compute_tag: storable(compute_tag),
             pool: pool.map(|pool| storable(&pool.0)),
+            cores: resources.cores.map(integer),
+            memory_bytes: resources.memory_bytes.map(bigint),
+            walltime_seconds: resources.walltime_seconds.map(bigint),
         }
     }
 }
 
-#[derive(diesel::QueryableByName)]
-#[diesel(table_name = super::schema::demand)]
+#[derive(QueryableByName)]
 struct Row {
+    #[diesel(sql_type = BigInt)]
     id: i64,
-    required_programs: Vec<String>,
-    compute_tag: String,
-    pool: Option<String>,
+    #[diesel(embed)]
+    demand: Demand,
 }
 
 /// Finds or adds every demand of `wanted`: ids by demand.
@@ -48,39 +61,46 @@ pub(crate) async fn store(
     conn: &mut AsyncPgConnection,
     wanted: &[&Demand],
 ) -> Result<HashMap<Demand, i64>, StoreError> {
-    // unnest takes no lists of different lengths, so that the programs travel as JSON.
-    let programs: Vec<String> =
-        wanted.iter().map(|demand| json!(demand.required_programs).to_string()).collect();
-    let tags: Vec<&str> = wanted.iter().map(|demand| demand.compute_tag.as_str()).collect();
-    let pools: Vec<Option<&str>> = wanted.iter().map(|demand| demand.pool.as_deref()).collect();
-    let mut rows: Vec<Row> = Vec::new();
-    for statement in [
-        format!("{GIVEN} INSERT INTO demand (required_programs, compute_tag, pool) SELECT * FROM given
-            ON CONFLICT DO NOTHING RETURNING id, required_programs, compute_tag, pool"),
-        format!("{GIVEN} SELECT d.id, d.required_programs, d.compute_tag, d.pool FROM demand d JOIN given g
-            ON d.required_programs = g.required_programs AND d.compute_tag = g.compute_tag
-                AND coalesce(d.pool, '') = coalesce(g.pool, '')"),
-    ] {
-        rows = diesel::sql_query(statement)
-            .bind::<Array<Text>, _>(&programs)
-            .bind::<Array<Text>, _>(&tags)
-            .bind::<Array<Nullable<Text>>, _>(&pools)
-            .load(conn)
-            .await
-            .doing("storing demands")?;
-        if rows.len() == wanted.len() {
-            break;
-        }
+    let mut rows: Vec<Row> = run(conn, ADD, wanted).await?;
+    if rows.len() < wanted.len() {
+        rows = run(conn, FIND, wanted).await?;
     }
-    let demand = |row: Row| {
-        let Row { id, required_programs, compute_tag, pool } = row;
-        (Demand { required_programs, compute_tag, pool }, id)
-    };
-    Ok(rows.into_iter().map(demand).collect())
+    Ok(rows.into_iter().map(|row| (row.demand, row.id)).collect())
+}
+
+async fn run(
+    conn: &mut AsyncPgConnection,
+    statement: &str,
+    wanted: &[&Demand],
+) -> Result<Vec<Row>, StoreError> {
+    // unnest takes no lists of different lengths, so that the programs travel as JSON.
+    let programs = wanted.iter().map(|demand| json!(demand.required_programs).to_string());
+    diesel::sql_query(format!("WITH given AS ({GIVEN}) {statement}"))
+        .bind::<Array<Text>, _>(programs.collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(wanted.iter().map(|demand| &demand.compute_tag).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(wanted.iter().map(|demand| demand.pool.as_ref()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Integer>>, _>(wanted.iter().map(|demand| demand.cores).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(wanted.iter().map(|demand| demand.memory_bytes).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(
+            wanted.iter().map(|demand| demand.walltime_seconds).collect::<Vec<_>>(),
+        )
+        .load(conn)
+        .await
+        .doing("storing demands")
 }
 
 const GIVEN: &str = "
-    WITH given AS (
-        SELECT ARRAY(SELECT jsonb_array_elements_text(programs::jsonb)) AS required_programs, compute_tag, pool
-        FROM unnest($1, $2, $3) AS rows(programs, compute_tag, pool)
-    )";
+    SELECT ARRAY(SELECT jsonb_array_elements_text(programs::jsonb)) AS required_programs, compute_tag, pool, cores,
+        memory_bytes, walltime_seconds
+    FROM unnest($1, $2, $3, $4, $5, $6)
+        AS rows(programs, compute_tag, pool, cores, memory_bytes, walltime_seconds)";
+
+const ADD: &str = "
+    INSERT INTO demand (required_programs, compute_tag, pool, cores, memory_bytes, walltime_seconds)
+    SELECT * FROM given ON CONFLICT DO NOTHING RETURNING *";
+
+const FIND: &str = "
+    SELECT d.* FROM demand d JOIN given g ON d.required_programs = g.required_programs
+        AND d.compute_tag = g.compute_tag AND d.pool IS NOT DISTINCT FROM g.pool
+        AND d.cores IS NOT DISTINCT FROM g.cores AND d.memory_bytes IS NOT DISTINCT FROM g.memory_bytes
+        AND d.walltime_seconds IS NOT DISTINCT FROM g.walltime_seconds";

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::demand::{self, Demand};
 use super::error::{Doing, StoreError};
 use super::molecule::{self, MoleculeRow};
 use super::specification::{self, SpecificationKey};
-use super::types::{bigint, integer, make_storable, storable};
+use super::types::{make_storable, storable};
 use super::write::{Transaction, Writer};
 use crate::model::calculation::{Calculation, Specification};
 use crate::model::ids::{MoleculeId, PoolName, RecordId, SpecificationId};
@@ -71,6 +71,13 @@ pub struct AddedRecord {
     pub record_id: RecordId,
     /// Whether that was there before (also: earlier in the same intake).
     pub novelty: Novelty,
+}
+
+impl AddedRecord {
+    /// Whether nothing was added for it.
+    pub fn existed(&self) -> bool {
+        self.novelty == Novelty::Existing
+    }
 }
 
 /// An open intake. Nothing of it is visible, or stays, before [`Intake::commit`].
@@ -138,6 +145,11 @@ impl Intake {
     pub async fn commit(self) -> Result<(), StoreError> {
         self.transaction.commit().await
     }
+
+    /// Undoes everything. Dropping does so too, at the cost of a connection.
+    pub async fn roll_back(self) -> Result<(), StoreError> {
+        self.transaction.roll_back().await
+    }
 }
 
 /// A record with everything computed that needs no database.
@@ -152,7 +164,6 @@ struct Prepared {
     owner_user: String,
     compute_priority: i16,
     placement: Placement,
-    resources: TaskResources,
     reuse: Reuse,
 }
 
@@ -171,12 +182,16 @@ async fn prepare(records: Vec<NewRecord>) -> Result<Vec<Prepared>, StoreError> {
             prepared.push(Prepared {
                 record_type: specification.record_type(),
                 molecule: MoleculeRow::new(&record.calculation.molecule),
-                demand: Demand::new(&specification, &record.compute_tag, record.pool.as_ref()),
+                demand: Demand::new(
+                    &specification,
+                    &record.compute_tag,
+                    record.pool.as_ref(),
+                    &record.resources,
+                ),
                 extras: extras.to_string(),
                 owner_user: storable(&record.owner_user),
                 compute_priority: record.compute_priority.clamp(0, 2),
                 placement: record.placement,
-                resources: record.resources,
                 reuse: record.reuse,
                 full_specification,
                 specification: key.clone(),
@@ -349,9 +364,6 @@ async fn insert(
     }
     let texts = |text: fn(&Prepared) -> &str| -> Vec<&str> { new.iter().map(|i| text(&prepared[*i])).collect() };
     let ids = |id: fn(&Wanted) -> i64| -> Vec<i64> { new.iter().map(|i| id(&wanted[*i])).collect() };
-    let asks = |ask: fn(&TaskResources) -> Option<i64>| -> Vec<Option<i64>> {
-        new.iter().map(|i| ask(&prepared[*i].resources)).collect()
-    };
     let rows: Vec<InsertedRow> = diesel::sql_query(INSERT)
         .bind::<Array<Text>, _>(texts(|record| record.record_type.as_str()))
         .bind::<Array<BigInt>, _>(ids(|ids| ids.specification_id.0))
@@ -362,11 +374,6 @@ async fn insert(
         .bind::<Array<BigInt>, _>(ids(|ids| ids.demand_id))
         .bind::<Array<SmallInt>, _>(new.iter().map(|i| prepared[*i].compute_priority).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(texts(|record| record.placement.as_str()))
-        .bind::<Array<Nullable<Integer>>, _>(
-            new.iter().map(|i| prepared[*i].resources.cores.map(integer)).collect::<Vec<_>>(),
-        )
-        .bind::<Array<Nullable<BigInt>>, _>(asks(|asks| asks.memory_bytes.map(bigint)))
-        .bind::<Array<Nullable<BigInt>>, _>(asks(|asks| asks.walltime_seconds.map(bigint)))
         .load(conn)
         .await
         .doing("storing records")?;
@@ -377,18 +384,16 @@ async fn insert(
 const INSERT: &str = "
     WITH given AS MATERIALIZED (
         SELECT nextval(pg_get_serial_sequence('record', 'id')) AS id, rows.*
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12) WITH ORDINALITY
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY
             AS rows(record_type, specification_id, molecule_id, compute_tag, owner_user, extras, demand_id,
-                compute_priority, placement, cores, memory_bytes, walltime_seconds, place)
+                compute_priority, placement, place)
     ), made AS (
         INSERT INTO record (id, record_type, status, specification_id, molecule_id, compute_tag, owner_user, extras)
         SELECT id, record_type::record_type, 'waiting', specification_id, molecule_id, compute_tag, owner_user,
             extras::jsonb
         FROM given
     ), queued AS (
-        INSERT INTO task (record_id, demand_id, compute_priority, placement, cores, memory_bytes, walltime_seconds,
-            available)
-        SELECT id, demand_id, compute_priority, placement::placement, cores, memory_bytes, walltime_seconds, true
-        FROM given
+        INSERT INTO task (record_id, demand_id, compute_priority, placement, available)
+        SELECT id, demand_id, compute_priority, placement::placement, true FROM given
     )
     SELECT id FROM given ORDER BY place";

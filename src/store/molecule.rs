@@ -99,7 +99,7 @@ pub(crate) async fn store(
 }
 
 /// Ids of those of `rows` that are stored.
-pub(crate) async fn find(
+async fn find(
     conn: &mut AsyncPgConnection,
     rows: &[&MoleculeRow],
 ) -> Result<HashMap<String, MoleculeId>, StoreError> {
@@ -114,12 +114,12 @@ pub(crate) async fn find(
 }
 
 /// Adds `rows`, sorted by hash, and returns those that were not there.
-pub(crate) async fn add(
+async fn add(
     conn: &mut AsyncPgConnection,
     rows: &[&MoleculeRow],
-) -> Result<Vec<AddedMolecule>, StoreError> {
+) -> Result<Vec<Found>, StoreError> {
     let column = |text: fn(&MoleculeRow) -> &str| -> Vec<&str> { rows.iter().map(|row| text(row)).collect() };
-    let found: Vec<Found> = diesel::sql_query(
+    diesel::sql_query(
         "INSERT INTO molecule
             (molecule_hash, formula, atoms, molecular_charge, molecular_multiplicity, document)
          SELECT hash, formula, atoms, charge, multiplicity, document::jsonb
@@ -136,11 +136,8 @@ pub(crate) async fn add(
     .bind::<Array<Text>, _>(column(|row| &row.document))
     .load(conn)
     .await
-    .doing("storing molecules")?;
-    Ok(found)
+    .doing("storing molecules")
 }
-
-type AddedMolecule = Found;
 
 #[derive(diesel::QueryableByName)]
 #[diesel(table_name = super::schema::molecule)]

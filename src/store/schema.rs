@@ -37,6 +37,9 @@ table! {
         required_programs -> Array<Text>,
         compute_tag -> Text,
         pool -> Nullable<Text>,
+        cores -> Nullable<Integer>,
+        memory_bytes -> Nullable<BigInt>,
+        walltime_seconds -> Nullable<BigInt>,
     }
 }
 
@@ -216,6 +219,7 @@ table! {
         empty_lookup_on -> Nullable<Timestamptz>,
         not_before -> Nullable<Timestamptz>,
         last_error -> Nullable<Text>,
+        swept_on -> Nullable<Timestamptz>,
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
     }
@@ -231,9 +235,6 @@ table! {
         demand_id -> BigInt,
         compute_priority -> SmallInt,
         placement -> Placement,
-        cores -> Nullable<Integer>,
-        memory_bytes -> Nullable<BigInt>,
-        walltime_seconds -> Nullable<BigInt>,
         available -> Bool,
         job_id -> Nullable<BigInt>,
         attempt -> Integer,

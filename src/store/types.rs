@@ -3,12 +3,12 @@
 
 use diesel::deserialize::{self, FromSql, Queryable};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::{BigInt, Jsonb, Text};
+use diesel::sql_types::{BigInt, Integer, Jsonb, Text};
 
 use crate::model::calculation::Driver;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{
-    JobId, MoleculeId, PoolName, RecordId, SchedulerJobId, SpecificationId, SubmissionId, Tag, TaskId,
+    Fence, JobId, MoleculeId, PoolName, RecordId, SchedulerJobId, SpecificationId, SubmissionId, Tag, TaskId,
 };
 use crate::model::job::{JobOutcome, JobState, SubmissionState};
 use crate::model::record::{RecordStatus, RecordType};
@@ -93,7 +93,7 @@ macro_rules! from_bigint {
     )*};
 }
 
-from_bigint!(RecordId, TaskId, JobId, SubmissionId, MoleculeId, SpecificationId);
+from_bigint!(RecordId, TaskId, JobId, SubmissionId, MoleculeId, SpecificationId, Fence);
 
 macro_rules! from_text {
     ($($name:ident),* $(,)?) => {$(
@@ -110,6 +110,36 @@ from_text!(PoolName, SchedulerJobId);
 impl FromSql<Text, Pg> for Tag {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         Ok(<String as FromSql<Text, Pg>>::from_sql(value)?.parse()?)
+    }
+}
+
+/// An `integer` column that is never negative.
+pub(crate) struct Count(u32);
+
+impl FromSql<Integer, Pg> for Count {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Count(u32::try_from(<i32 as FromSql<Integer, Pg>>::from_sql(value)?)?))
+    }
+}
+
+impl From<Count> for u32 {
+    fn from(count: Count) -> u32 {
+        count.0
+    }
+}
+
+/// A `bigint` column that is never negative.
+pub(crate) struct Offset(u64);
+
+impl FromSql<BigInt, Pg> for Offset {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(Offset(u64::try_from(<i64 as FromSql<BigInt, Pg>>::from_sql(value)?)?))
+    }
+}
+
+impl From<Offset> for u64 {
+    fn from(offset: Offset) -> u64 {
+        offset.0
     }
 }
 

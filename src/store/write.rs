@@ -30,6 +30,11 @@ impl Writer {
         &self.store
     }
 
+    /// The fence that every write proves.
+    pub fn fence(&self) -> Fence {
+        self.fence
+    }
+
     /// Begins a transaction whose fence is proven and stays so until it ends.
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
         let mut transaction = Transaction { conn: self.store.conn().await? };

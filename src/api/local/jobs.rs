@@ -33,7 +33,9 @@ pub(super) async fn of_records(
     }
     let mut answers = Vec::with_capacity(query.ids.len());
     for id in query.ids {
-        answers.push(state.store.job_of_record(id).await?.ok_or_else(|| ApiError::no_record(id))?);
+        let found = state.store.job_of_record(id).await?.ok_or_else(|| ApiError::no_record(id))?;
+        let (status, waiting_reason, job) = (found.status, found.waiting_reason, found.job);
+        answers.push(RecordJob { record_id: id, status, waiting_reason, job });
     }
     Ok(Json(answers))
 }

@@ -1,0 +1,397 @@
+//! Jobs: what is known of each, moved by compare-and-swap along the legal transitions only, one event per change.
+//! Touches `job`, `event`, and the status of the records that a job holds.
+
+use std::collections::HashMap;
+
+use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use jiff::Timestamp;
+use jiff_diesel::{NullableTimestamp, ToDiesel};
+
+use super::connect::Store;
+use super::error::{Doing, StoreError};
+use super::event::{self, NewEvent};
+use super::types::{Count, Offset, raw, storable};
+use super::write::Writer;
+use crate::model::ids::{JobId, PoolName, SchedulerJobId, SubmissionId, Tag};
+use crate::model::job::{JobState, SubmissionState};
+use crate::model::task::Placement;
+
+/// A job that has not ended.
+#[derive(Clone, PartialEq, Debug, diesel::QueryableByName)]
+#[diesel(table_name = super::schema::job)]
+pub struct JobRow {
+    /// The job.
+    pub id: JobId,
+    /// Its submission.
+    pub submission_id: SubmissionId,
+    /// The submission's tag.
+    #[diesel(sql_type = Text)]
+    pub tag: Tag,
+    /// State of the submission: jobs of one that is not accepted are unknown to polls.
+    #[diesel(sql_type = super::types::sql::SubmissionState)]
+    pub submission_state: SubmissionState,
+    /// Its pool.
+    pub pool: PoolName,
+    /// Its place in the submission.
+    #[diesel(deserialize_as = Count)]
+    pub array_index: u32,
+    /// How many jobs the submission has.
+    #[diesel(sql_type = Integer, deserialize_as = Count)]
+    pub array_size: u32,
+    /// Whether it was made for one task.
+    pub placement: Placement,
+    /// Its state.
+    pub state: JobState,
+    /// The scheduler's id.
+    pub scheduler_job_id: Option<SchedulerJobId>,
+    /// The scheduler's reason for the state.
+    pub scheduler_reason: Option<String>,
+    /// How far its results are stored, in bytes.
+    #[diesel(deserialize_as = Offset)]
+    pub results_offset: u64,
+    /// The last heartbeat seen.
+    pub beat: i64,
+    /// When that was.
+    #[diesel(deserialize_as = NullableTimestamp)]
+    pub beat_on: Option<Timestamp>,
+    /// When we decided to end it.
+    #[diesel(deserialize_as = NullableTimestamp)]
+    pub cancel_requested_on: Option<Timestamp>,
+    /// Since when believable polls do not list it.
+    #[diesel(deserialize_as = NullableTimestamp)]
+    pub missing_since: Option<Timestamp>,
+    /// How many of them in a row.
+    #[diesel(deserialize_as = Count)]
+    pub missing_polls: u32,
+    /// When the scheduler took it.
+    #[diesel(deserialize_as = NullableTimestamp)]
+    pub queued_on: Option<Timestamp>,
+    /// When it started.
+    #[diesel(deserialize_as = NullableTimestamp)]
+    pub started_on: Option<Timestamp>,
+    /// Node.
+    pub hostname: Option<String>,
+    /// Tasks staged for it.
+    #[diesel(deserialize_as = Count)]
+    pub tasks: u32,
+}
+
+/// What is to be changed of one job. Nothing happens to a job that is not in `from` any more.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobUpdate {
+    /// The job.
+    pub id: JobId,
+    /// The state it was seen in.
+    pub from: JobState,
+    /// Its next state; never `ended`, which is [`Writer::end_job`]'s.
+    pub to: Option<JobState>,
+    /// The scheduler's reason.
+    pub reason: Option<String>,
+    /// The heartbeat seen.
+    pub beat: Option<i64>,
+    /// Node.
+    pub hostname: Option<String>,
+    /// Whether a poll lists it.
+    pub listing: Listing,
+    /// When it started.
+    pub started_on: Option<Timestamp>,
+}
+
+/// What a poll said of a job's being there.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Listing {
+    /// Nothing new.
+    #[default]
+    Unchanged,
+    /// Listed: what was counted is forgotten.
+    Found,
+    /// Not listed (again): counted.
+    Missing,
+}
+
+impl JobUpdate {
+    /// An update of `job` that changes nothing yet.
+    pub fn of(job: &JobRow) -> JobUpdate {
+        JobUpdate::from_state(job.id, job.state)
+    }
+
+    /// An update of the job if it is in the state `from`, that changes nothing yet.
+    pub fn from_state(id: JobId, from: JobState) -> JobUpdate {
+        JobUpdate {
+            id,
+            from,
+            to: None,
+            reason: None,
+            beat: None,
+            hostname: None,
+            listing: Listing::Unchanged,
+            started_on: None,
+        }
+    }
+
+    /// And moves it to `state`; staying where it is is no move.
+    pub fn to(mut self, state: JobState) -> JobUpdate {
+        self.to = (state != self.from).then_some(state);
+        self
+    }
+
+    /// And stores the scheduler's reason.
+    pub fn reason(mut self, reason: impl Into<String>) -> JobUpdate {
+        self.reason = Some(reason.into());
+        self
+    }
+
+    /// And stores a heartbeat.
+    pub fn beat(mut self, beat: i64) -> JobUpdate {
+        self.beat = Some(beat);
+        self
+    }
+
+    /// And stores its node.
+    pub fn hostname(mut self, hostname: &str) -> JobUpdate {
+        self.hostname = Some(hostname.to_owned());
+        self
+    }
+
+    /// And forgets that polls did not list it.
+    pub fn found(mut self) -> JobUpdate {
+        self.listing = Listing::Found;
+        self
+    }
+
+    /// And counts a poll that did not list it.
+    pub fn missing(mut self) -> JobUpdate {
+        self.listing = Listing::Missing;
+        self
+    }
+
+    /// Whether there is anything to store.
+    pub fn changes(&self) -> bool {
+        self.to.is_some()
+            || self.reason.is_some()
+            || self.beat.is_some()
+            || self.hostname.is_some()
+            || self.started_on.is_some()
+            || self.listing != Listing::Unchanged
+    }
+
+    fn is_legal(&self) -> bool {
+        self.to.is_none_or(|to| to != JobState::Ended && self.from.may_become(to))
+    }
+}
+
+#[derive(diesel::QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = BigInt)]
+    id: JobId,
+}
+
+#[derive(diesel::QueryableByName)]
+#[diesel(table_name = super::schema::job)]
+struct LiveRow {
+    pool: PoolName,
+    #[diesel(sql_type = Integer, deserialize_as = Count)]
+    jobs: u32,
+}
+
+impl Store {
+    /// The site's jobs that have not ended, oldest first; those of submissions that are still open among them.
+    pub async fn live_jobs(&self, site: &str) -> Result<Vec<JobRow>, StoreError> {
+        let mut conn = self.conn().await?;
+        diesel::sql_query(
+            "SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, s.array_size,
+                j.placement, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.beat, j.beat_on,
+                j.cancel_requested_on, j.missing_since, j.missing_polls, j.queued_on, j.started_on, j.hostname,
+                j.tasks
+             FROM job j JOIN submission s ON s.id = j.submission_id
+             WHERE j.site = $1 AND j.state <> 'ended' ORDER BY j.id",
+        )
+        .bind::<Text, _>(site)
+        .load(&mut conn)
+        .await
+        .doing("reading live jobs")
+    }
+
+    /// How many jobs of each pool have not ended, planned ones included. Pools without any are left out.
+    pub async fn live_jobs_by_pool(&self, site: &str) -> Result<HashMap<PoolName, u32>, StoreError> {
+        let mut conn = self.conn().await?;
+        let rows: Vec<LiveRow> = diesel::sql_query(
+            "SELECT pool, count(*)::integer AS jobs FROM job WHERE site = $1 AND state <> 'ended' GROUP BY pool",
+        )
+        .bind::<Text, _>(site)
+        .load(&mut conn)
+        .await
+        .doing("counting live jobs")?;
+        Ok(rows.into_iter().map(|row| (row.pool, row.jobs)).collect())
+    }
+}
+
+const UPDATE: &str = "
+    WITH given AS (
+        SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
+            AS rows(id, from_state, to_state, reason, beat, hostname, listing, started_on)
+    ), locked AS (
+        SELECT j.id FROM job j JOIN given ON given.id = j.id AND given.from_state::job_state = j.state
+        WHERE j.site = $1 ORDER BY j.id FOR UPDATE OF j)
+    UPDATE job SET
+        state = coalesce(to_state::job_state, state),
+        scheduler_reason = coalesce(reason, scheduler_reason),
+        beat_on = CASE WHEN given.beat <> job.beat THEN clock_timestamp() ELSE beat_on END,
+        beat = coalesce(given.beat, job.beat),
+        hostname = coalesce(given.hostname, job.hostname),
+        missing_since = CASE listing WHEN 'found' THEN NULL
+            WHEN 'missing' THEN coalesce(missing_since, clock_timestamp()) ELSE missing_since END,
+        missing_polls = CASE listing WHEN 'found' THEN 0 WHEN 'missing' THEN missing_polls + 1 ELSE missing_polls END,
+        started_on = coalesce(job.started_on, given.started_on),
+        modified_on = now()
+    FROM given, locked WHERE job.id = given.id AND job.id = locked.id
+    RETURNING job.id";
+
+impl Writer {
+    /// Stores what was seen of jobs; returns those that were still in the state given. An update that is not legal is
+    /// left out. Records of a job that goes back to the queue wait again.
+    pub async fn update_jobs(&self, mut updates: Vec<JobUpdate>) -> Result<Vec<JobId>, StoreError> {
+        updates.retain(|update| update.changes() && update.is_legal());
+        if updates.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.begin().await?;
+        let conn = &mut *transaction.conn;
+        let words = |word: fn(&JobUpdate) -> Option<String>| updates.iter().map(word).collect::<Vec<_>>();
+        let listing = |update: &JobUpdate| match update.listing {
+            Listing::Unchanged => None,
+            Listing::Found => Some("found".to_owned()),
+            Listing::Missing => Some("missing".to_owned()),
+        };
+        let started = updates.iter().map(|update| update.started_on.map(|time| time.to_diesel()));
+        let rows: Vec<IdRow> = diesel::sql_query(UPDATE)
+            .bind::<Text, _>(&self.site)
+            .bind::<Array<BigInt>, _>(raw(updates.iter().map(|update| update.id)))
+            .bind::<Array<Text>, _>(updates.iter().map(|update| update.from.as_str()).collect::<Vec<_>>())
+            .bind::<Array<Nullable<Text>>, _>(words(|update| update.to.map(|to| to.as_str().to_owned())))
+            .bind::<Array<Nullable<Text>>, _>(words(|update| update.reason.as_deref().map(storable)))
+            .bind::<Array<Nullable<BigInt>>, _>(updates.iter().map(|update| update.beat).collect::<Vec<_>>())
+            .bind::<Array<Nullable<Text>>, _>(words(|update| update.hostname.as_deref().map(storable)))
+            .bind::<Array<Nullable<Text>>, _>(words(listing))
+            .bind::<Array<Nullable<Timestamptz>>, _>(started.collect::<Vec<_>>())
+            .load(conn)
+            .await
+            .doing("updating jobs")?;
+        let updated: Vec<JobId> = rows.into_iter().map(|row| row.id).collect();
+        let moved = updates.iter().filter(|update| update.to.is_some() && updated.contains(&update.id));
+        event::write(conn, &moved.clone().map(moved_event).collect::<Vec<_>>()).await?;
+        let requeued: Vec<JobId> = moved
+            .filter(|update| matches!(update.to, Some(JobState::Queued | JobState::Blocked)))
+            .filter(|update| !matches!(update.from, JobState::Planned | JobState::Queued | JobState::Blocked))
+            .map(|update| update.id)
+            .collect();
+        if !requeued.is_empty() {
+            stop_records(conn, &requeued).await?;
+        }
+        transaction.commit().await?;
+        Ok(updated)
+    }
+
+    /// Marks jobs as running, whatever live state they were in, and their records too. Harmless when repeated.
+    pub async fn start_jobs(&self, ids: &[JobId]) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        let conn = &mut *transaction.conn;
+        let started: Vec<IdRow> = diesel::sql_query(
+            "WITH locked AS (
+                SELECT id FROM job WHERE id = ANY($1) AND site = $2 AND state NOT IN ('ended', 'running')
+                ORDER BY id FOR UPDATE)
+             UPDATE job SET state = 'running', started_on = coalesce(started_on, clock_timestamp()),
+                scheduler_reason = NULL, missing_since = NULL, missing_polls = 0, modified_on = now()
+             FROM locked WHERE job.id = locked.id RETURNING job.id",
+        )
+        .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
+        .bind::<Text, _>(&self.site)
+        .load(conn)
+        .await
+        .doing("starting jobs")?;
+        diesel::sql_query(
+            "WITH locked AS (
+                SELECT r.id, t.job_id FROM record r JOIN task t ON t.record_id = r.id
+                    JOIN job j ON j.id = t.job_id AND j.state = 'running'
+                WHERE t.job_id = ANY($1) AND r.status = 'waiting' ORDER BY r.id FOR UPDATE OF r)
+             UPDATE record SET status = 'running', last_job_id = locked.job_id, modified_on = now()
+             FROM locked WHERE record.id = locked.id",
+        )
+        .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
+        .execute(conn)
+        .await
+        .doing("starting records")?;
+        let events: Vec<NewEvent> = started
+            .iter()
+            .map(|row| NewEvent {
+                kind: "running",
+                job_id: Some(row.id),
+                message: format!("job {} runs", row.id),
+                ..NewEvent::default()
+            })
+            .collect();
+        event::write(conn, &events).await?;
+        transaction.commit().await
+    }
+
+    /// Marks jobs as to be cancelled at the scheduler; returns those that were not marked before.
+    pub async fn request_cancel(&self, ids: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut transaction = self.begin().await?;
+        let conn = &mut *transaction.conn;
+        let rows: Vec<IdRow> = diesel::sql_query(
+            "WITH locked AS (
+                SELECT id FROM job WHERE id = ANY($1) AND site = $2 AND state <> 'ended'
+                    AND cancel_requested_on IS NULL ORDER BY id FOR UPDATE)
+             UPDATE job SET cancel_requested_on = clock_timestamp(), modified_on = now()
+             FROM locked WHERE job.id = locked.id RETURNING job.id",
+        )
+        .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
+        .bind::<Text, _>(&self.site)
+        .load(conn)
+        .await
+        .doing("marking jobs to be cancelled")?;
+        let marked: Vec<JobId> = rows.into_iter().map(|row| row.id).collect();
+        let events: Vec<NewEvent> = marked
+            .iter()
+            .map(|id| NewEvent {
+                kind: "cancel_requested",
+                job_id: Some(*id),
+                message: format!("job {id} is to be cancelled"),
+                ..NewEvent::default()
+            })
+            .collect();
+        event::write(conn, &events).await?;
+        transaction.commit().await?;
+        Ok(marked)
+    }
+}
+
+fn moved_event(update: &JobUpdate) -> NewEvent {
+    let to = update.to.unwrap_or(update.from);
+    let reason = update.reason.as_deref().map(|reason| format!(" ({reason})")).unwrap_or_default();
+    NewEvent {
+        kind: to.as_str(),
+        job_id: Some(update.id),
+        message: format!("job {} went from {} to {}{reason}", update.id, update.from.as_str(), to.as_str()),
+        ..NewEvent::default()
+    }
+}
+
+/// Records of jobs that do not run any more, but still hold their tasks.
+async fn stop_records(conn: &mut AsyncPgConnection, jobs: &[JobId]) -> Result<(), StoreError> {
+    diesel::sql_query(
+        "WITH locked AS (
+            SELECT r.id FROM record r JOIN task t ON t.record_id = r.id
+            WHERE t.job_id = ANY($1) AND r.status = 'running' ORDER BY r.id FOR UPDATE OF r)
+         UPDATE record SET status = 'waiting', modified_on = now() FROM locked WHERE record.id = locked.id",
+    )
+    .bind::<Array<BigInt>, _>(raw(jobs.iter().copied()))
+    .execute(conn)
+    .await
+    .doing("putting records back to waiting")?;
+    Ok(())
+}

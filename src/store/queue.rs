@@ -1,0 +1,208 @@
+//! The queue of waiting tasks: who may go next, who may not and why, and how held tasks come back.
+//! Touches `task` and `demand`, and `record` where a task coming back changes its record's status.
+//!
+//! Whoever locks several tasks does it in the order of their ids, and before their records: no two wait in a circle.
+
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use super::connect::Store;
+use super::error::{Doing, StoreError};
+use super::types::{Count, bigint, integer, raw, storable};
+use super::write::Writer;
+use crate::model::failure::FailureClass;
+use crate::model::ids::{JobId, PoolName, RecordId, TaskId};
+use crate::model::resources::TaskResources;
+use crate::model::task::Placement;
+
+/// Which waiting tasks a pool may run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct CandidateFilter {
+    /// The pool: tasks that asked for another one are left out.
+    pub pool: PoolName,
+    /// Programs it has, lower case; `None` means any.
+    pub programs: Option<Vec<String>>,
+    /// Compute tags it serves; `*` means any. A task with the tag `*` fits every pool.
+    pub compute_tags: Vec<String>,
+    /// The most that one of its jobs can have; tasks that ask for more are left out. `None` means no limit.
+    pub most: TaskResources,
+    /// What tasks get that say nothing, to compare with `most`.
+    pub defaults: TaskResources,
+}
+
+/// A task that may be handed out now.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Candidate {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its record.
+    pub record_id: RecordId,
+    /// Whether it may share its job.
+    pub placement: Placement,
+    /// What it asks for.
+    pub resources: TaskResources,
+    /// 0 low, 1 normal, 2 high.
+    pub compute_priority: i16,
+    /// Own tries spent.
+    pub tries: u32,
+    /// Attempts lost without fault of its own.
+    pub losses: u32,
+    /// Why the last attempt failed.
+    pub last_failure: Option<FailureClass>,
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::task)]
+struct CandidateRow {
+    id: TaskId,
+    record_id: RecordId,
+    placement: Placement,
+    compute_priority: i16,
+    #[diesel(deserialize_as = Count)]
+    tries: u32,
+    #[diesel(deserialize_as = Count)]
+    losses: u32,
+    last_failure: Option<FailureClass>,
+    #[diesel(embed)]
+    asks: Asks,
+}
+
+#[derive(QueryableByName)]
+struct HasWaiting {
+    #[diesel(sql_type = Bool)]
+    has_waiting: bool,
+}
+
+/// What a task asks for, in the columns of its demand.
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::demand)]
+pub(crate) struct Asks {
+    cores: Option<i32>,
+    memory_bytes: Option<i64>,
+    walltime_seconds: Option<i64>,
+}
+
+impl From<Asks> for TaskResources {
+    fn from(asks: Asks) -> TaskResources {
+        TaskResources {
+            cores: asks.cores.and_then(|cores| u32::try_from(cores).ok()),
+            memory_bytes: asks.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+            walltime_seconds: asks.walltime_seconds.and_then(|seconds| u64::try_from(seconds).ok()),
+        }
+    }
+}
+
+/// Every fitting demand leads into the index `task_queue`, so that the cost depends on `limit` alone.
+const CANDIDATES: &str = "
+    SELECT t.*, d.cores, d.memory_bytes, d.walltime_seconds FROM demand d CROSS JOIN LATERAL (
+        SELECT id, record_id, placement, compute_priority, tries, losses, last_failure, sort_date
+        FROM task
+        WHERE available AND demand_id = d.id AND (not_before IS NULL OR not_before <= now())
+        ORDER BY compute_priority DESC, sort_date, id LIMIT $4) t
+    WHERE (d.pool IS NULL OR d.pool = $1)
+        AND ($2 IS NULL OR d.required_programs <@ $2)
+        AND (d.compute_tag = '*' OR '*' = ANY($3) OR d.compute_tag = ANY($3))
+        AND ($5 IS NULL OR coalesce(d.cores, $6, 0) <= $5)
+        AND ($7 IS NULL OR coalesce(d.memory_bytes, $8, 0) <= $7)
+        AND ($9 IS NULL OR coalesce(d.walltime_seconds, $10, 0) <= $9)
+    ORDER BY t.compute_priority DESC, t.sort_date, t.id LIMIT $4";
+
+impl Store {
+    /// The next `limit` tasks that a pool may run: by priority, then age.
+    pub async fn candidates(
+        &self,
+        filter: &CandidateFilter,
+        limit: usize,
+    ) -> Result<Vec<Candidate>, StoreError> {
+        let (most, defaults) = (&filter.most, &filter.defaults);
+        let mut conn = self.conn().await?;
+        let rows: Vec<CandidateRow> = diesel::sql_query(CANDIDATES)
+            .bind::<Text, _>(&filter.pool.0)
+            .bind::<Nullable<Array<Text>>, _>(&filter.programs)
+            .bind::<Array<Text>, _>(&filter.compute_tags)
+            .bind::<BigInt, _>(bigint(limit as u64))
+            .bind::<Nullable<Integer>, _>(most.cores.map(integer))
+            .bind::<Nullable<Integer>, _>(defaults.cores.map(integer))
+            .bind::<Nullable<BigInt>, _>(most.memory_bytes.map(bigint))
+            .bind::<Nullable<BigInt>, _>(defaults.memory_bytes.map(bigint))
+            .bind::<Nullable<BigInt>, _>(most.walltime_seconds.map(bigint))
+            .bind::<Nullable<BigInt>, _>(defaults.walltime_seconds.map(bigint))
+            .load(&mut conn)
+            .await
+            .doing("reading the queue")?;
+        Ok(rows.into_iter().map(candidate).collect())
+    }
+
+    /// Whether any task may be handed out now.
+    pub async fn has_waiting_tasks(&self) -> Result<bool, StoreError> {
+        let mut conn = self.conn().await?;
+        let row: HasWaiting = diesel::sql_query(
+            "SELECT EXISTS (SELECT FROM task WHERE available AND (not_before IS NULL OR not_before <= now()))
+                AS has_waiting",
+        )
+        .get_result(&mut conn)
+        .await
+        .doing("looking into the queue")?;
+        Ok(row.has_waiting)
+    }
+}
+
+fn candidate(row: CandidateRow) -> Candidate {
+    Candidate {
+        task_id: row.id,
+        record_id: row.record_id,
+        placement: row.placement,
+        resources: row.asks.into(),
+        compute_priority: row.compute_priority,
+        tries: row.tries,
+        losses: row.losses,
+        last_failure: row.last_failure,
+    }
+}
+
+impl Writer {
+    /// Notes why tasks wait, for `show`; those that are no longer waiting are left alone.
+    pub async fn note_waiting(&self, reasons: Vec<(TaskId, String)>) -> Result<(), StoreError> {
+        if reasons.is_empty() {
+            return Ok(());
+        }
+        let (ids, reasons): (Vec<TaskId>, Vec<String>) =
+            reasons.into_iter().map(|(id, reason)| (id, storable(&reason))).unzip();
+        let mut transaction = self.begin().await?;
+        diesel::sql_query(
+            "WITH given AS (SELECT * FROM unnest($1, $2) AS rows(id, reason)), locked AS (
+                SELECT t.id, given.reason FROM task t JOIN given ON given.id = t.id
+                WHERE t.available AND t.waiting_reason IS DISTINCT FROM given.reason
+                ORDER BY t.id FOR UPDATE OF t)
+             UPDATE task SET waiting_reason = locked.reason FROM locked WHERE task.id = locked.id",
+        )
+        .bind::<Array<BigInt>, _>(raw(ids))
+        .bind::<Array<Text>, _>(reasons)
+        .execute(&mut transaction.conn)
+        .await
+        .doing("noting why tasks wait")?;
+        transaction.commit().await
+    }
+}
+
+/// Gives back the tasks that `jobs` hold, at no cost to them; their records wait again.
+pub(crate) async fn hand_back(
+    conn: &mut AsyncPgConnection,
+    jobs: &[JobId],
+    reason: &str,
+) -> Result<(), StoreError> {
+    diesel::sql_query(
+        "WITH locked AS (SELECT id FROM task WHERE job_id = ANY($1) ORDER BY id FOR UPDATE), freed AS (
+            UPDATE task SET available = true, job_id = NULL, waiting_reason = $2 FROM locked
+            WHERE task.id = locked.id RETURNING record_id)
+         UPDATE record SET status = 'waiting', modified_on = now()
+         FROM freed WHERE record.id = freed.record_id AND record.status = 'running'",
+    )
+    .bind::<Array<BigInt>, _>(raw(jobs.iter().copied()))
+    .bind::<Text, _>(storable(reason))
+    .execute(conn)
+    .await
+    .doing("handing tasks back")?;
+    Ok(())
+}
