@@ -135,6 +135,21 @@ impl Scheduler {
         }
     }
 
+    /// The submission whose job `index` (from 0) has the id `element`; nothing where the id does not fit.
+    pub fn submission_id(&self, element: &SchedulerJobId, index: u32, array_size: u32) -> Option<SchedulerJobId> {
+        let ids = &self.inner.adapter.ids;
+        if array_size > 1 {
+            ids.submission_of(&element.0, index)
+        } else {
+            ids.is_submission(&element.0).then(|| element.clone())
+        }
+    }
+
+    /// How far apart two empty look-ups by tag must be to be believed.
+    pub fn lookup_gap(&self) -> Duration {
+        self.inner.adapter.lookup_gap
+    }
+
     /// Values that every command may use.
     fn values(&self) -> Values {
         let settings = &self.inner.settings;

@@ -85,6 +85,7 @@ impl Checker {
             environment_set,
             query_timeout: self.span(document.calls.query_timeout).unwrap_or(Duration::from_secs(60)),
             submit_timeout: self.span(document.calls.submit_timeout).unwrap_or(Duration::from_secs(120)),
+            lookup_gap: self.span(document.calls.lookup_gap).unwrap_or(Duration::from_secs(30)),
             output_limit_bytes: self.size(document.calls.output_limit).unwrap_or(16 << 20),
             script: self.script(document.script, document.ids.first_index),
             ids: self.ids(document.ids)?,
