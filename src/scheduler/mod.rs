@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use adapter::{Adapter, AdapterError, ScriptFacts};
+pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
 use adapter::messages::{MessageClass, Verb};
 use adapter::template;
 use adapter::values::{Value, Values};
