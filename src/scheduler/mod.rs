@@ -4,6 +4,7 @@
 pub mod adapter;
 pub mod answer;
 pub mod capabilities;
+mod clients;
 mod control;
 mod find;
 mod poll;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
 use adapter::messages::{MessageClass, Verb};
 use adapter::template;
 use adapter::values::{Value, Values};
