@@ -24,7 +24,7 @@ pub(super) struct Nuclides {
 }
 
 static ELEMENTS: LazyLock<Vec<Nuclides>> =
-    LazyLock::new(|| include_str!("nuclides.tsv").lines().map(|line| nuclides_of_line(line)).collect());
+    LazyLock::new(|| include_str!("nuclides.tsv").lines().map(nuclides_of_line).collect());
 
 /// Atomic number by the symbol's two letters (`a` = 1 … `z` = 26, none = 0); 0 where there is no such element.
 static BY_LETTERS: LazyLock<[u8; 27 * 27]> = LazyLock::new(|| {
@@ -52,7 +52,8 @@ fn nuclides_of_line(line: &'static str) -> Nuclides {
 
 /// Where a symbol of one or two letters stands in `BY_LETTERS`, whatever its case.
 fn letters(symbol: &str) -> Option<usize> {
-    let position = |byte: u8| byte.is_ascii_alphabetic().then(|| usize::from(byte.to_ascii_lowercase() - b'a') + 1);
+    let position =
+        |byte: u8| byte.is_ascii_alphabetic().then(|| usize::from(byte.to_ascii_lowercase() - b'a') + 1);
     match symbol.as_bytes() {
         [only] => Some(position(*only)? * 27),
         [first, second] => Some(position(*first)? * 27 + position(*second)?),
@@ -128,7 +129,10 @@ impl<'de> Deserialize<'de> for Element {
                         "x" | "gh" | "bq" => "the element of the ghost atom, and false in `real`",
                         _ => "an element symbol",
                     };
-                    E::custom(format_args!("`{}` is not an element, expected {advice}", symbol.escape_default()))
+                    E::custom(format_args!(
+                        "`{}` is not an element, expected {advice}",
+                        symbol.escape_default()
+                    ))
                 })
             }
         }

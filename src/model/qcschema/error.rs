@@ -4,6 +4,10 @@
 use serde::Deserialize;
 use serde_path_to_error::Segment;
 
+/// Characters of a path, and of what a document says in a message.
+const LONGEST_PATH: usize = 120;
+const LONGEST_REASON: usize = 200;
+
 /// Why a document is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{path}: {}", self.message())]
@@ -20,7 +24,11 @@ pub struct InputError {
 
 impl InputError {
     /// An error at `path`, which starts with `$`.
-    pub fn new(path: impl Into<String>, reason: impl Into<String>, expected: impl Into<String>) -> InputError {
+    pub fn new(
+        path: impl Into<String>,
+        reason: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> InputError {
         InputError { path: path.into(), reason: reason.into(), expected: expected.into(), line_offset: 0 }
     }
 
@@ -65,7 +73,7 @@ fn json_path(path: &serde_path_to_error::Path) -> String {
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
-    text
+    shortened(text, LONGEST_PATH)
 }
 
 fn push_key(path: &mut String, key: &str) {
@@ -89,7 +97,9 @@ fn translate(path: String, error: &serde_json::Error) -> InputError {
         _ if message.starts_with("recursion limit") => {
             (path, "nested too deeply".to_owned(), "at most 127 levels".to_owned())
         }
-        _ => ("$".to_owned(), format!("not valid JSON at column {}: {message}", error.column()), String::new()),
+        _ => {
+            ("$".to_owned(), format!("not valid JSON at column {}: {message}", error.column()), String::new())
+        }
     };
     InputError { path, reason, expected, line_offset: (error.line() as u64).saturating_sub(1) }
 }
@@ -101,13 +111,19 @@ fn split_expected(message: &str) -> (String, String) {
         None => (message, ""),
     };
     let reason = match reason.split_once(' ') {
-        _ if reason.starts_with("missing field ") => format!("{} is missing", &reason["missing field ".len()..]),
-        _ if reason.starts_with("unknown field ") => format!("unknown key {}", &reason["unknown field ".len()..]),
+        _ if reason.starts_with("missing field ") => {
+            format!("{} is missing", &reason["missing field ".len()..])
+        }
+        _ if reason.starts_with("unknown field ") => {
+            format!("unknown key {}", &reason["unknown field ".len()..])
+        }
         _ if reason.starts_with("duplicate field ") => {
             format!("{} is there twice", &reason["duplicate field ".len()..])
         }
         _ if reason.starts_with("unknown variant ") => reason["unknown variant ".len()..].to_owned(),
         Some(("invalid", rest)) => match rest.split_once(": ") {
+            Some((_, "map")) => "found an object".to_owned(),
+            Some((_, "sequence")) => "found a list".to_owned(),
             Some((_, found)) => format!("found {found}"),
             None => reason.to_owned(),
         },
@@ -118,8 +134,18 @@ fn split_expected(message: &str) -> (String, String) {
         "i64" | "u64" | "u32" => "an integer",
         "a sequence" => "a list",
         "a map" => "an object",
+        "a tuple of size 3" => "three numbers",
         other if other.starts_with("struct ") => "an object",
         other => other,
     };
-    (reason, expected.to_owned())
+    (shortened(reason, LONGEST_REASON), expected.to_owned())
+}
+
+/// `text`, cut where it is longer than an error message should be.
+fn shortened(mut text: String, most_characters: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most_characters) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

@@ -71,18 +71,21 @@ impl AtomicProtocols {
     /// Members that differ from the defaults.
     pub(super) fn reduced(&self) -> Map<String, Value> {
         let mut members = Map::new();
-        if let Some(wavefunction) = self.wavefunction.filter(|wavefunction| *wavefunction != Wavefunction::None) {
+        if let Some(wavefunction) =
+            self.wavefunction.filter(|wavefunction| *wavefunction != Wavefunction::None)
+        {
             insert(&mut members, "wavefunction", wavefunction);
         }
         if self.stdout == Some(false) {
             insert(&mut members, "stdout", false);
         }
-        if let Some(correction) = self.error_correction.as_ref().map(ErrorCorrection::reduced) {
-            if !correction.is_empty() {
-                members.insert("error_correction".to_owned(), Value::Object(correction));
-            }
+        let correction = self.error_correction.as_ref().map(ErrorCorrection::reduced);
+        if let Some(correction) = correction.filter(|correction| !correction.is_empty()) {
+            members.insert("error_correction".to_owned(), Value::Object(correction));
         }
-        if let Some(native_files) = self.native_files.filter(|native_files| *native_files != NativeFiles::None) {
+        if let Some(native_files) =
+            self.native_files.filter(|native_files| *native_files != NativeFiles::None)
+        {
             insert(&mut members, "native_files", native_files);
         }
         members
