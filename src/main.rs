@@ -1,16 +1,5 @@
-//! The `qcbatch` program: parses the command line and hands over to `cli`.
+//! The `qcbatch` program: hands its arguments to `cli` and ends with the exit code that comes back.
 
-use std::path::Path;
-use std::process::ExitCode;
-
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        ["node", directory] => exit_code(qcbatch::node::run(Path::new(directory))),
-        _ => ExitCode::from(2),
-    }
-}
-
-fn exit_code(code: i32) -> ExitCode {
-    u8::try_from(code).map_or(ExitCode::FAILURE, ExitCode::from)
+fn main() -> std::process::ExitCode {
+    qcbatch::cli::run(std::env::args_os())
 }

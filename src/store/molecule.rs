@@ -71,6 +71,11 @@ impl StoredMolecules {
     pub(crate) fn id(&self, hash: &str) -> Option<MoleculeId> {
         self.ids.get(hash).copied()
     }
+
+    /// Ids by hash.
+    pub(crate) fn into_ids(self) -> HashMap<String, MoleculeId> {
+        self.ids
+    }
 }
 
 /// Finds or adds every molecule of `rows`.

@@ -1,0 +1,76 @@
+//! The server of the local API: HTTP/1.1 and JSON on the daemon's Unix socket, for the CLI. One file per resource.
+//! Handlers read the store, hand writes to its writer and wake the daemon; they decide nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware;
+use axum::routing::{get, post};
+use tokio_util::sync::CancellationToken;
+
+mod body;
+mod change;
+mod error;
+mod export;
+pub mod intake;
+mod jobs;
+pub mod listen;
+mod live_log;
+mod outputs;
+mod peer;
+mod preview;
+mod records;
+mod state;
+mod status;
+mod submit;
+mod wait;
+
+pub use crate::api::wire::PreviewedSubmission;
+pub use listen::{ListenError, LocalSocket};
+pub use state::{ApiState, Preview, PreviewRefused};
+
+/// Largest request but for submissions, which are streamed: a filter of some hundred thousand ids fits.
+const LARGEST_QUERY: usize = 16 << 20;
+
+/// How long requests that are under way may take once the daemon stops.
+const FAREWELL: Duration = Duration::from_secs(10);
+
+/// Every route, without the check of the peer.
+pub fn router(state: Arc<ApiState>) -> Router {
+    Router::new()
+        .route("/v1/status", get(status::status))
+        .route("/v1/submit", post(submit::submit))
+        .route("/v1/preview", post(preview::preview))
+        .route("/v1/records/query", post(records::query))
+        .route("/v1/records/wait", post(wait::wait))
+        .route("/v1/records/jobs", post(jobs::of_records))
+        .route("/v1/records/cancel", post(change::cancel))
+        .route("/v1/records/retry", post(change::retry))
+        .route("/v1/records/export", post(export::export))
+        .route("/v1/records/{id}", get(records::detail))
+        .route("/v1/records/{id}/attempts/{attempt}/{output}", get(outputs::output))
+        .route("/v1/records/{id}/native-files/{name}", get(outputs::native_file))
+        .route("/v1/records/{id}/live-log", get(live_log::live_log))
+        .route("/v1/jobs/query", post(jobs::query))
+        .fallback(error::no_such_path)
+        .method_not_allowed_fallback(error::no_such_method)
+        .layer(DefaultBodyLimit::max(LARGEST_QUERY))
+        .with_state(state)
+}
+
+/// Answers requests at `socket` until `state.stopping` is cancelled; then what is under way may end within ten seconds.
+pub async fn serve(mut socket: LocalSocket, state: Arc<ApiState>) -> std::io::Result<()> {
+    let Some(listener) = socket.take_listener() else { return Ok(()) };
+    let stopping: CancellationToken = state.stopping.clone();
+    let service = router(state)
+        .layer(middleware::from_fn(peer::check))
+        .into_make_service_with_connect_info::<peer::Peer>();
+    let serving =
+        axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned()).into_future();
+    tokio::select! {
+        served = serving => served,
+        () = async { stopping.cancelled().await; tokio::time::sleep(FAREWELL).await } => Ok(()),
+    }
+}

@@ -1,0 +1,44 @@
+//! `POST /v1/records/cancel` and `/v1/records/retry`. The transaction runs in a task of its own: a client that hangs up
+//! does not break it.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+
+use super::body::Query;
+use super::error::ApiError;
+use super::state::ApiState;
+use crate::api::wire::{ChangeQuery, ChangeReceipt, ErrorCode, Reach};
+use crate::model::view::RecordFilter;
+
+/// Cancels records that have not ended.
+pub(super) async fn cancel(
+    State(state): State<Arc<ApiState>>,
+    Query(query): Query<ChangeQuery>,
+) -> Result<Json<ChangeReceipt>, ApiError> {
+    check_reach(&query)?;
+    let writer = state.writer()?;
+    let changed = tokio::spawn(async move { writer.cancel(&query.filter).await }).await??;
+    state.wake.notify_one();
+    Ok(Json(ChangeReceipt { changed }))
+}
+
+/// Makes failed and cancelled records wait again.
+pub(super) async fn retry(
+    State(state): State<Arc<ApiState>>,
+    Query(query): Query<ChangeQuery>,
+) -> Result<Json<ChangeReceipt>, ApiError> {
+    check_reach(&query)?;
+    let writer = state.writer()?;
+    let changed = tokio::spawn(async move { writer.retry(&query.filter).await }).await??;
+    state.wake.notify_one();
+    Ok(Json(ChangeReceipt { changed }))
+}
+
+fn check_reach(query: &ChangeQuery) -> Result<(), ApiError> {
+    if query.reach == Reach::Filtered && query.filter == RecordFilter::default() {
+        return Err(ApiError::new(ErrorCode::BadRequest, "an empty filter must come with `\"reach\": \"everything\"`"));
+    }
+    Ok(())
+}

@@ -1,0 +1,191 @@
+//! From checked calculations to what the store takes in: the configured defaults where a submission does not say.
+//! Shared by `POST /v1/submit` and the inbox.
+
+use std::path::Path;
+
+use super::error::ApiError;
+use crate::api::wire::{ComputePriority, ErrorCode, Problem, Reuse, SubmitOptions, SubmitReceipt};
+use crate::config::{self, Config};
+use crate::intake::{Batches, Inputs, IntakeError, ReadOptions};
+use crate::model::calculation::Calculation;
+use crate::model::ids::PoolName;
+use crate::model::qcschema::InputDefaults;
+use crate::model::resources::TaskResources;
+use crate::model::task::Placement;
+use crate::store::intake::{self as store_intake, NewRecord, Novelty};
+use crate::store::{StoreError, Writer};
+
+/// Documents stored together.
+const BATCH: usize = 1000;
+
+/// A batch is also full at so many bytes.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Problems told at once.
+const MOST_PROBLEMS: usize = 20;
+
+/// How every record of a submission is to be run.
+#[derive(Clone, Debug)]
+pub(super) struct RecordRequest {
+    compute_tag: String,
+    compute_priority: ComputePriority,
+    pool: Option<PoolName>,
+    resources: TaskResources,
+    placement: Placement,
+    reuse: store_intake::Reuse,
+    owner_user: String,
+}
+
+impl RecordRequest {
+    /// The options with the configuration's defaults. A pool that is not configured is refused.
+    pub(super) fn new(options: &SubmitOptions, config: &Config, owner_user: String) -> Result<RecordRequest, ApiError> {
+        let defaults = &config.defaults;
+        let pool = options.pool.clone().or_else(|| defaults.pool.clone());
+        if let Some(asked) = pool.as_ref().filter(|asked| config.pool(asked).is_none()) {
+            let known: Vec<String> = config.pools.iter().map(|pool| format!("`{}`", pool.name)).collect();
+            return Err(ApiError::new(
+                ErrorCode::NotFound,
+                format!("there is no pool `{asked}`; the pools are {}", known.join(", ")),
+            ));
+        }
+        Ok(RecordRequest {
+            compute_tag: options.compute_tag.clone().unwrap_or_else(|| defaults.compute_tag.clone()),
+            compute_priority: options.compute_priority.unwrap_or(match defaults.compute_priority {
+                config::ComputePriority::Low => ComputePriority::Low,
+                config::ComputePriority::Normal => ComputePriority::Normal,
+                config::ComputePriority::High => ComputePriority::High,
+            }),
+            pool,
+            resources: options.resources.clone(),
+            placement: options.placement,
+            reuse: match options.reuse {
+                Reuse::Existing => store_intake::Reuse::FindExisting,
+                Reuse::Never => store_intake::Reuse::AlwaysNew,
+            },
+            owner_user,
+        })
+    }
+
+    /// The records of a batch.
+    pub(super) fn records(&self, calculations: Vec<Calculation>) -> Vec<NewRecord> {
+        let record = |calculation| NewRecord {
+            calculation,
+            compute_tag: self.compute_tag.clone(),
+            compute_priority: self.compute_priority.number(),
+            pool: self.pool.clone(),
+            resources: self.resources.clone(),
+            placement: self.placement,
+            reuse: self.reuse,
+            owner_user: self.owner_user.clone(),
+        };
+        calculations.into_iter().map(record).collect()
+    }
+}
+
+/// Why a file was not taken in.
+#[derive(Debug, thiserror::Error)]
+pub enum IntakeProblem {
+    /// It is wrong; it will be as wrong tomorrow.
+    #[error("{message}")]
+    Refused {
+        /// A summary.
+        message: String,
+        /// The first twenty problems.
+        problems: Vec<Problem>,
+    },
+    /// It cannot be read for now.
+    #[error("cannot read the file")]
+    Read(#[source] std::io::Error),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// Takes one file in as `qcbatch submit FILE` would, with nothing but the configured defaults: whole or not at all.
+pub async fn take_in_file(writer: &Writer, config: &Config, file: &Path) -> Result<SubmitReceipt, IntakeProblem> {
+    let owner_user = super::peer::own_user_name();
+    let request = RecordRequest::new(&SubmitOptions::default(), config, owner_user)
+        .map_err(|error| IntakeProblem::Refused { message: error.message().to_owned(), problems: Vec::new() })?;
+    let path = file.to_owned();
+    let mut batches = tokio::task::spawn_blocking(move || {
+        Inputs::open([path], &ReadOptions::default()).map(|inputs| Batches::new(inputs, BATCH, BATCH_BYTES))
+    })
+    .await
+    .map_err(stopped)?
+    .map_err(refused)?;
+    let mut receipt = SubmitReceipt { ids: Vec::new(), existing: Vec::new() };
+    let mut intake = None;
+    loop {
+        let (rest, read) =
+            tokio::task::spawn_blocking(move || next_batch(batches)).await.map_err(stopped)?;
+        batches = rest;
+        let Some(calculations) = read? else { break };
+        let open = match &mut intake {
+            Some(open) => open,
+            none => none.insert(writer.begin_intake().await?),
+        };
+        for added in open.add(request.records(calculations)).await? {
+            if added.novelty == Novelty::Existing {
+                receipt.existing.push(receipt.ids.len());
+            }
+            receipt.ids.push(added.record_id);
+        }
+    }
+    let Some(open) = intake else {
+        return Err(IntakeProblem::Refused { message: "there is no document in it".to_owned(), problems: Vec::new() });
+    };
+    open.commit().await?;
+    Ok(receipt)
+}
+
+type FileBatches = Batches<Inputs>;
+
+/// The calculations of the next batch, or the problems of it and of what follows.
+fn next_batch(mut batches: FileBatches) -> (FileBatches, Result<Option<Vec<Calculation>>, IntakeProblem>) {
+    let defaults = InputDefaults::default();
+    let (mut calculations, mut problems) = (Vec::new(), Vec::new());
+    while problems.len() < MOST_PROBLEMS {
+        let batch = match batches.next() {
+            None => break,
+            Some(Ok(batch)) => batch,
+            Some(Err(error)) => {
+                match refused(error) {
+                    IntakeProblem::Refused { problems: found, .. } => problems.extend(found),
+                    other => return (batches, Err(other)),
+                }
+                break;
+            }
+        };
+        for document in batch {
+            match document.calculation(&defaults) {
+                Ok(calculation) => calculations.push(calculation),
+                Err(error) => problems.extend(Problem::of_intake(&error)),
+            }
+        }
+        // Once something is wrong, what follows is only looked through for more of it.
+        if problems.is_empty() {
+            return (batches, Ok(Some(calculations)));
+        }
+        calculations.clear();
+    }
+    if problems.is_empty() {
+        return (batches, Ok(None));
+    }
+    problems.truncate(MOST_PROBLEMS);
+    let message = super::submit::refusal_message(problems.len(), MOST_PROBLEMS);
+    (batches, Err(IntakeProblem::Refused { message, problems }))
+}
+
+fn refused(error: IntakeError) -> IntakeProblem {
+    match error {
+        IntakeError::Read { cause, .. } => IntakeProblem::Read(cause),
+        other => IntakeProblem::Refused {
+            message: super::submit::refusal_message(1, MOST_PROBLEMS),
+            problems: Problem::of_intake(&other).into_iter().collect(),
+        },
+    }
+}
+
+fn stopped(error: tokio::task::JoinError) -> IntakeProblem {
+    IntakeProblem::Read(std::io::Error::other(error))
+}

@@ -1,0 +1,43 @@
+//! `POST /v1/preview`: what a submission would make of its documents, with nothing stored and nothing submitted.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::body::Body;
+use axum::extract::State;
+
+use super::error::ApiError;
+use super::state::ApiState;
+use super::submit::{Batches, Checked};
+use crate::api::wire::{ErrorCode, PreviewedSubmission};
+
+/// Most documents of a preview: all of them are held in memory.
+const MOST: usize = 10_000;
+
+/// Plans the submission as it would be if the queue were empty.
+pub(super) async fn preview(
+    State(state): State<Arc<ApiState>>,
+    body: Body,
+) -> Result<Json<Vec<PreviewedSubmission>>, ApiError> {
+    let mut batches = Batches::begin(body).await?;
+    let mut calculations = Vec::new();
+    while let Some(checked) = batches.next().await? {
+        let Checked::Good(batch) = checked else { break };
+        calculations.extend(batch);
+        if calculations.len() > MOST {
+            return Err(ApiError::new(ErrorCode::TooLarge, format!("at most {MOST} documents can be previewed")));
+        }
+    }
+    if let Some(refused) = batches.refusal().await? {
+        return Err(refused);
+    }
+    let options = batches.options().clone();
+    let planned = tokio::task::spawn_blocking(move || (state.preview)(calculations, options)).await?;
+    planned.map(Json).map_err(|refused| {
+        let error = ApiError::new(ErrorCode::Conflict, refused.message);
+        match refused.hint {
+            Some(hint) => error.with_hint(hint),
+            None => error,
+        }
+    })
+}

@@ -1,0 +1,55 @@
+//! What the daemon gives the local API to work with.
+
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::error::ApiError;
+use crate::api::wire::{DaemonStatus, PreviewedSubmission, SubmitOptions};
+use crate::config::Config;
+use crate::model::calculation::Calculation;
+use crate::store::{Store, Writer};
+
+/// Plans a submission without storing anything: what `submit --dry-run` shows.
+pub type Preview =
+    dyn Fn(Vec<Calculation>, SubmitOptions) -> Result<Vec<PreviewedSubmission>, PreviewRefused> + Send + Sync;
+
+/// Why nothing can be planned: no pool fits, a template fails.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PreviewRefused {
+    /// The reason, with its causes.
+    pub message: String,
+    /// What to do about it.
+    pub hint: Option<String>,
+}
+
+/// The daemon as the handlers see it.
+pub struct ApiState {
+    /// For reading.
+    pub store: Store,
+    /// For writing; it fails once the site's lease is lost.
+    pub writer: Writer,
+    /// The configuration in force.
+    pub config: Arc<Config>,
+    /// What the loops know about themselves.
+    pub status: Arc<dyn Fn() -> DaemonStatus + Send + Sync>,
+    /// Woken after every intake, cancel and retry.
+    pub wake: Arc<Notify>,
+    /// Changes whenever the state of a record may have changed, so that `wait` need not poll tightly.
+    pub stored: watch::Receiver<u64>,
+    /// Plans without storing.
+    pub preview: Arc<Preview>,
+    /// Cancelled when the daemon stops: answers that are held back are given at once.
+    pub stopping: CancellationToken,
+}
+
+impl ApiState {
+    /// The writer, if this daemon may write.
+    pub(super) fn writer(&self) -> Result<Writer, ApiError> {
+        if self.stopping.is_cancelled() {
+            return Err(ApiError::stopping());
+        }
+        Ok(self.writer.clone())
+    }
+}

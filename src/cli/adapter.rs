@@ -1,0 +1,169 @@
+//! `qcbatch adapter list|check`: which schedulers can be spoken to, and whether one here answers. Needs no daemon;
+//! nothing is submitted or cancelled.
+
+use std::collections::BTreeMap;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::screen::{Report, Screen};
+use super::session::Session;
+use super::table::{Column, render};
+use crate::config::{Config, StateLayout};
+use crate::scheduler::adapter::built_in_names;
+use crate::scheduler::{Adapter, AdapterError, PollAnswer, Scheduler, Settings};
+
+/// What was typed.
+#[derive(Args, Debug)]
+pub struct AdapterArgs {
+    #[command(subcommand)]
+    command: AdapterCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum AdapterCommand {
+    /// List the adapters, built-in ones and the site's own
+    List,
+    /// Read an adapter's file, then ask its scheduler for its version and your jobs
+    Check {
+        /// The adapter
+        #[arg(value_name = "NAME")]
+        name: String,
+    },
+}
+
+pub(super) async fn run(args: AdapterArgs, session: &Session) -> Result<ExitCode, CliError> {
+    let config = session.config()?;
+    match args.command {
+        AdapterCommand::List => list(&config, session),
+        AdapterCommand::Check { name } => check(&name, &config, session).await,
+    }
+}
+
+/// One adapter.
+#[derive(Debug, Serialize)]
+struct AdapterLine {
+    name: String,
+    description: String,
+    pools: Vec<String>,
+}
+
+/// All adapters.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct AdapterList(Vec<AdapterLine>);
+
+const COLUMNS: [Column; 3] =
+    [Column::left("ADAPTER", 0), Column::left("POOLS", 1).cut_to(8), Column::left("DESCRIPTION", 2).cut_to(20)];
+
+impl Report for AdapterList {
+    fn table(&self, screen: &Screen) -> String {
+        let row = |line: &AdapterLine| vec![line.name.clone(), line.pools.join(","), line.description.clone()];
+        let rows: Vec<Vec<String>> = self.0.iter().map(row).collect();
+        render(&COLUMNS, &rows, screen.width, screen.colour)
+    }
+
+    fn quiet(&self) -> String {
+        self.0.iter().map(|line| format!("{}\n", line.name)).collect()
+    }
+}
+
+fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> {
+    let mut names: Vec<String> = built_in_names().map(str::to_owned).collect();
+    for directory in &config.site.adapter_directories {
+        // A directory that is not there holds no adapters.
+        let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+        let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "toml"));
+        names.extend(files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
+    }
+    names.sort();
+    names.dedup();
+    let mut lines = Vec::with_capacity(names.len());
+    for name in names {
+        let description = match load(&name, config) {
+            Ok(adapter) => adapter.description,
+            Err(error) => format!("cannot be used: {error}"),
+        };
+        let pools = config.pools.iter().filter(|pool| pool.adapter == name).map(|pool| pool.name.to_string());
+        lines.push(AdapterLine { pools: pools.collect(), name, description });
+    }
+    session.screen.print(&AdapterList(lines))?;
+    Ok(ExitCode::Success)
+}
+
+/// What a check found.
+#[derive(Debug, Serialize)]
+struct Checked {
+    adapter: String,
+    version: Option<String>,
+    cluster: Option<String>,
+    array_size_max: Option<u32>,
+    services: BTreeMap<String, bool>,
+    your_jobs: usize,
+}
+
+impl Report for Checked {
+    fn table(&self, _: &Screen) -> String {
+        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
+        let mut text = format!("adapter {}: the scheduler answers\n", self.adapter);
+        let mut line = |key: &str, value: String| text.push_str(&format!("{key:<14}{value}\n"));
+        line("version", known(&self.version));
+        line("cluster", known(&self.cluster));
+        line("largest array", known(&self.array_size_max.map(|size| size.to_string())));
+        for (service, present) in &self.services {
+            line(service, if *present { "there" } else { "not there" }.to_owned());
+        }
+        line("your jobs", self.your_jobs.to_string());
+        text
+    }
+
+    fn quiet(&self) -> String {
+        String::new()
+    }
+}
+
+async fn check(name: &str, config: &Config, session: &Session) -> Result<ExitCode, CliError> {
+    let adapter = load(name, config).map_err(|error| match error {
+        unknown @ AdapterError::Unknown { .. } => CliError::NotFound { message: unknown.to_string() },
+        AdapterError::Invalid { report, .. } => CliError::Config { report },
+        other => CliError::local(format!("adapter `{name}` cannot be used"), other),
+    })?;
+    let scheduler = Scheduler::new(adapter, settings(config, session)?);
+    let failed = |message: String| CliError::Failed {
+        message: format!("the scheduler of adapter `{name}` gives no usable answer: {message}"),
+        hint: Some("its commands must be in PATH or in `[scheduler] search_path`".to_owned()),
+    };
+    let learned = scheduler.probe().await.map_err(|error| failed(error.to_string()))?;
+    let your_jobs = match scheduler.poll().await {
+        PollAnswer::Valid { listed_all_users_jobs, .. } => listed_all_users_jobs,
+        PollAnswer::Invalid { message } => return Err(failed(message)),
+    };
+    session.screen.print(&Checked {
+        adapter: name.to_owned(),
+        version: learned.version.map(|version| version.to_string()),
+        cluster: learned.cluster,
+        array_size_max: learned.array_size_max,
+        services: learned.services,
+        your_jobs,
+    })?;
+    Ok(ExitCode::Success)
+}
+
+fn load(name: &str, config: &Config) -> Result<Adapter, AdapterError> {
+    Adapter::load(name, &config.site.adapter_directories)
+}
+
+/// As the daemon would run the scheduler's commands.
+fn settings(config: &Config, session: &Session) -> Result<Settings, CliError> {
+    let program = std::env::current_exe()
+        .map_err(|source| CliError::local("cannot tell where this program is", source))?;
+    let cores = session.machine()?.cores;
+    let mut settings = Settings::of_this_process(program, StateLayout::of(config).local_scheduler, cores);
+    let own = std::mem::take(&mut settings.search_path);
+    let paths = config.scheduler.search_path.iter().cloned().chain(std::env::split_paths(&own));
+    settings.search_path = std::env::join_paths(paths)
+        .map_err(|error| CliError::local("`[scheduler] search_path` cannot be joined", error))?;
+    Ok(settings)
+}

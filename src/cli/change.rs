@@ -1,0 +1,63 @@
+//! What `cancel` and `retry` have in common: which records, and what is said afterwards.
+
+use clap::Args;
+use serde::Serialize;
+
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::format;
+use super::screen::{Report, Screen};
+use super::selection::{self, SelectionArgs};
+use super::session::Session;
+use crate::api::wire::{ChangeQuery, ChangeReceipt, Reach};
+use crate::model::record::RecordStatus;
+
+/// What was typed.
+#[derive(Args, Debug)]
+pub struct ChangeArgs {
+    #[command(flatten)]
+    selection: SelectionArgs,
+
+    /// Every record that it can be done to
+    #[arg(long)]
+    all: bool,
+}
+
+/// What a change of records did, as it is printed.
+#[derive(Debug, Serialize)]
+pub(super) struct Changed {
+    /// What became of them.
+    pub status: RecordStatus,
+    /// How many.
+    pub changed: u64,
+}
+
+impl Report for Changed {
+    fn table(&self, _: &Screen) -> String {
+        match self.changed {
+            0 => "nothing to do\n".to_owned(),
+            changed => format!("{} now {}\n", format::count(changed, "record"), self.status.as_str()),
+        }
+    }
+
+    fn quiet(&self) -> String {
+        String::new()
+    }
+}
+
+/// Asks the daemon for the change at `path` and prints how many records are `status` now.
+pub(super) async fn change(
+    args: &ChangeArgs,
+    path: &str,
+    status: RecordStatus,
+    session: &Session,
+) -> Result<ExitCode, CliError> {
+    let filter = args.selection.resolve(session.screen.now, &session.screen.zone)?;
+    let reach = if args.all { Reach::Everything } else { Reach::Filtered };
+    if selection::is_empty(&filter) && reach == Reach::Filtered {
+        return Err(CliError::usage("name records by id or by a filter, or give --all"));
+    }
+    let receipt: ChangeReceipt = session.client()?.post(path, &ChangeQuery { filter, reach }).await?;
+    session.screen.print(&Changed { status, changed: receipt.changed })?;
+    Ok(ExitCode::Success)
+}

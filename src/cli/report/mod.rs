@@ -1,0 +1,21 @@
+//! What the answers of the local API look like to people. Pure: a screen comes in, text goes out.
+
+mod jobs;
+mod records;
+mod show;
+mod status;
+
+pub use jobs::JobList;
+
+#[cfg(test)]
+pub(super) use tests::job as sample_job;
+
+#[cfg(test)]
+mod tests;
+
+/// A line `key   value` of a description, with the value cut to the screen.
+fn field(text: &mut String, key: &str, value: &str) {
+    if !value.is_empty() {
+        text.push_str(&format!("{key:<14}{value}\n"));
+    }
+}

@@ -1,0 +1,71 @@
+//! `status`: the daemon, its records, pools and troubles on one screen.
+
+use crate::cli::format;
+use crate::cli::screen::{Report, Screen};
+use crate::cli::table::{Column, printable, render};
+use crate::model::job::JobState;
+use crate::model::record::RecordStatus;
+use crate::model::view::{PoolSummary, StatusSummary};
+
+const POOLS: [Column; 7] = [
+    Column::left("POOL", 0).cut_to(8),
+    Column::left("ADAPTER", 4),
+    Column::right("QUEUED", 1),
+    Column::right("RUNNING", 0),
+    Column::right("OTHER", 2),
+    Column::right("POLLED", 3),
+    Column::left("STATE", 0).cut_to(12),
+];
+
+impl Report for StatusSummary {
+    fn table(&self, screen: &Screen) -> String {
+        let mut text = format!(
+            "site {} on {}: qcbatch {}, process {}, up {}\n",
+            self.site,
+            self.hostname,
+            self.version,
+            self.pid,
+            format::age(self.started_on, screen.now)
+        );
+        let counts: Vec<String> = RecordStatus::ALL
+            .into_iter()
+            .filter_map(|status| {
+                let count = self.records.get(&status).copied().unwrap_or(0);
+                (count > 0).then(|| format!("{count} {}", status.as_str()))
+            })
+            .collect();
+        let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+        text.push_str(&format!("records: {counts}\n\n"));
+        let rows: Vec<Vec<String>> = self.pools.iter().map(|pool| row(pool, screen)).collect();
+        text.push_str(&render(&POOLS, &rows, screen.width, screen.colour));
+        if !self.troubles.is_empty() {
+            text.push('\n');
+        }
+        for trouble in &self.troubles {
+            text.push_str(&format!("trouble: {}\n", printable(trouble)));
+        }
+        text
+    }
+
+    fn quiet(&self) -> String {
+        self.troubles.iter().map(|trouble| format!("{}\n", printable(trouble))).collect()
+    }
+}
+
+fn row(pool: &PoolSummary, screen: &Screen) -> Vec<String> {
+    let of = |states: &[JobState]| -> i64 {
+        states.iter().filter_map(|state| pool.jobs.get(state)).sum()
+    };
+    let (waiting, running) = ([JobState::Planned, JobState::Queued], [JobState::Running, JobState::Ending]);
+    let all: i64 = pool.jobs.iter().filter(|(state, _)| **state != JobState::Ended).map(|(_, count)| count).sum();
+    let polled = pool.polled_on.map(|at| format::age(at, screen.now));
+    vec![
+        pool.name.to_string(),
+        pool.adapter.clone(),
+        of(&waiting).to_string(),
+        of(&running).to_string(),
+        (all - of(&waiting) - of(&running)).to_string(),
+        polled.unwrap_or_else(|| format::ABSENT.to_owned()),
+        pool.paused.as_ref().map_or_else(|| "open".to_owned(), |reason| format!("paused: {reason}")),
+    ]
+}
