@@ -11,6 +11,7 @@ use qcbatch::config::{
     check_file, reference,
 };
 use qcbatch::model::ids::PoolName;
+use qcbatch::model::resources::Filling;
 
 /// A home directory with files, an environment and flags; nothing of the machine that runs the test.
 struct World {
@@ -280,8 +281,8 @@ fn without_anything_there_is_this_machine() {
     assert_eq!(config.database.tls.mode, TlsMode::Prefer);
     assert_eq!(config.pools.len(), 1);
     let pool = config.pool(&PoolName("local".into())).unwrap();
-    assert_eq!((pool.adapter.as_str(), pool.resources.cores), ("local", 6));
-    assert_eq!(pool.resources.memory_bytes, Some(8 << 30));
+    assert_eq!((pool.adapter.as_str(), pool.max_jobs, pool.filling), ("local", 6, Filling::Spread));
+    assert_eq!((pool.cores, pool.resources.memory_bytes), (None, None));
     assert_eq!(pool.poll_interval, config.daemon.poll_interval);
     assert_eq!(pool.worker_python, config.worker.python);
     assert!(loaded.warnings.is_empty() && loaded.files.is_empty());
@@ -290,8 +291,8 @@ fn without_anything_there_is_this_machine() {
 #[test]
 fn a_pool_of_a_cluster_does_not_ask_for_this_machine() {
     let config = World::new().explicit("[[pool]]\nname = \"c\"\nadapter = \"slurm\"\n").config();
-    assert_eq!(config.pools[0].resources.cores, 1);
-    assert_eq!(config.pools[0].resources.memory_bytes, None);
+    assert_eq!((config.pools[0].max_jobs, config.pools[0].filling), (20, Filling::Fill));
+    assert_eq!((config.pools[0].cores, config.pools[0].resources.memory_bytes), (None, None));
 }
 
 #[test]
@@ -329,7 +330,7 @@ fn later_layers_win_key_by_key_and_each_value_keeps_its_origin() {
         (config.pools[0].adapter.as_str(), config.pools[0].resources.queue.as_deref()),
         ("slurm", Some("long"))
     );
-    assert_eq!((config.pools[1].adapter.as_str(), config.pools[1].resources.cores), ("local", 3));
+    assert_eq!((config.pools[1].adapter.as_str(), config.pools[1].cores), ("local", Some(3)));
     assert_eq!(config.pools[1].programs, ["psi4", "mopac"]);
 
     let shown = loaded.show(Origins::Shown).replace(&world.directory.path().display().to_string(), "DIR");
@@ -347,7 +348,6 @@ fn later_layers_win_key_by_key_and_each_value_keeps_its_origin() {
     log_format = "text"                           # flag --set daemon.log_format=text
     cores = 1                                     # default
     queue = "long"                                # DIR/home/.config/qcbatch/qcbatch.toml:6
-    cores = 1                                     # default
     cores = 3                                     # flag --set pool.mine.cores=3
     "#);
 }
@@ -497,7 +497,7 @@ fn the_template_uncommented_is_valid_and_shows_the_defaults() {
         assert!(line.contains("qcbatch.toml:"), "not in the template: {line}");
     }
     let (shown, defaults) = (loaded.show(Origins::Hidden), minimal.show(Origins::Hidden));
-    let machine_s_own = ["cores = 6", "memory = \"8GiB\"", "worker_python = \"python3\""];
+    let machine_s_own = ["# cores", "max_jobs = 6", "worker_python = \"python3\""];
     for (ours, default) in shown.lines().zip(defaults.lines()) {
         if !default.starts_with("# ") && !machine_s_own.contains(&default) {
             assert_eq!(ours, default);

@@ -140,14 +140,11 @@ fn fill_key(key: &'static Key, values: &mut Values, outside: Option<&Values>, ma
             value: setting.value.clone(),
             origin: Origin::SameAs(path, setting.origin.place().clone()),
         }),
-        Preset::MachineCores if is_local => {
+        Preset::MachineCores(_) if is_local => {
             Some(machine_setting(key, Value::Integer(u64::from(machine.cores))))
         }
-        Preset::MachineCores => default_of(Value::Integer(1)),
-        Preset::MachineMemory if is_local => {
-            Some(machine_setting(key, Value::Size(machine.usable_memory_bytes())))
-        }
-        Preset::MachineMemory => None,
+        Preset::MachineCores(raw) => default_of(written(raw)),
+        Preset::LocalElse(local, other) => default_of(written(if is_local { local } else { other })),
     };
     if let Some(setting) = setting {
         values.insert(key.path, setting);

@@ -10,7 +10,7 @@ use super::secret::Secret;
 use super::settings::*;
 use super::value::Value;
 use crate::model::ids::PoolName;
-use crate::model::resources::{JobResources, NodeSharing};
+use crate::model::resources::{Filling, JobResources, NodeSharing};
 
 /// Typed looks at filled values. The schema decides which key has which type, so a mismatch is a slip in this file.
 struct View<'v>(&'v Values);
@@ -47,12 +47,15 @@ impl View<'_> {
         words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning).expect(FILLED)
     }
 
-    fn count(&self, path: &str) -> u32 {
+    fn optional_count(&self, path: &str) -> Option<u32> {
         self.find(
             path,
             |value| if let Value::Integer(number) = value { u32::try_from(*number).ok() } else { None },
         )
-        .expect(FILLED)
+    }
+
+    fn count(&self, path: &str) -> u32 {
+        self.optional_count(path).expect(FILLED)
     }
 
     fn duration(&self, path: &str) -> Duration {
@@ -87,6 +90,8 @@ const PRIORITIES: &[(&str, ComputePriority)] =
 
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
+const FILLINGS: &[(&str, Filling)] = &[("fill", Filling::Fill), ("spread", Filling::Spread)];
+
 const SHARINGS: &[(&str, NodeSharing)] =
     &[("shared", NodeSharing::Shared), ("exclusive", NodeSharing::Exclusive)];
 
@@ -109,7 +114,7 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
                 root_certificate: view.optional_path("database.tls.root_certificate"),
             },
         },
-        spool: SpoolConfig { path: view.path("spool.path") },
+        spool: SpoolConfig { path: view.path("spool.path"), keep: view.duration("spool.keep") },
         daemon: DaemonConfig {
             tick: view.duration("daemon.tick"),
             poll_interval: view.duration("daemon.poll_interval"),
@@ -156,10 +161,11 @@ fn resolve_pool(view: &View<'_>) -> PoolConfig {
         adapter: view.text("pool.adapter"),
         programs: view.list("pool.programs"),
         compute_tags: view.list("pool.compute_tags"),
+        cores: view.optional_count("pool.cores"),
         resources: JobResources {
             nodes: view.count("pool.nodes"),
             tasks: view.count("pool.tasks"),
-            cores: view.count("pool.cores"),
+            cores: view.optional_count("pool.cores").unwrap_or(1),
             memory_bytes: view.optional_bytes("pool.memory"),
             gpus: view.count("pool.gpus"),
             gpu_type: view.optional_text("pool.gpu_type"),
@@ -174,6 +180,7 @@ fn resolve_pool(view: &View<'_>) -> PoolConfig {
         },
         tasks_per_job: view.count("pool.tasks_per_job"),
         max_jobs: view.count("pool.max_jobs"),
+        filling: view.choice("pool.filling", FILLINGS),
         max_array: view.count("pool.max_array"),
         setup: view.list("pool.setup"),
         environment: view.table("pool.environment"),
@@ -182,6 +189,7 @@ fn resolve_pool(view: &View<'_>) -> PoolConfig {
         template: view.text("pool.template"),
         poll_interval: view.duration("pool.poll_interval"),
         grace: view.duration("pool.grace"),
+        evidence_grace: view.duration("pool.evidence_grace"),
         warning: view.duration("pool.warning"),
     }
 }

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::secret::Secret;
 use crate::model::ids::PoolName;
-use crate::model::resources::JobResources;
+use crate::model::resources::{Filling, JobResources};
 
 /// Everything that is configured.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -97,6 +97,8 @@ pub enum TlsMode {
 pub struct SpoolConfig {
     /// Its directory, on a file system that the nodes share.
     pub path: PathBuf,
+    /// How long the directory of an ended submission stays.
+    pub keep: Duration,
 }
 
 /// The daemon.
@@ -210,12 +212,16 @@ pub struct PoolConfig {
     pub programs: Vec<String>,
     /// Tags it serves, the preferred first; `*` is any.
     pub compute_tags: Vec<String>,
-    /// What each of its jobs asks for.
+    /// Cores of each job; what its tasks ask for where not given.
+    pub cores: Option<u32>,
+    /// What each of its jobs asks for; walltime is the longest, and memory open where not given.
     pub resources: JobResources,
     /// Most tasks per job.
     pub tasks_per_job: u32,
     /// Most live jobs.
     pub max_jobs: u32,
+    /// How tasks are dealt to jobs.
+    pub filling: Filling,
     /// Most elements of one array.
     pub max_array: u32,
     /// Lines of shell that a job runs first.
@@ -232,6 +238,8 @@ pub struct PoolConfig {
     pub poll_interval: Duration,
     /// How long a job may be missing without evidence.
     pub grace: Duration,
+    /// How long an ended job may take to show its last files.
+    pub evidence_grace: Duration,
     /// How long before its time limit a job is told.
     pub warning: Duration,
 }

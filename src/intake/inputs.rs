@@ -92,8 +92,12 @@ fn open_file(path: &Path, options: &ReadOptions) -> Result<Documents, IntakeErro
 fn format_of(path: &Path) -> Option<Format> {
     let stem = path.with_extension("");
     let path = if has_extension(path, COMPRESSED) { &stem } else { path };
-    let known =
-        [("json", Format::Json), ("jsonl", Format::JsonLines), ("ndjson", Format::JsonLines), ("xyz", Format::Xyz)];
+    let known = [
+        ("json", Format::Json),
+        ("jsonl", Format::JsonLines),
+        ("ndjson", Format::JsonLines),
+        ("xyz", Format::Xyz),
+    ];
     known.into_iter().find(|(extension, _)| has_extension(path, extension)).map(|(_, format)| format)
 }
 

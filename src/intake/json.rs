@@ -43,7 +43,9 @@ impl JsonValues {
         }
         match (self.place, byte) {
             (Place::ListEnd, _) => {
-                return Err(reader.malformed(reader.line, "text behind the list (nothing expected)".to_owned()));
+                return Err(
+                    reader.malformed(reader.line, "text behind the list (nothing expected)".to_owned())
+                );
             }
             (Place::ListStart | Place::Element, b']') => {
                 reader.take(1);
@@ -55,7 +57,9 @@ impl JsonValues {
                 byte = reader.skip_space()?.unwrap_or(b',');
             }
             (Place::Element, _) => {
-                return Err(reader.malformed(reader.line, "no comma between two elements of the list".to_owned()));
+                return Err(
+                    reader.malformed(reader.line, "no comma between two elements of the list".to_owned())
+                );
             }
             (Place::Outside | Place::ListStart, _) => {}
         }

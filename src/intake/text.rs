@@ -42,7 +42,12 @@ impl TextReader {
     }
 
     /// Moves the first `count` bytes that `peek` showed to the end of `text`, which started on `line`.
-    pub(super) fn take_into(&mut self, text: &mut Vec<u8>, count: usize, line: u64) -> Result<(), IntakeError> {
+    pub(super) fn take_into(
+        &mut self,
+        text: &mut Vec<u8>,
+        count: usize,
+        line: u64,
+    ) -> Result<(), IntakeError> {
         if text.len() + count > MAX_DOCUMENT_BYTES {
             return Err(self.malformed(line, format!("a document of more than {MAX_DOCUMENT_BYTES} bytes")));
         }

@@ -51,7 +51,8 @@ fn next_filled_line(reader: &mut TextReader) -> Result<Option<(u64, String)>, In
 /// `symbol x y z`, an atomic number also being a symbol; what follows (charges, velocities) is ignored.
 fn atom(text: &str) -> Result<(Element, [f64; 3]), String> {
     let mut words = text.split_whitespace();
-    let (Some(symbol), Some(x), Some(y), Some(z)) = (words.next(), words.next(), words.next(), words.next()) else {
+    let (Some(symbol), Some(x), Some(y), Some(z)) = (words.next(), words.next(), words.next(), words.next())
+    else {
         return Err(format!("`{}` (`symbol x y z` in ångström expected)", shortened(text)));
     };
     let by_number = || symbol.parse().ok().and_then(Element::from_atomic_number);
@@ -84,7 +85,8 @@ impl Comment {
             match key.to_ascii_lowercase().as_str() {
                 "charge" => {
                     let charge = value.parse::<f64>().ok().filter(|charge| charge.is_finite());
-                    comment.charge = Some(charge.ok_or_else(|| format!("`charge={value}` (a number expected)"))?);
+                    comment.charge =
+                        Some(charge.ok_or_else(|| format!("`charge={value}` (a number expected)"))?);
                 }
                 "multiplicity" => {
                     let multiplicity = value.parse().ok();
@@ -93,7 +95,9 @@ impl Comment {
                 }
                 "lattice" => return Err("a periodic cell (`Lattice=`) is not a molecule".to_owned()),
                 "properties" if !value.to_ascii_lowercase().starts_with("species:s:1:pos:r:3") => {
-                    return Err(format!("`Properties={value}` (columns `species:S:1:pos:R:3` first expected)"));
+                    return Err(format!(
+                        "`Properties={value}` (columns `species:S:1:pos:R:3` first expected)"
+                    ));
                 }
                 _ => {}
             }

@@ -59,3 +59,13 @@ pub enum NodeSharing {
     /// Whole nodes.
     Exclusive,
 }
+
+/// How tasks are dealt to jobs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Filling {
+    /// As few jobs as possible: what a shared queue wants.
+    Fill,
+    /// As many jobs as are free: what a machine of one's own wants.
+    Spread,
+}

@@ -17,8 +17,9 @@ pub struct Budget {
 }
 
 impl Budget {
-    /// All of `whole` is free.
+    /// All of `whole` is free. A job has at least one core, whatever its manifest says.
     pub fn new(whole: Share) -> Budget {
+        let whole = Share { cores: whole.cores.max(1), ..whole };
         Budget { whole, free: whole }
     }
 
@@ -26,7 +27,7 @@ impl Budget {
     /// one core.
     fn granted(&self, wanted: Share) -> Share {
         Share {
-            cores: wanted.cores.clamp(1, self.whole.cores.max(1)),
+            cores: wanted.cores.clamp(1, self.whole.cores),
             memory_bytes: wanted.memory_bytes.min(self.whole.memory_bytes),
         }
     }
@@ -34,10 +35,9 @@ impl Budget {
     /// Takes what a task wants, if that much is free now.
     pub fn take(&mut self, wanted: Share) -> Option<Share> {
         let granted = self.granted(wanted);
-        let fits = granted.cores <= self.free.cores.max(u32::from(self.is_idle()))
-            && granted.memory_bytes <= self.free.memory_bytes;
+        let fits = granted.cores <= self.free.cores && granted.memory_bytes <= self.free.memory_bytes;
         fits.then(|| {
-            self.free.cores = self.free.cores.saturating_sub(granted.cores);
+            self.free.cores -= granted.cores;
             self.free.memory_bytes -= granted.memory_bytes;
             granted
         })
@@ -45,12 +45,8 @@ impl Budget {
 
     /// Gives back what `take` gave.
     pub fn give_back(&mut self, granted: Share) {
-        self.free.cores = (self.free.cores + granted.cores).min(self.whole.cores);
+        self.free.cores += granted.cores;
         self.free.memory_bytes += granted.memory_bytes;
-    }
-
-    fn is_idle(&self) -> bool {
-        self.free == self.whole
     }
 }
 

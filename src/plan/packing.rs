@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::failure::FailureClass;
 use crate::model::ids::TaskId;
-use crate::model::resources::{JobResources, TaskResources};
+use crate::model::resources::{Filling, JobResources, TaskResources};
 use crate::model::task::Placement;
 use crate::plan::retry::grown;
 
@@ -54,7 +54,7 @@ pub struct Shape {
     pub cores: Option<u32>,
     /// Memory of a job, likewise.
     pub memory_bytes: Option<u64>,
-    /// Walltime of a job, likewise.
+    /// Longest walltime of a job; one whose tasks need less asks for less.
     pub walltime: Option<Duration>,
     /// Most tasks one job is given.
     pub tasks_per_job: u32,
@@ -66,14 +66,26 @@ pub struct Shape {
     pub margin: Duration,
 }
 
-/// How tasks are dealt to jobs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Filling {
-    /// As few jobs as possible: what a shared queue wants.
-    Fill,
-    /// As many jobs as are free: what a machine of one's own wants.
-    Spread,
+impl Shape {
+    /// The most that one task may ask for; no limit where the pool sets none.
+    pub fn most(&self) -> TaskResources {
+        TaskResources {
+            cores: self.cores,
+            memory_bytes: self.memory_bytes,
+            walltime_seconds: self.walltime.map(|walltime| walltime.saturating_sub(self.margin).as_secs()),
+        }
+    }
+}
+
+impl TaskDefaults {
+    /// The same as resources with nothing left open.
+    pub fn resources(&self) -> TaskResources {
+        TaskResources {
+            cores: Some(self.cores),
+            memory_bytes: Some(self.memory_bytes),
+            walltime_seconds: Some(self.walltime.as_secs()),
+        }
+    }
 }
 
 /// One job to submit.
@@ -147,29 +159,29 @@ pub fn pack(waiting: &[Waiting], shape: &Shape, defaults: TaskDefaults, free_job
 pub fn need_of(task: &Waiting, shape: &Shape, defaults: TaskDefaults) -> Need {
     let failures_of = |class| if task.last_failure == Some(class) { task.tries } else { 0 };
     let walltime = task.asks.walltime_seconds.unwrap_or(defaults.walltime.as_secs());
-    let room = shape.walltime.map(|walltime| walltime.saturating_sub(shape.margin).as_secs());
+    let most = shape.most();
     Need {
         cores: task.asks.cores.unwrap_or(defaults.cores),
         memory_bytes: grown(
             task.asks.memory_bytes.unwrap_or(defaults.memory_bytes),
             failures_of(FailureClass::Memory),
-            shape.memory_bytes,
+            most.memory_bytes,
         ),
-        walltime_seconds: grown(walltime, failures_of(FailureClass::Walltime), room),
+        walltime_seconds: grown(walltime, failures_of(FailureClass::Walltime), most.walltime_seconds),
     }
 }
 
 fn misfit(need: Need, shape: &Shape) -> Option<String> {
     let (gib, minute) = (f64::from(1 << 30), 60);
-    if let Some(cores) = shape.cores.filter(|cores| need.cores > *cores) {
+    let most = shape.most();
+    if let Some(cores) = most.cores.filter(|cores| need.cores > *cores) {
         return Some(format!("asks for {} cores, a job of the pool has {cores}", need.cores));
     }
-    if let Some(memory) = shape.memory_bytes.filter(|memory| need.memory_bytes > *memory) {
+    if let Some(memory) = most.memory_bytes.filter(|memory| need.memory_bytes > *memory) {
         let (asked, has) = (need.memory_bytes as f64 / gib, memory as f64 / gib);
         return Some(format!("asks for {asked:.1} GiB, a job of the pool has {has:.1} GiB"));
     }
-    let room = shape.walltime.map(|walltime| walltime.saturating_sub(shape.margin).as_secs());
-    room.filter(|seconds| need.walltime_seconds > *seconds).map(|seconds| {
+    most.walltime_seconds.filter(|seconds| need.walltime_seconds > *seconds).map(|seconds| {
         format!(
             "asks for {} min, a job of the pool has {} min for its tasks",
             need.walltime_seconds.div_ceil(minute),
@@ -208,7 +220,7 @@ fn job_resources(shape: &Shape, need: Need, tasks: usize) -> JobResources {
     JobResources {
         cores,
         memory_bytes: Some(memory),
-        walltime: shape.walltime.unwrap_or(time_of_tasks.saturating_add(shape.margin)),
+        walltime: time_of_tasks.saturating_add(shape.margin).min(shape.walltime.unwrap_or(Duration::MAX)),
         ..shape.base.clone()
     }
 }

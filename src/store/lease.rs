@@ -115,6 +115,12 @@ impl Store {
         conn.transaction(async |conn| take(conn, site, asking, ttl, &take_over).await).await
     }
 
+    /// Who holds the site's lease, or held it last.
+    pub async fn last_holder(&self, site: &str) -> Result<Option<LeaseHolder>, StoreError> {
+        let mut conn = self.conn().await?;
+        Ok(read(&mut conn, site).await?.map(|row| row.holder()))
+    }
+
     /// Holds the lease for `ttl` from now. [`StoreError::LeaseLost`] when it was taken over; an expired lease that
     /// nobody took is renewed.
     pub async fn renew(&self, site: &str, fence: Fence, ttl: Duration) -> Result<(), StoreError> {

@@ -71,6 +71,11 @@ impl StoredMolecules {
     pub(crate) fn id(&self, hash: &str) -> Option<MoleculeId> {
         self.ids.get(hash).copied()
     }
+
+    /// Ids by hash.
+    pub(crate) fn into_ids(self) -> HashMap<String, MoleculeId> {
+        self.ids
+    }
 }
 
 /// Finds or adds every molecule of `rows`.
@@ -114,10 +119,7 @@ async fn find(
 }
 
 /// Adds `rows`, sorted by hash, and returns those that were not there.
-async fn add(
-    conn: &mut AsyncPgConnection,
-    rows: &[&MoleculeRow],
-) -> Result<Vec<Found>, StoreError> {
+async fn add(conn: &mut AsyncPgConnection, rows: &[&MoleculeRow]) -> Result<Vec<Found>, StoreError> {
     let column = |text: fn(&MoleculeRow) -> &str| -> Vec<&str> { rows.iter().map(|row| text(row)).collect() };
     diesel::sql_query(
         "INSERT INTO molecule
@@ -153,12 +155,11 @@ pub(crate) async fn documents(
 ) -> Result<HashMap<MoleculeId, serde_json::Value>, StoreError> {
     ids.sort_unstable();
     ids.dedup();
-    let rows: Vec<DocumentRow> =
-        diesel::sql_query("SELECT id, document FROM molecule WHERE id = ANY($1)")
-            .bind::<Array<BigInt>, _>(ids)
-            .load(conn)
-            .await
-            .doing("reading molecules")?;
+    let rows: Vec<DocumentRow> = diesel::sql_query("SELECT id, document FROM molecule WHERE id = ANY($1)")
+        .bind::<Array<BigInt>, _>(ids)
+        .load(conn)
+        .await
+        .doing("reading molecules")?;
     Ok(rows.into_iter().map(|row| (row.id, row.document)).collect())
 }
 

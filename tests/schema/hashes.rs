@@ -24,7 +24,8 @@ struct Case {
 
 /// Written by `tests/data/make_molecule_hashes.py`.
 fn recorded() -> Recorded {
-    let other = std::env::var_os("QCBATCH_MOLECULE_HASHES").map(|path| std::fs::read_to_string(path).unwrap());
+    let other =
+        std::env::var_os("QCBATCH_MOLECULE_HASHES").map(|path| std::fs::read_to_string(path).unwrap());
     let text = other.unwrap_or_else(|| include_str!("../data/molecule_hashes.json").to_owned());
     serde_json::from_str(&text).unwrap()
 }

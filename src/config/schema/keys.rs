@@ -68,6 +68,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "database.tls.root_certificate", Path, Absent("public authorities"), "PEM file of the authorities that `verify-full` trusts.";
 
     "spool.path", Path, Value("{state}/spool"), "Must be on a file system that the compute nodes share.";
+    "spool.keep", duration(MINUTE, 365 * DAY), Value("7d"), "How long the directory of an ended submission stays.";
 
     "daemon.tick", duration(100, MINUTE), Value("2s"), "Time between two looks at what is to be done.";
     "daemon.poll_interval", duration(SECOND, HOUR), Value("30s"), "Time between two polls of a scheduler; one poll covers all jobs. Sites ask for 15 s or more.";
@@ -111,14 +112,15 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.sharing", Choice(&["shared", "exclusive"]), Value("shared"), "Whether a job's nodes may run other jobs too.";
     "pool.nodes", integer(1, 10_000), Value("1"), "Nodes per job.";
     "pool.tasks", integer(1, 1_000_000), Value("1"), "Scheduler tasks (slots, MPI ranks) per job.";
-    "pool.cores", integer(1, 65_536), MachineCores, "Cores per scheduler task.";
-    "pool.memory", Size { least_bytes: MEBIBYTE }, MachineMemory, "Memory per node.";
+    "pool.cores", integer(1, 65_536), Absent("what its tasks ask for"), "Cores per scheduler task of every job.";
+    "pool.memory", Size { least_bytes: MEBIBYTE }, Absent("what its tasks ask for"), "Memory per node of every job.";
     "pool.gpus", integer(0, 1_024), Value("0"), "GPUs per node.";
     "pool.gpu_type", Word, Absent("any"), "Kind of GPU.";
-    "pool.walltime", duration(SECOND, 365 * DAY), Value("4h"), "Time limit of a job.";
-    "pool.warning", duration(0, DAY), AtMostQuarterOf("2m", "pool.walltime"), "How long before its time limit a job is told to wind up.";
+    "pool.walltime", duration(SECOND, 365 * DAY), Value("4h"), "Longest time limit of a job; one whose tasks need less asks for less.";
+    "pool.warning", duration(0, DAY), AtMostQuarterOf("2m", "pool.walltime"), "How long before its time limit a job is told to wind up; its tasks have the time before that.";
     "pool.tasks_per_job", integer(1, 100_000), Value("16"), "Most tasks that one job is given.";
-    "pool.max_jobs", integer(1, 100_000), Value("20"), "Most live jobs (array elements counted one by one).";
+    "pool.max_jobs", integer(1, 100_000), MachineCores("20"), "Most live jobs (array elements counted one by one).";
+    "pool.filling", Choice(&["fill", "spread"]), LocalElse("spread", "fill"), "`fill` gives one job after the other its `tasks_per_job`; `spread` deals the tasks evenly to all free jobs.";
     "pool.max_array", integer(1, 100_000), Value("1000"), "Most elements of one job array; 1 means no arrays.";
     "pool.setup", List(&ShellLine), Value("[]"), "Lines of shell that a job runs first: module loads, conda activation.";
     "pool.environment", Variables, Value("{}"), "Variables that a job exports.";
@@ -128,4 +130,5 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.template", FileName, Value("base.sh.j2"), "Job script template.";
     "pool.poll_interval", duration(SECOND, HOUR), SameAs("daemon.poll_interval"), "Time between two polls of its scheduler.";
     "pool.grace", duration(SECOND, DAY), AtLeastTwice("5m", "pool.poll_interval"), "How long a job may be missing from the scheduler's list, without evidence, before it counts as lost.";
+    "pool.evidence_grace", duration(0, DAY), Value("30s"), "How long a job that its scheduler calls ended may take to show its last files (attribute caching of shared file systems).";
 ];

@@ -37,10 +37,10 @@ pub(super) enum Preset {
     Value(&'static str),
     /// The value of another key.
     SameAs(&'static str),
-    /// This machine's cores with adapter `local`, else 1.
-    MachineCores,
-    /// 80 % of this machine's memory with adapter `local`, else absent.
-    MachineMemory,
+    /// This machine's cores with adapter `local`, else this value.
+    MachineCores(&'static str),
+    /// The first value with adapter `local`, else the second.
+    LocalElse(&'static str, &'static str),
     /// This value, but at most a quarter of the duration at that path, which stands before it in the table.
     AtMostQuarterOf(&'static str, &'static str),
     /// This value, but at least twice the duration at that path, which stands before it in the table.

@@ -36,12 +36,16 @@ pub(super) fn settle(protons: &[u32], given: &Given) -> Option<Settled> {
         return None;
     }
     charge_choices(given).into_iter().find_map(|(charge, fragment_charges)| {
-        let neutral = protons.iter().zip(&fragment_charges).all(|(protons, charge)| *protons > 0 || *charge == 0.0);
+        let neutral =
+            protons.iter().zip(&fragment_charges).all(|(protons, charge)| *protons > 0 || *charge == 0.0);
         if !neutral {
             return None;
         }
-        let electrons: Vec<f64> =
-            protons.iter().zip(&fragment_charges).map(|(protons, charge)| f64::from(*protons) - charge).collect();
+        let electrons: Vec<f64> = protons
+            .iter()
+            .zip(&fragment_charges)
+            .map(|(protons, charge)| f64::from(*protons) - charge)
+            .collect();
         let total = protons.iter().map(|protons| f64::from(*protons)).sum::<f64>() - charge;
         let (multiplicity, fragment_multiplicities) = multiplicities(protons, &electrons, total, given)?;
         Some(Settled { charge, multiplicity, fragment_charges, fragment_multiplicities })
@@ -51,7 +55,9 @@ pub(super) fn settle(protons: &[u32], given: &Given) -> Option<Settled> {
 /// Whether `electrons` can have this multiplicity: enough of them, and the right parity (any, where it is fractional).
 pub(super) fn is_possible(electrons: f64, multiplicity: u32) -> bool {
     let multiplicity = f64::from(multiplicity);
-    multiplicity >= 1.0 && multiplicity - 1.0 <= electrons && multiplicity.rem_euclid(2.0) != electrons.rem_euclid(2.0)
+    multiplicity >= 1.0
+        && multiplicity - 1.0 <= electrons
+        && multiplicity.rem_euclid(2.0) != electrons.rem_euclid(2.0)
 }
 
 /// Every total charge and charges of fragments that agree with what is given, the preferred one first.
@@ -74,7 +80,9 @@ fn charge_choices(given: &Given) -> Vec<(f64, Vec<f64>)> {
 
 /// The multiplicity of fragments whose spins all point the same way, `default` where none is given.
 fn high_spin(multiplicities: &[Option<u32>], default: u32) -> u32 {
-    multiplicities.iter().fold(1, |sum: u32, one| sum.saturating_add(one.unwrap_or(default).saturating_sub(1)))
+    multiplicities
+        .iter()
+        .fold(1, |sum: u32, one| sum.saturating_add(one.unwrap_or(default).saturating_sub(1)))
 }
 
 /// The first total multiplicity and multiplicities of fragments that the electrons allow.
@@ -87,7 +95,8 @@ fn multiplicities(protons: &[u32], electrons: &[f64], total: f64, given: &Given)
         .map(|fragment| {
             let mut candidates = candidates(fragment, given);
             candidates.retain(|multiplicity| {
-                is_possible(electrons[fragment], *multiplicity) && (protons[fragment] > 0 || *multiplicity == 1)
+                is_possible(electrons[fragment], *multiplicity)
+                    && (protons[fragment] > 0 || *multiplicity == 1)
             });
             candidates
         })
@@ -212,12 +221,13 @@ mod tests {
                 fragment_charges: fragment_charges.to_vec(),
                 fragment_multiplicities: fragment_multiplicities.to_vec(),
             };
-            let expected = answer.map(|(charge, fragment_charges, multiplicity, fragment_multiplicities)| Settled {
-                charge,
-                multiplicity,
-                fragment_charges: fragment_charges.to_vec(),
-                fragment_multiplicities: fragment_multiplicities.to_vec(),
-            });
+            let expected =
+                answer.map(|(charge, fragment_charges, multiplicity, fragment_multiplicities)| Settled {
+                    charge,
+                    multiplicity,
+                    fragment_charges: fragment_charges.to_vec(),
+                    fragment_multiplicities: fragment_multiplicities.to_vec(),
+                });
             assert_eq!(settle(protons, &given), expected, "{protons:?} {given:?}");
         }
     }

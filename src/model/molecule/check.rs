@@ -42,7 +42,8 @@ impl TryFrom<MoleculeDocument> for Molecule {
         let nuclei = nuclei::settle(&document)?;
         let ranges = fragment_ranges(document.fragments.as_deref(), atoms)?;
         let settled = settle_charges(&document, &ranges)?;
-        let connectivity = document.connectivity.as_deref().map(|bonds| bonds_of(bonds, atoms)).transpose()?;
+        let connectivity =
+            document.connectivity.as_deref().map(|bonds| bonds_of(bonds, atoms)).transpose()?;
         Ok(Molecule {
             elements: document.symbols,
             geometry,
@@ -124,10 +125,7 @@ fn check_numbers(document: &MoleculeDocument) -> Result<(), InputError> {
 }
 
 /// The atoms of each fragment; QCElemental too refuses what would need its atoms reordered.
-fn fragment_ranges(
-    fragments: Option<&[Vec<u64>]>,
-    atoms: usize,
-) -> Result<Vec<Range<u32>>, InputError> {
+fn fragment_ranges(fragments: Option<&[Vec<u64>]>, atoms: usize) -> Result<Vec<Range<u32>>, InputError> {
     let atoms = u32::try_from(atoms).map_err(|_| InputError::new("$.symbols", "too many atoms", ""))?;
     let Some(fragments) = fragments else {
         return Ok(std::iter::once(0..atoms).collect());
@@ -159,24 +157,23 @@ fn fragment_ranges(
     Ok(ranges)
 }
 
-fn settle_charges(
-    document: &MoleculeDocument,
-    ranges: &[Range<u32>],
-) -> Result<Settled, InputError> {
+fn settle_charges(document: &MoleculeDocument, ranges: &[Range<u32>]) -> Result<Settled, InputError> {
     let multiplicity = document
         .molecular_multiplicity
         .map(|multiplicity| whole_multiplicity(multiplicity, "$.molecular_multiplicity".to_owned()))
         .transpose()?;
-    let fragment_multiplicities = per_fragment(&document.fragment_multiplicities, ranges, "fragment_multiplicities")?
-        .into_iter()
-        .enumerate()
-        .map(|(index, multiplicity)| {
-            let path = || format!("$.fragment_multiplicities[{index}]");
-            multiplicity.map(|multiplicity| whole_multiplicity(multiplicity, path())).transpose()
-        })
-        .collect::<Result<_, _>>()?;
+    let fragment_multiplicities =
+        per_fragment(&document.fragment_multiplicities, ranges, "fragment_multiplicities")?
+            .into_iter()
+            .enumerate()
+            .map(|(index, multiplicity)| {
+                let path = || format!("$.fragment_multiplicities[{index}]");
+                multiplicity.map(|multiplicity| whole_multiplicity(multiplicity, path())).transpose()
+            })
+            .collect::<Result<_, _>>()?;
     let fragment_charges = per_fragment(&document.fragment_charges, ranges, "fragment_charges")?;
-    let given = Given { charge: document.molecular_charge, multiplicity, fragment_charges, fragment_multiplicities };
+    let given =
+        Given { charge: document.molecular_charge, multiplicity, fragment_charges, fragment_multiplicities };
     let protons_of = |atom: u32| {
         let atom = atom as usize;
         let is_real = document.real.as_ref().is_none_or(|real| real[atom]);
@@ -219,7 +216,8 @@ fn why_unsettled(protons: &[u32], given: &Given) -> InputError {
         return InputError::new("$.molecular_charge", reason, "no more than the protons of real atoms");
     }
     if given.fragment_charges.len() > 1 || given.fragment_charges[0].is_some_and(|own| own != charge) {
-        let reason = "charges and multiplicities of fragments do not fit each other, the molecule's or the electrons";
+        let reason =
+            "charges and multiplicities of fragments do not fit each other, the molecule's or the electrons";
         return InputError::new("$.fragment_charges", reason, "charges that sum to the molecule's");
     }
     let stated = given.multiplicity.or(given.fragment_multiplicities[0]);
@@ -232,7 +230,11 @@ fn why_unsettled(protons: &[u32], given: &Given) -> InputError {
                 format!("{parity} multiplicity of at most {}", electrons + 1.0),
             )
         }
-        _ => InputError::new("$.molecular_multiplicity", "does not fit the charge and the fragment's multiplicity", ""),
+        _ => InputError::new(
+            "$.molecular_multiplicity",
+            "does not fit the charge and the fragment's multiplicity",
+            "",
+        ),
     }
 }
 
@@ -246,7 +248,11 @@ fn fragments_of(ranges: Vec<Range<u32>>, settled: &Settled) -> Option<Vec<Fragme
     let fragments = ranges.into_iter().zip(values);
     Some(
         fragments
-            .map(|(atoms, (charge, multiplicity))| Fragment { atoms, charge: *charge, multiplicity: *multiplicity })
+            .map(|(atoms, (charge, multiplicity))| Fragment {
+                atoms,
+                charge: *charge,
+                multiplicity: *multiplicity,
+            })
             .collect(),
     )
 }
@@ -269,16 +275,18 @@ fn bonds_of(bonds: &[(f64, f64, f64)], atoms: usize) -> Result<Vec<Bond>, InputE
             let path = format!("$.connectivity[{index}][2]");
             return Err(InputError::new(path, format!("bond order {order}"), "0 to 5"));
         }
-        checked.push(Bond { first: first.min(*second) as u32, second: first.max(*second) as u32, order: *order });
+        checked.push(Bond {
+            first: first.min(*second) as u32,
+            second: first.max(*second) as u32,
+            order: *order,
+        });
     }
     checked.sort_by_key(|bond| bond.first);
     Ok(checked)
 }
 
 /// Known identifiers only; hash and formula are left out because they are made anew.
-fn identifiers_of(
-    given: Map<String, Value>,
-) -> Result<Map<String, Value>, InputError> {
+fn identifiers_of(given: Map<String, Value>) -> Result<Map<String, Value>, InputError> {
     if let Some(unknown) = given.keys().find(|key| !IDENTIFIERS.contains(&key.as_str())) {
         let expected = format!("one of `{}`", IDENTIFIERS.join("`, `"));
         return Err(InputError::new("$.identifiers", format!("unknown key `{unknown}`"), expected));

@@ -117,7 +117,8 @@ impl<'de> Visitor<'de> for CoordinateOrPoint<'_> {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<(), A::Error> {
-        let [x, y, z]: [f64; 3] = match (items.next_element()?, items.next_element()?, items.next_element()?) {
+        let [x, y, z]: [f64; 3] = match (items.next_element()?, items.next_element()?, items.next_element()?)
+        {
             (Some(x), Some(y), Some(z)) => [x, y, z],
             _ => return Err(serde::de::Error::custom("too few numbers for a point, expected [x, y, z]")),
         };

@@ -52,7 +52,8 @@ fn nuclides_of_line(line: &'static str) -> Nuclides {
 
 /// Where a symbol of one or two letters stands in `BY_LETTERS`, whatever its case.
 fn letters(symbol: &str) -> Option<usize> {
-    let position = |byte: u8| byte.is_ascii_alphabetic().then(|| usize::from(byte.to_ascii_lowercase() - b'a') + 1);
+    let position =
+        |byte: u8| byte.is_ascii_alphabetic().then(|| usize::from(byte.to_ascii_lowercase() - b'a') + 1);
     match symbol.as_bytes() {
         [only] => Some(position(*only)? * 27),
         [first, second] => Some(position(*first)? * 27 + position(*second)?),
@@ -128,7 +129,10 @@ impl<'de> Deserialize<'de> for Element {
                         "x" | "gh" | "bq" => "the element of the ghost atom, and false in `real`",
                         _ => "an element symbol",
                     };
-                    E::custom(format_args!("`{}` is not an element, expected {advice}", symbol.escape_default()))
+                    E::custom(format_args!(
+                        "`{}` is not an element, expected {advice}",
+                        symbol.escape_default()
+                    ))
                 })
             }
         }

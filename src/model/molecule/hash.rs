@@ -65,7 +65,9 @@ impl Molecule {
         write_float(text, round_charge(self.molecular_charge));
         append(text, self.molecular_multiplicity);
         let atoms: Vec<usize> = (0..self.atoms()).collect();
-        write_list(text, &atoms, |text, atom| text.push_str(if self.is_real(*atom) { "true" } else { "false" }));
+        write_list(text, &atoms, |text, atom| {
+            text.push_str(if self.is_real(*atom) { "true" } else { "false" })
+        });
         write_list(text, &self.geometry, |text, x| write_float(text, *x));
         self.write_fragments(text);
         match &self.connectivity {
@@ -89,7 +91,9 @@ impl Molecule {
             let atoms: Vec<u32> = fragment.atoms.clone().collect();
             write_list(text, &atoms, |text, atom| append(text, *atom));
         });
-        write_list(text, fragments, |text, fragment| write_float(text, round_fragment_charge(fragment.charge)));
+        write_list(text, fragments, |text, fragment| {
+            write_float(text, round_fragment_charge(fragment.charge))
+        });
         write_list(text, fragments, |text, fragment| append(text, fragment.multiplicity));
     }
 }

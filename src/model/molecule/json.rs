@@ -37,7 +37,8 @@ impl Serialize for Molecule {
             map.serialize_entry("connectivity", &bonds)?;
         }
         if let Some(fragments) = &self.fragments {
-            let atoms: Vec<Vec<u32>> = fragments.iter().map(|fragment| fragment.atoms.clone().collect()).collect();
+            let atoms: Vec<Vec<u32>> =
+                fragments.iter().map(|fragment| fragment.atoms.clone().collect()).collect();
             let charges: Vec<f64> = fragments.iter().map(|fragment| fragment.charge).collect();
             let multiplicities: Vec<u32> = fragments.iter().map(|fragment| fragment.multiplicity).collect();
             map.serialize_entry("fragments", &atoms)?;

@@ -24,14 +24,15 @@ pub(super) fn settle(document: &MoleculeDocument) -> Result<Nuclei, InputError> 
     let mut mass_numbers = Vec::with_capacity(document.symbols.len());
     for (atom, element) in document.symbols.iter().enumerate() {
         let mass = document.masses.as_ref().and_then(|masses| masses[atom]);
-        let number = document.mass_numbers.as_ref().and_then(|numbers| numbers[atom]).filter(|number| *number != -1);
+        let number =
+            document.mass_numbers.as_ref().and_then(|numbers| numbers[atom]).filter(|number| *number != -1);
         let nuclide = number.map(|number| nuclide_mass(atom, *element, number)).transpose()?;
         if let Some(mass) = mass {
             check_mass(atom, *element, mass, nuclide)?;
         }
         let default = element.mass();
-        let of_nuclide =
-            nuclide.map(|nuclide| if (nuclide - default).abs() < NUCLIDE_TOLERANCE { default } else { nuclide });
+        let of_nuclide = nuclide
+            .map(|nuclide| if (nuclide - default).abs() < NUCLIDE_TOLERANCE { default } else { nuclide });
         masses.push(mass.or(of_nuclide).unwrap_or(default));
         mass_numbers.push(number.and_then(|number| i32::try_from(number).ok()).unwrap_or(-1));
     }

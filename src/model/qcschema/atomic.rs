@@ -115,7 +115,9 @@ impl Model {
         let method = match (&self.method, &defaults.method) {
             (Some(method), _) => word(method, &format!("{path}.method"))?,
             (None, Some(method)) => word(method, &format!("{path}.method"))?,
-            (None, None) => return Err(InputError::new(path, "`method` is missing", "a method, or --method")),
+            (None, None) => {
+                return Err(InputError::new(path, "`method` is missing", "a method, or --method"));
+            }
         };
         let basis = match self.basis {
             Some(Basis(basis)) => basis,
@@ -178,7 +180,8 @@ pub(super) fn parse_v2(
     let driver = document.driver.map(Driver::from).or(defaults.driver);
     let driver = driver.ok_or_else(|| missing_driver(PATH))?;
     let program_path = "$.specification.program";
-    let program = program_of(document.program.as_deref(), wrapper, defaults.program.as_deref(), program_path)?;
+    let program =
+        program_of(document.program.as_deref(), wrapper, defaults.program.as_deref(), program_path)?;
     let (method, basis) = document.model.unwrap_or_default().words("$.specification.model", defaults)?;
     let specification = QcSpecification {
         program,
@@ -211,7 +214,11 @@ fn finish(
     extras: Map<String, Value>,
 ) -> Result<Calculation, InputError> {
     if specification.driver == Driver::Deferred {
-        return Err(InputError::new("$", "driver `deferred` for a single point", "energy, gradient, hessian or properties"));
+        return Err(InputError::new(
+            "$",
+            "driver `deferred` for a single point",
+            "energy, gradient, hessian or properties",
+        ));
     }
     Ok(Calculation { specification: Specification::Singlepoint(specification), molecule, extras })
 }

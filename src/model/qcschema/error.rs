@@ -20,7 +20,11 @@ pub struct InputError {
 
 impl InputError {
     /// An error at `path`, which starts with `$`.
-    pub fn new(path: impl Into<String>, reason: impl Into<String>, expected: impl Into<String>) -> InputError {
+    pub fn new(
+        path: impl Into<String>,
+        reason: impl Into<String>,
+        expected: impl Into<String>,
+    ) -> InputError {
         InputError { path: path.into(), reason: reason.into(), expected: expected.into(), line_offset: 0 }
     }
 
@@ -89,7 +93,9 @@ fn translate(path: String, error: &serde_json::Error) -> InputError {
         _ if message.starts_with("recursion limit") => {
             (path, "nested too deeply".to_owned(), "at most 127 levels".to_owned())
         }
-        _ => ("$".to_owned(), format!("not valid JSON at column {}: {message}", error.column()), String::new()),
+        _ => {
+            ("$".to_owned(), format!("not valid JSON at column {}: {message}", error.column()), String::new())
+        }
     };
     InputError { path, reason, expected, line_offset: (error.line() as u64).saturating_sub(1) }
 }
@@ -101,8 +107,12 @@ fn split_expected(message: &str) -> (String, String) {
         None => (message, ""),
     };
     let reason = match reason.split_once(' ') {
-        _ if reason.starts_with("missing field ") => format!("{} is missing", &reason["missing field ".len()..]),
-        _ if reason.starts_with("unknown field ") => format!("unknown key {}", &reason["unknown field ".len()..]),
+        _ if reason.starts_with("missing field ") => {
+            format!("{} is missing", &reason["missing field ".len()..])
+        }
+        _ if reason.starts_with("unknown field ") => {
+            format!("unknown key {}", &reason["unknown field ".len()..])
+        }
         _ if reason.starts_with("duplicate field ") => {
             format!("{} is there twice", &reason["duplicate field ".len()..])
         }

@@ -33,7 +33,8 @@ struct Keys {
     symbols: Option<IgnoredAny>,
 }
 
-const TAKEN: &str = "`qcschema_input`, `qcschema_atomic_input`, `qcschema_optimization_input` or `qcschema_molecule`";
+const TAKEN: &str =
+    "`qcschema_input`, `qcschema_atomic_input`, `qcschema_optimization_input` or `qcschema_molecule`";
 
 /// The kind of `text`.
 pub(super) fn of(text: &str) -> Result<Kind, InputError> {

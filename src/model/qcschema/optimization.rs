@@ -95,7 +95,11 @@ pub(super) fn parse_v1(
         None | Some(Value::Null) => None,
         Some(Value::String(program)) => Some(program),
         Some(other) => {
-            return Err(InputError::new("$.keywords.program", format!("found `{other}`"), "a program's name"));
+            return Err(InputError::new(
+                "$.keywords.program",
+                format!("found `{other}`"),
+                "a program's name",
+            ));
         }
     };
     let default = defaults.program.as_deref();

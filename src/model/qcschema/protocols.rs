@@ -71,7 +71,9 @@ impl AtomicProtocols {
     /// Members that differ from the defaults.
     pub(super) fn reduced(&self) -> Map<String, Value> {
         let mut members = Map::new();
-        if let Some(wavefunction) = self.wavefunction.filter(|wavefunction| *wavefunction != Wavefunction::None) {
+        if let Some(wavefunction) =
+            self.wavefunction.filter(|wavefunction| *wavefunction != Wavefunction::None)
+        {
             insert(&mut members, "wavefunction", wavefunction);
         }
         if self.stdout == Some(false) {
@@ -82,7 +84,9 @@ impl AtomicProtocols {
                 members.insert("error_correction".to_owned(), Value::Object(correction));
             }
         }
-        if let Some(native_files) = self.native_files.filter(|native_files| *native_files != NativeFiles::None) {
+        if let Some(native_files) =
+            self.native_files.filter(|native_files| *native_files != NativeFiles::None)
+        {
             insert(&mut members, "native_files", native_files);
         }
         members

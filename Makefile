@@ -1,0 +1,48 @@
+# Two commands matter: `make demo` shows the main job on real molecules, `make test` proves it. `make` lists the rest.
+
+CARGO ?= cargo
+PREFIX ?= /usr/local
+# Rust as rustup installs it, when the login shell has not put it on PATH.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test test-setup check bench docs install clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
+
+setup: ## Install what a run needs: PostgreSQL server programs, Python with QCEngine, MOPAC, Psi4
+	@config/setup/all.sh run >/dev/null
+
+build: ## Build the program: target/release/qcbatch
+	@config/setup/compiler.sh
+	$(CARGO) build --release --locked
+
+demo: build ## Calculate the molecules of config/demo on this machine and print a table
+	@config/setup/demo.sh
+
+test-setup: ## Install what the tests need: the same, a second QCEngine, Slurm with munge
+	@config/setup/all.sh test >/dev/null
+
+test: ## Run every test against the real parts
+	@found=$$(config/setup/all.sh test) || exit 1; set -a; eval "$$found"; set +a; exec $(CARGO) test --locked --no-fail-fast
+
+check: ## Formatting, lints, unit tests and structure rules; needs nothing installed
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) test --locked --lib --test tidy
+
+bench: ## Measure the bounds that docs/ quotes
+	@found=$$(config/setup/all.sh test) || exit 1; set -a; eval "$$found"; set +a; exec $(CARGO) bench --locked
+
+docs: ## API documentation in target/doc, the book in target/book where mdbook is installed
+	$(CARGO) doc --locked --no-deps --document-private-items
+	@if command -v mdbook >/dev/null; then mdbook build docs; else echo "docs: no mdbook; the pages are plain Markdown under docs/"; fi
+
+install: build ## Copy the program and the example configuration below PREFIX (default /usr/local)
+	install -D -m 755 target/release/qcbatch $(DESTDIR)$(PREFIX)/bin/qcbatch
+	install -D -m 644 config/qcbatch.example.toml $(DESTDIR)$(PREFIX)/share/qcbatch/qcbatch.example.toml
+
+clean: ## Remove what was built, the Python environments and the demo's state
+	$(CARGO) clean
+	rm -rf .venv-v1 .venv-v2 .qcbatch-demo

@@ -1,0 +1,94 @@
+#!/bin/sh
+# `make demo`: calculates the molecules of config/demo with a daemon of its own (private PostgreSQL, the pool `local`), shows how
+# far it is, prints the table, and stops what it started. What it calculated stays in .qcbatch-demo/, so that the next run
+# finds it. Exit code 0 only when every record is complete.
+set -eu
+here=$(dirname "$0")
+. "$here/packages.sh"
+project=$(pwd)
+program=${CARGO_TARGET_DIR:-$project/target}/release/qcbatch
+[ -x "$program" ] || die "no $program; run make build first"
+
+found=$("$here/all.sh" run) || exit 1
+eval "$found"
+export QCBATCH_PG_BIN
+
+# Every folder above the state must let PostgreSQL's unprivileged user through when root runs the demo, and a socket in it
+# must not have a longer path than the kernel takes; else the demo's state goes to /var/tmp.
+suits() {
+    [ "${#1}" -le 70 ] || return 1
+    [ "$(id -u)" -eq 0 ] || return 0
+    folder=$(dirname "$1")
+    while [ "$folder" != / ]; do
+        case "$(stat -c %A "$folder")" in *[xt]) ;; *) return 1 ;; esac
+        folder=$(dirname "$folder")
+    done
+}
+state=${QCBATCH_DEMO_STATE:-$project/.qcbatch-demo}
+suits "$state" || state=/var/tmp/qcbatch-demo-$(id -u)
+mkdir -p "$state"
+[ -O "$state" ] || die "$state belongs to somebody else"
+
+config=$state/qcbatch.toml
+cat >"$config" <<END
+# Written by make demo. Everything else is as qcbatch has it by default.
+[site]
+name = "demo"
+state = "$state"
+
+[worker]
+python = "$QCBATCH_PYTHON"
+END
+
+qcbatch() { "$program" --config "$config" "$@"; }
+
+# The inputs whose program is here. Debian's Psi4 1.3 needs the older QCEngine.
+chosen=
+skipped=0
+for input in config/demo/*.json config/demo/*.jsonl; do
+    [ -e "$input" ] || continue
+    case " $QCBATCH_PROGRAMS " in
+    *" psi4 "*) ;;
+    *) if grep -qi '"program"[: ]*"psi4"' "$input"; then skipped=$((skipped + 1)); continue; fi ;;
+    esac
+    chosen="$chosen $input"
+done
+[ "$skipped" -eq 0 ] || say "left out $skipped inputs that need psi4, which is not here"
+
+ids=
+daemon=
+stop() {
+    status=$?
+    trap - EXIT INT TERM HUP
+    if [ -n "$daemon" ]; then
+        # Only after an interruption is anything still open.
+        [ "$status" -lt 128 ] || [ -z "$ids" ] || qcbatch cancel --quiet $ids >/dev/null 2>&1 || :
+        kill "$daemon" 2>/dev/null && wait "$daemon" || say "the daemon did not stop well; see $state/daemon.log"
+    fi
+    qcbatch db stop >>"$state/daemon.log" 2>&1 || :
+    exit "$status"
+}
+trap stop EXIT
+trap 'exit 130' INT
+trap 'exit 143' TERM HUP
+
+! qcbatch status >/dev/null 2>&1 || { trap - EXIT; die "another demo is running in $state"; }
+qcbatch daemon >"$state/daemon.log" 2>&1 &
+daemon=$!
+tries=0
+until qcbatch status >/dev/null 2>&1; do
+    kill -0 "$daemon" 2>/dev/null || { tail -n 20 "$state/daemon.log" >&2; die "the daemon ended; its log is $state/daemon.log"; }
+    tries=$((tries + 1))
+    [ "$tries" -lt 600 ] || die "the daemon does not answer; its log is $state/daemon.log"
+    sleep 0.1
+done
+
+# shellcheck disable=SC2086 # lists of words on purpose, here and below
+ids=$(qcbatch submit --quiet $chosen | tr '\n' ' ')
+# What an earlier run left behind is tried again.
+qcbatch retry --quiet --status error,cancelled $ids >/dev/null 2>&1 || :
+outcome=0
+qcbatch wait $ids || outcome=$?
+qcbatch list --limit 1000 $ids
+say "look around while no demo runs: $program --config $config daemon"
+exit "$outcome"

@@ -1,0 +1,220 @@
+//! Bringing results in, exactly once: a job's position in its result file moves in the transaction that stores what lies
+//! before it. Touches records, tasks, history and outputs; a batch of hundreds of reports takes a few statements.
+
+mod answer;
+mod judge;
+mod parts;
+mod prepare;
+mod write;
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::OptionalExtension;
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+
+use self::judge::{Standing, StandingTask, Verdict};
+use self::prepare::{Body, Prepared};
+use super::error::{Doing, StoreError};
+use super::history;
+use super::release::Decide;
+use super::types::{Count, bigint, raw};
+use super::write::Writer;
+use crate::model::failure::{RetryDecision, TaskTally};
+use crate::model::ids::{JobId, RecordId, TaskId};
+use crate::model::record::{RecordStatus, RecordType};
+use crate::model::task::TaskReport;
+
+/// What became of a batch.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum IngestOutcome {
+    /// It is stored and the position moved.
+    Stored(Stored),
+    /// The job's position was not the one given: nothing was stored.
+    Moved {
+        /// Where it is.
+        offset: u64,
+    },
+}
+
+/// What became of the reports of a batch.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Stored {
+    /// Records that are complete now.
+    pub completed: usize,
+    /// Records that ended in error.
+    pub failed: usize,
+    /// Tasks that failed and wait again.
+    pub retried: usize,
+    /// Reports of what was stored before.
+    pub duplicates: usize,
+    /// Reports of what nobody waits for any more.
+    pub dropped: usize,
+}
+
+#[derive(diesel::QueryableByName)]
+struct OffsetRow {
+    #[diesel(sql_type = BigInt)]
+    results_offset: i64,
+}
+
+#[derive(diesel::QueryableByName)]
+#[diesel(table_name = super::schema::task)]
+struct TaskRow {
+    id: TaskId,
+    record_id: RecordId,
+    attempt: i32,
+    #[diesel(deserialize_as = Count)]
+    tries: u32,
+    #[diesel(deserialize_as = Count)]
+    losses: u32,
+    job_id: Option<JobId>,
+}
+
+#[derive(diesel::QueryableByName)]
+#[diesel(table_name = super::schema::record)]
+struct RecordRow {
+    id: RecordId,
+    record_type: RecordType,
+    status: RecordStatus,
+}
+
+impl Writer {
+    /// Stores `reports`, which lie between two positions of a job's result file, and moves the position. `decide` is
+    /// asked about each failure of a current attempt; it is given what the task had gone through before.
+    ///
+    /// A good result of an earlier attempt counts as well, as long as its record is not complete. A result that cannot
+    /// be read ends its own record in error and stops no other.
+    pub async fn ingest(
+        &self,
+        job_id: JobId,
+        from_offset: u64,
+        to_offset: u64,
+        reports: Vec<TaskReport>,
+        decide: Decide<'_>,
+    ) -> Result<IngestOutcome, StoreError> {
+        let prepared = prepare::prepare(reports).await?;
+        let parts = parts::store(&self.store, &prepared).await?;
+        let mut transaction = self.begin().await?;
+        let conn = &mut *transaction.conn;
+        if let Some(offset) = self.move_offset(conn, job_id, from_offset, to_offset).await? {
+            transaction.roll_back().await?;
+            return Ok(IngestOutcome::Moved { offset });
+        }
+        let mut standings = standings(conn, &prepared).await?;
+        let mut settled = settled_failures(conn, job_id, &prepared, &standings).await?;
+        let verdicts = judge::judge(job_id, &prepared, &mut standings, &mut settled, decide);
+        let stored = tally(&verdicts);
+        write::write(conn, job_id, prepared, verdicts, &parts).await?;
+        transaction.commit().await?;
+        Ok(IngestOutcome::Stored(stored))
+    }
+
+    /// Moves the position; where it stands instead, if it is not `from`.
+    async fn move_offset(
+        &self,
+        conn: &mut AsyncPgConnection,
+        job_id: JobId,
+        from: u64,
+        to: u64,
+    ) -> Result<Option<u64>, StoreError> {
+        let row: Option<OffsetRow> = diesel::sql_query(
+            "SELECT results_offset FROM job WHERE id = $1 AND site = $2 FOR NO KEY UPDATE",
+        )
+        .bind::<BigInt, _>(job_id.0)
+        .bind::<Text, _>(&self.site)
+        .get_result(conn)
+        .await
+        .optional()
+        .doing("reading a job's position")?;
+        let row = row.ok_or_else(|| StoreError::Stored {
+            what: format!("job {job_id}"),
+            source: format!("site `{}` has no such job", self.site).into(),
+        })?;
+        if row.results_offset != bigint(from) {
+            return Ok(Some(row.results_offset.unsigned_abs()));
+        }
+        diesel::sql_query("UPDATE job SET results_offset = $2, modified_on = now() WHERE id = $1")
+            .bind::<BigInt, _>(job_id.0)
+            .bind::<BigInt, _>(bigint(to))
+            .execute(conn)
+            .await
+            .doing("moving a job's position")?;
+        Ok(None)
+    }
+}
+
+/// Locks the tasks and records of the reports, in the order that all writers keep.
+async fn standings(
+    conn: &mut AsyncPgConnection,
+    prepared: &[Prepared],
+) -> Result<HashMap<RecordId, Standing>, StoreError> {
+    let ids = raw(prepared.iter().map(|report| report.record_id));
+    let tasks: Vec<TaskRow> = diesel::sql_query(
+        "SELECT id, record_id, attempt, tries, losses, job_id FROM task WHERE record_id = ANY($1)
+         ORDER BY id FOR UPDATE",
+    )
+    .bind::<Array<BigInt>, _>(&ids)
+    .load(conn)
+    .await
+    .doing("reading tasks")?;
+    let records: Vec<RecordRow> = diesel::sql_query(
+        "SELECT id, record_type, status FROM record WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
+    )
+    .bind::<Array<BigInt>, _>(&ids)
+    .load(conn)
+    .await
+    .doing("reading records")?;
+    let mut tasks: HashMap<RecordId, StandingTask> =
+        tasks.into_iter().map(|row| (row.record_id, standing_task(row))).collect();
+    Ok(records
+        .into_iter()
+        .map(|row| {
+            let task = tasks.remove(&row.id);
+            (row.id, Standing { record_type: row.record_type, status: row.status, task })
+        })
+        .collect())
+}
+
+fn standing_task(row: TaskRow) -> StandingTask {
+    StandingTask {
+        id: row.id,
+        attempt: row.attempt,
+        tally: TaskTally { tries: row.tries, losses: row.losses },
+        job_id: row.job_id,
+    }
+}
+
+/// Attempts that have a row of history, of those failures whose task is no longer held by the job. Usually none is
+/// asked for.
+async fn settled_failures(
+    conn: &mut AsyncPgConnection,
+    job_id: JobId,
+    prepared: &[Prepared],
+    standings: &HashMap<RecordId, Standing>,
+) -> Result<HashSet<(RecordId, i32)>, StoreError> {
+    let held = |report: &&Prepared| {
+        let task = standings.get(&report.record_id).and_then(|standing| standing.task.as_ref());
+        task.is_some_and(|task| task.job_id == Some(job_id))
+    };
+    let late: Vec<RecordId> = prepared
+        .iter()
+        .filter(|report| matches!(report.body, Body::Error { .. }) && !held(report))
+        .map(|report| report.record_id)
+        .collect();
+    if late.is_empty() { Ok(HashSet::new()) } else { history::settled(conn, &late).await }
+}
+
+fn tally(verdicts: &[Verdict]) -> Stored {
+    let mut stored = Stored::default();
+    for verdict in verdicts {
+        match verdict {
+            Verdict::Complete => stored.completed += 1,
+            Verdict::Failed { decision: RetryDecision::Fail, .. } => stored.failed += 1,
+            Verdict::Failed { .. } => stored.retried += 1,
+            Verdict::Duplicate => stored.duplicates += 1,
+            Verdict::Dropped(_) => stored.dropped += 1,
+        }
+    }
+    stored
+}

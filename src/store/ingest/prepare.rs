@@ -1,0 +1,147 @@
+//! From a report of a node runner to what is stored of it: parsed, sanitised, hashed, compressed. No SQL.
+//!
+//! A result that cannot be read becomes an error of its own task; it never stops the others.
+
+use serde_json::{Map, Value, json};
+
+use super::answer::{Answer, read_answer};
+use crate::model::failure::FailureClass;
+use crate::model::ids::{RecordId, TaskId};
+use crate::model::record::RecordStatus;
+use crate::model::task::{TaskOutcome, TaskReport};
+use crate::store::error::StoreError;
+use crate::store::history::NewAttempt;
+use crate::store::output::{Blob, OutputType, PackError, pack};
+use crate::store::types::storable;
+
+/// `error_type` of a result that cannot be read.
+const UNREADABLE: &str = "unreadable_result";
+
+/// A report, ready to be stored.
+pub(super) struct Prepared {
+    pub(super) task_id: TaskId,
+    pub(super) record_id: RecordId,
+    pub(super) attempt: i32,
+    /// The row of history, outputs included.
+    pub(super) row: NewAttempt,
+    pub(super) body: Body,
+}
+
+/// What the report says.
+pub(super) enum Body {
+    /// The program's answer.
+    Complete(Box<Answer>),
+    /// No answer.
+    Error {
+        class: FailureClass,
+        /// Whether the policy of retries is asked at all.
+        retry: Retry,
+        /// One line for people.
+        summary: String,
+    },
+}
+
+/// Whether a failure may be retried.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Retry {
+    /// As the caller decides.
+    Ask,
+    /// Never by itself.
+    Never,
+}
+
+/// Prepares reports on a thread of its own: it takes processor time.
+pub(super) async fn prepare(reports: Vec<TaskReport>) -> Result<Vec<Prepared>, StoreError> {
+    let work = move || reports.into_iter().map(prepare_one).collect::<Result<Vec<_>, _>>();
+    let failed = |source| StoreError::Stored { what: "batch of results".to_owned(), source };
+    match tokio::task::spawn_blocking(work).await {
+        Ok(prepared) => prepared.map_err(|error| failed(Box::new(error))),
+        Err(error) => Err(failed(Box::new(error))),
+    }
+}
+
+fn prepare_one(report: TaskReport) -> Result<Prepared, PackError> {
+    let mut row = row_of(&report)?;
+    let body = match report.outcome {
+        TaskOutcome::Complete { result } => match read_answer(result.get(), &report.native_files)? {
+            Ok(answer) => {
+                row.provenance = Some(answer.provenance.clone());
+                row.program = row.program.or_else(|| text(&answer.provenance, "creator"));
+                row.program_version = row.program_version.or_else(|| text(&answer.provenance, "version"));
+                Body::Complete(Box::new(answer))
+            }
+            Err(why) => {
+                fail(&mut row, FailureClass::Program, UNREADABLE.to_owned(), &why)?;
+                let summary = format!("the result cannot be read: {why}");
+                Body::Error { class: FailureClass::Program, retry: Retry::Never, summary }
+            }
+        },
+        TaskOutcome::Error { class, error_type, message } => {
+            let summary = summarise(class, &error_type, &message);
+            fail(&mut row, class, error_type, &message)?;
+            Body::Error { class, retry: Retry::Ask, summary }
+        }
+    };
+    Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt: row.attempt, row, body })
+}
+
+fn row_of(report: &TaskReport) -> Result<NewAttempt, PackError> {
+    let ran = &report.provenance;
+    let mut outputs: Vec<(OutputType, Blob)> = Vec::new();
+    for (output, text) in [(OutputType::Stdout, &report.stdout), (OutputType::Stderr, &report.stderr)] {
+        if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
+            outputs.push((output, pack(text)?));
+        }
+    }
+    Ok(NewAttempt {
+        job_id: Some(ran.job_id),
+        hostname: Some(ran.hostname.clone()),
+        cores: Some(ran.cores),
+        memory_bytes: Some(ran.memory_bytes),
+        wall_seconds: Some(ran.wall_seconds).filter(|seconds| seconds.is_finite()),
+        cpu_seconds: Some(ran.cpu_seconds).filter(|seconds| seconds.is_finite()),
+        program: ran.program.clone(),
+        program_version: ran.program_version.clone(),
+        outputs,
+        ..NewAttempt::bare(
+            report.record_id,
+            i32::try_from(report.attempt).unwrap_or(i32::MAX),
+            RecordStatus::Complete,
+        )
+    })
+}
+
+/// Makes `row` one of a failure.
+fn fail(
+    row: &mut NewAttempt,
+    class: FailureClass,
+    error_type: String,
+    message: &str,
+) -> Result<(), PackError> {
+    let error = json!({ "error_type": error_type, "error_message": message, "extras": null });
+    row.outputs.push((OutputType::Error, pack(&error)?));
+    row.status = RecordStatus::Error;
+    row.failure = Some(class);
+    row.error_type = Some(error_type);
+    Ok(())
+}
+
+/// The failure on one line, shortened: the whole text is among the outputs.
+fn summarise(class: FailureClass, error_type: &str, message: &str) -> String {
+    const MOST: usize = 300;
+    let last = message.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    let shown: String = last.chars().take(MOST).collect();
+    storable(&format!("{} failure ({error_type}): {shown}", class.as_str()))
+}
+
+fn text(provenance: &Value, key: &str) -> Option<String> {
+    provenance.get(key).and_then(Value::as_str).map(str::to_owned)
+}
+
+/// The members of an object; of anything else none.
+pub(super) fn members(value: Option<Value>) -> Map<String, Value> {
+    match value {
+        Some(Value::Object(members)) => members,
+        _ => Map::new(),
+    }
+}

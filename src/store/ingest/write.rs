@@ -1,0 +1,266 @@
+//! Writes judged reports: records, history, outputs, trajectories, events. Everything in bulk.
+
+use diesel::sql_types::{Array, BigInt, Integer, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::Serialize;
+use serde_json::Value;
+
+use super::answer::{Answer, TrajectoryPoint};
+use super::judge::Verdict;
+use super::parts::Parts;
+use super::prepare::{Body, Prepared};
+use crate::model::failure::RetryDecision;
+use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId};
+use crate::model::record::RecordStatus;
+use crate::store::error::{Doing, StoreError};
+use crate::store::event::{self, NewEvent};
+use crate::store::history::{self, NewAttempt};
+use crate::store::output::{self, Blob};
+use crate::store::release::{self, Charge, Settled};
+use crate::store::types::raw;
+
+/// Everything that the reports of one batch lead to.
+#[derive(Default)]
+struct Batch {
+    attempts: Vec<NewAttempt>,
+    completed: Vec<CompletedRecord>,
+    native_files: Vec<(RecordId, String, Blob)>,
+    wavefunctions: Vec<(RecordId, Blob)>,
+    points: Vec<(RecordId, i32, TrajectoryPoint)>,
+    settled: Vec<Settled>,
+    events: Vec<NewEvent>,
+}
+
+/// The new values of a complete record.
+#[derive(Serialize)]
+struct CompletedRecord {
+    id: RecordId,
+    last_job_id: JobId,
+    return_energy: Option<f64>,
+    energies: Option<Vec<f64>>,
+    properties: Value,
+    extras: Value,
+    final_molecule_id: Option<MoleculeId>,
+}
+
+/// Writes what `verdicts` say of `prepared`.
+pub(super) async fn write(
+    conn: &mut AsyncPgConnection,
+    job_id: JobId,
+    prepared: Vec<Prepared>,
+    verdicts: Vec<Verdict>,
+    parts: &Parts,
+) -> Result<(), StoreError> {
+    let mut batch = Batch::default();
+    for (report, verdict) in prepared.into_iter().zip(verdicts) {
+        batch.take(job_id, report, verdict, parts)?;
+    }
+    history::insert(conn, batch.attempts).await?;
+    complete(conn, &batch.completed).await?;
+    output::put_native_files(conn, &batch.native_files).await?;
+    output::put_wavefunctions(conn, &batch.wavefunctions).await?;
+    store_points(conn, job_id, batch.points, parts).await?;
+    release::apply(conn, &batch.settled).await?;
+    event::write(conn, &batch.events).await
+}
+
+impl Batch {
+    fn take(
+        &mut self,
+        job_id: JobId,
+        report: Prepared,
+        verdict: Verdict,
+        parts: &Parts,
+    ) -> Result<(), StoreError> {
+        let (record_id, attempt) = (report.record_id, report.attempt);
+        let event = |kind, message| NewEvent {
+            kind,
+            record_id: Some(record_id),
+            job_id: Some(job_id),
+            message,
+            ..NewEvent::default()
+        };
+        match (verdict, report.body) {
+            (Verdict::Complete, Body::Complete(answer)) => {
+                self.attempts.push(report.row);
+                self.complete(job_id, record_id, *answer, parts)?;
+            }
+            (Verdict::Failed { task_id, class, decision }, Body::Error { summary, .. }) => {
+                self.attempts.push(report.row);
+                let reason = match decision {
+                    RetryDecision::Retry { .. } => format!("attempt {attempt} failed, it is tried again: {summary}"),
+                    RetryDecision::Fail => format!("attempt {attempt} failed: {summary}"),
+                };
+                let kind = if decision == RetryDecision::Fail { "failed" } else { "retried" };
+                self.events.push(event(kind, reason.clone()));
+                self.settled.push(Settled { task_id, charge: Charge::Failure(class), decision, reason });
+            }
+            (Verdict::Duplicate, _) => {
+                let message = format!("attempt {attempt} was reported again by job {job_id}; nothing was stored");
+                self.events.push(event("duplicate", message));
+            }
+            (Verdict::Dropped(why), _) => {
+                let message = format!("a report of attempt {attempt} by job {job_id} was dropped: {why}");
+                self.events.push(event("dropped", message));
+            }
+            // `judge` pairs completeness with answers and failure with errors.
+            (Verdict::Complete | Verdict::Failed { .. }, _) => {}
+        }
+        Ok(())
+    }
+
+    fn complete(
+        &mut self,
+        job_id: JobId,
+        id: RecordId,
+        answer: Answer,
+        parts: &Parts,
+    ) -> Result<(), StoreError> {
+        self.native_files.extend(answer.native_files.into_iter().map(|(name, blob)| (id, name, blob)));
+        self.wavefunctions.extend(answer.wavefunction.map(|blob| (id, blob)));
+        let mut completed = CompletedRecord {
+            id,
+            last_job_id: job_id,
+            return_energy: answer.return_energy,
+            energies: None,
+            properties: answer.properties,
+            extras: answer.extras,
+            final_molecule_id: None,
+        };
+        if let Some(optimization) = answer.optimization {
+            let molecule = parts.molecule(&optimization.final_molecule);
+            completed.final_molecule_id = Some(molecule.ok_or_else(|| missing("final molecule", id))?);
+            completed.energies = Some(optimization.energies);
+            self.points.extend((0..).zip(optimization.trajectory).map(|(position, point)| (id, position, point)));
+        }
+        self.completed.push(completed);
+        Ok(())
+    }
+}
+
+fn missing(what: &str, id: RecordId) -> StoreError {
+    StoreError::Stored { what: format!("{what} of record {id}"), source: "not found after it was stored".into() }
+}
+
+fn json_rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
+    serde_json::to_string(rows)
+        .map_err(|error| StoreError::Stored { what: "batch of results".to_owned(), source: Box::new(error) })
+}
+
+const COMPLETE: &str = "
+    UPDATE record SET status = 'complete', last_job_id = given.last_job_id, return_energy = given.return_energy,
+        energies = given.energies, properties = given.properties, extras = record.extras || given.extras,
+        final_molecule_id = given.final_molecule_id, modified_on = now()
+    FROM json_to_recordset($1::json) AS given(id bigint, last_job_id bigint, return_energy double precision,
+        energies double precision[], properties jsonb, extras jsonb, final_molecule_id bigint)
+    WHERE record.id = given.id";
+
+/// Stores the values of complete records and removes their tasks.
+async fn complete(conn: &mut AsyncPgConnection, completed: &[CompletedRecord]) -> Result<(), StoreError> {
+    if completed.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(COMPLETE)
+        .bind::<Text, _>(json_rows(completed)?)
+        .execute(conn)
+        .await
+        .doing("storing results")?;
+    diesel::sql_query("DELETE FROM task WHERE record_id = ANY($1)")
+        .bind::<Array<BigInt>, _>(raw(completed.iter().map(|record| record.id)))
+        .execute(conn)
+        .await
+        .doing("removing finished tasks")?;
+    Ok(())
+}
+
+/// A single point of a trajectory as a record.
+#[derive(Serialize)]
+struct PointRecord {
+    optimization_id: RecordId,
+    position: i32,
+    specification_id: SpecificationId,
+    molecule_id: MoleculeId,
+    return_energy: Option<f64>,
+    properties: Value,
+    extras: Value,
+}
+
+#[derive(diesel::QueryableByName)]
+struct PointRow {
+    #[diesel(sql_type = BigInt)]
+    id: RecordId,
+    #[diesel(sql_type = BigInt)]
+    optimization_id: RecordId,
+    #[diesel(sql_type = Integer)]
+    position: i32,
+}
+
+const POINTS: &str = "
+    WITH given AS MATERIALIZED (
+        SELECT nextval(pg_get_serial_sequence('record', 'id')) AS id, rows.*
+        FROM json_to_recordset($1::json) AS rows(optimization_id bigint, position integer, specification_id bigint,
+            molecule_id bigint, return_energy double precision, properties jsonb, extras jsonb)
+    ), made AS (
+        INSERT INTO record (id, record_type, status, specification_id, molecule_id, last_job_id, compute_tag,
+            owner_user, return_energy, properties, extras)
+        SELECT given.id, 'singlepoint', 'complete', given.specification_id, given.molecule_id, $2, o.compute_tag,
+            o.owner_user, given.return_energy, given.properties, given.extras
+        FROM given JOIN record o ON o.id = given.optimization_id
+    ), linked AS (
+        INSERT INTO optimization_trajectory (optimization_id, position, singlepoint_id)
+        SELECT optimization_id, position, id FROM given
+    )
+    SELECT id, optimization_id, position FROM given";
+
+/// Stores the points of trajectories as complete records of their own, as QCArchive does.
+async fn store_points(
+    conn: &mut AsyncPgConnection,
+    job_id: JobId,
+    points: Vec<(RecordId, i32, TrajectoryPoint)>,
+    parts: &Parts,
+) -> Result<(), StoreError> {
+    if points.is_empty() {
+        return Ok(());
+    }
+    let mut records = Vec::with_capacity(points.len());
+    let mut rests = std::collections::HashMap::new();
+    for (optimization_id, position, point) in points {
+        let molecule_id = parts.molecule(&point.molecule);
+        let specification_id = parts.specification(&point.key);
+        records.push(PointRecord {
+            optimization_id,
+            position,
+            specification_id: specification_id.ok_or_else(|| missing("specification of a point", optimization_id))?,
+            molecule_id: molecule_id.ok_or_else(|| missing("molecule of a point", optimization_id))?,
+            return_energy: point.answer.return_energy,
+            properties: point.answer.properties,
+            extras: point.answer.extras,
+        });
+        let rest = (point.answer.provenance, point.answer.wavefunction, point.outputs);
+        rests.insert((optimization_id, position), rest);
+    }
+    let rows: Vec<PointRow> = diesel::sql_query(POINTS)
+        .bind::<Text, _>(json_rows(&records)?)
+        .bind::<BigInt, _>(job_id.0)
+        .load(conn)
+        .await
+        .doing("storing trajectories")?;
+    let (mut attempts, mut wavefunctions) = (Vec::new(), Vec::new());
+    for row in rows {
+        let Some((provenance, wavefunction, outputs)) = rests.remove(&(row.optimization_id, row.position)) else {
+            continue;
+        };
+        let text = |key: &str| provenance.get(key).and_then(Value::as_str).map(str::to_owned);
+        attempts.push(NewAttempt {
+            job_id: Some(job_id),
+            program: text("creator"),
+            program_version: text("version"),
+            provenance: Some(provenance),
+            outputs,
+            ..NewAttempt::bare(row.id, 0, RecordStatus::Complete)
+        });
+        wavefunctions.extend(wavefunction.map(|blob| (row.id, blob)));
+    }
+    history::insert(conn, attempts).await?;
+    output::put_wavefunctions(conn, &wavefunctions).await
+}

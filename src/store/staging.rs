@@ -1,0 +1,184 @@
+//! What a submission's jobs are to work on: tasks with their whole calculations, page by page. Reads only.
+
+use std::collections::HashMap;
+
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Integer};
+use diesel_async::RunQueryDsl;
+use serde_json::Value;
+
+use super::connect::Store;
+use super::error::{Doing, StoreError};
+use super::queue::Asks;
+use super::types::{Count, integer, raw};
+use super::{molecule, specification};
+use crate::model::calculation::Calculation;
+use crate::model::failure::FailureClass;
+use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId, SubmissionId, TaskId};
+use crate::model::resources::TaskResources;
+use crate::model::task::{Placement, TaskOrder};
+
+/// What one job is to work on.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobOrders {
+    /// The job.
+    pub job_id: JobId,
+    /// Its place in the submission.
+    pub array_index: u32,
+    /// Whether it was made for one task.
+    pub placement: Placement,
+    /// Its tasks: by priority, then age. None where all were cancelled.
+    pub orders: Vec<StagedTask>,
+}
+
+/// One task with its calculation; what it gets is still to be decided.
+#[derive(Clone, PartialEq, Debug)]
+pub struct StagedTask {
+    /// The task.
+    pub task_id: TaskId,
+    /// Its record.
+    pub record_id: RecordId,
+    /// How many times it was handed out before.
+    pub attempt: u32,
+    /// Whether it may share its job.
+    pub placement: Placement,
+    /// What it asks for.
+    pub resources: TaskResources,
+    /// Own tries spent.
+    pub tries: u32,
+    /// Attempts lost without fault of its own.
+    pub losses: u32,
+    /// Why the last attempt failed.
+    pub last_failure: Option<FailureClass>,
+    /// What is asked.
+    pub calculation: Calculation,
+}
+
+impl StagedTask {
+    /// The order, with what the task gets.
+    pub fn into_order(self, cores: u32, memory_bytes: u64, walltime_seconds: u64) -> TaskOrder {
+        TaskOrder {
+            task_id: self.task_id,
+            record_id: self.record_id,
+            attempt: self.attempt,
+            calculation: self.calculation,
+            cores,
+            memory_bytes,
+            walltime_seconds,
+        }
+    }
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::job)]
+struct JobRow {
+    id: JobId,
+    #[diesel(deserialize_as = Count)]
+    array_index: u32,
+    placement: Placement,
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::task)]
+struct TaskRow {
+    id: TaskId,
+    record_id: RecordId,
+    #[diesel(sql_type = BigInt)]
+    held_by: JobId,
+    #[diesel(deserialize_as = Count)]
+    attempt: u32,
+    placement: Placement,
+    #[diesel(deserialize_as = Count)]
+    tries: u32,
+    #[diesel(deserialize_as = Count)]
+    losses: u32,
+    last_failure: Option<FailureClass>,
+    #[diesel(embed)]
+    asks: Asks,
+    #[diesel(embed)]
+    record: RecordPart,
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::record)]
+struct RecordPart {
+    specification_id: SpecificationId,
+    molecule_id: MoleculeId,
+    extras: Value,
+}
+
+impl Store {
+    /// What the next `jobs` jobs of a submission, after the one with index `after_index`, are to work on.
+    pub async fn orders(
+        &self,
+        submission: SubmissionId,
+        after_index: Option<u32>,
+        jobs: usize,
+    ) -> Result<Vec<JobOrders>, StoreError> {
+        let mut conn = self.conn().await?;
+        let job_rows: Vec<JobRow> = diesel::sql_query(
+            "SELECT id, array_index, placement FROM job WHERE submission_id = $1 AND array_index > $2
+             ORDER BY array_index LIMIT $3",
+        )
+        .bind::<BigInt, _>(submission.0)
+        .bind::<Integer, _>(after_index.map_or(-1, integer))
+        .bind::<BigInt, _>(i64::try_from(jobs).unwrap_or(i64::MAX))
+        .load(&mut conn)
+        .await
+        .doing("reading a submission's jobs")?;
+        let tasks: Vec<TaskRow> = diesel::sql_query(
+            "SELECT t.id, t.record_id, t.job_id AS held_by, t.attempt, t.placement, t.tries, t.losses,
+                t.last_failure, d.cores, d.memory_bytes, d.walltime_seconds, r.specification_id, r.molecule_id,
+                r.extras
+             FROM task t JOIN demand d ON d.id = t.demand_id JOIN record r ON r.id = t.record_id
+             WHERE t.job_id = ANY($1) ORDER BY t.compute_priority DESC, t.sort_date, t.id",
+        )
+        .bind::<Array<BigInt>, _>(raw(job_rows.iter().map(|job| job.id)))
+        .load(&mut conn)
+        .await
+        .doing("reading staged tasks")?;
+        let molecule_ids = raw(tasks.iter().map(|task| task.record.molecule_id));
+        let mut molecules = HashMap::new();
+        for (id, document) in molecule::documents(&mut conn, molecule_ids).await? {
+            molecules.insert(id, molecule::read(id, document)?);
+        }
+        let specification_ids = raw(tasks.iter().map(|task| task.record.specification_id));
+        let specifications = specification::read(&mut conn, specification_ids).await?;
+
+        let mut by_job: HashMap<JobId, Vec<StagedTask>> = HashMap::new();
+        for task in tasks {
+            let missing = |what: &str| StoreError::Stored {
+                what: format!("{what} of record {}", task.record_id),
+                source: "there is no such row".into(),
+            };
+            let molecule = molecules.get(&task.record.molecule_id).ok_or_else(|| missing("molecule"))?;
+            let specification = specifications.get(&task.record.specification_id);
+            let calculation = Calculation {
+                specification: specification.ok_or_else(|| missing("specification"))?.clone(),
+                molecule: molecule.clone(),
+                extras: task.record.extras.as_object().cloned().unwrap_or_default(),
+            };
+            by_job.entry(task.held_by).or_default().push(staged(task, calculation));
+        }
+        let mut orders = Vec::with_capacity(job_rows.len());
+        for JobRow { id: job_id, array_index, placement } in job_rows {
+            let tasks = by_job.remove(&job_id).unwrap_or_default();
+            orders.push(JobOrders { job_id, array_index, placement, orders: tasks });
+        }
+        Ok(orders)
+    }
+}
+
+fn staged(task: TaskRow, calculation: Calculation) -> StagedTask {
+    StagedTask {
+        task_id: task.id,
+        record_id: task.record_id,
+        attempt: task.attempt,
+        placement: task.placement,
+        resources: task.asks.into(),
+        tries: task.tries,
+        losses: task.losses,
+        last_failure: task.last_failure,
+        calculation,
+    }
+}

@@ -1,0 +1,18 @@
+//! The real parts that the tests run against: PostgreSQL, Slurm, the daemon, QCEngine. Each lives in a private directory,
+//! is stopped when it is dropped, and by a watcher process when the test process itself is killed.
+
+pub mod daemon;
+pub mod inputs;
+pub mod munge;
+pub mod ports;
+pub mod postgres;
+pub mod private_dir;
+pub mod python;
+pub mod slurm;
+pub mod slurm_conf;
+pub mod wait;
+
+pub use daemon::{Daemon, DaemonConfig};
+pub use postgres::Database;
+pub use slurm::{Slurm, SlurmOptions};
+pub use wait::{Within, wait_until};

@@ -1,0 +1,8 @@
+//! Integration tests against the real parts: PostgreSQL, Slurm, MOPAC, Psi4, and the built `qcbatch` program.
+
+mod harness;
+
+mod afterok;
+mod harness_works;
+mod main_job_local;
+mod main_job_slurm;

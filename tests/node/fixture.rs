@@ -1,0 +1,314 @@
+//! A job directory to run a real runner in, and ways to look at what it does.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use qcbatch::model::calculation::Calculation;
+use qcbatch::model::ids::{JobId, RecordId, TaskId};
+use qcbatch::model::task::{
+    EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport, result_value,
+};
+use qcbatch::spool::{Evidence, Finality, JobDirectory, evidence, read_results, stage};
+use serde_json::{Value, json};
+
+/// Which generation of QCEngine a job's workers have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Generation {
+    V1,
+    V2,
+}
+
+impl Generation {
+    pub fn python(self) -> PathBuf {
+        let (variable, folder) = match self {
+            Generation::V1 => ("QCBATCH_TEST_PYTHON_V1", ".venv-v1"),
+            Generation::V2 => ("QCBATCH_TEST_PYTHON_V2", ".venv-v2"),
+        };
+        let own = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder).join("bin/python");
+        let python = std::env::var_os(variable).map_or(own, PathBuf::from);
+        assert!(
+            python.exists(),
+            "no Python at `{}`: run `make test-setup` or set {variable}",
+            python.display()
+        );
+        python
+    }
+}
+
+const BOHR: f64 = 0.529_177_210_67;
+
+/// Water at O 0 0 0.1173; H 0 ±0.7572 −0.4692 Å.
+pub fn water() -> Value {
+    let geometry: Vec<f64> =
+        [0.0, 0.0, 0.1173, 0.0, 0.7572, -0.4692, 0.0, -0.7572, -0.4692].iter().map(|x| x / BOHR).collect();
+    json!({"symbols": ["O", "H", "H"], "geometry": geometry})
+}
+
+pub fn singlepoint(program: &str, driver: &str, method: &str, basis: &str) -> Value {
+    json!({"record_type": "singlepoint", "program": program, "driver": driver, "method": method, "basis": basis,
+        "keywords": {}, "protocols": {}})
+}
+
+pub fn pm7() -> Value {
+    singlepoint("mopac", "gradient", "pm7", "")
+}
+
+/// Minutes of work on one core, at least.
+pub fn endless() -> Value {
+    singlepoint("psi4", "energy", "ccsd(t)", "cc-pvqz")
+}
+
+pub fn pm7_optimization() -> Value {
+    json!({"record_type": "optimization", "program": "geometric", "keywords": {}, "protocols": {},
+        "qc_specification": {"program": "mopac", "driver": "deferred", "method": "pm7", "basis": "",
+            "keywords": {}, "protocols": {}}})
+}
+
+/// A staged job.
+pub struct Job {
+    root: tempfile::TempDir,
+    pub directory: JobDirectory,
+    pub manifest: JobManifest,
+    orders: Vec<TaskOrder>,
+}
+
+impl Job {
+    pub fn new(generation: Generation) -> Job {
+        let root = tempfile::tempdir().unwrap();
+        let worker = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/qcengine_worker.py");
+        let manifest = JobManifest {
+            job_id: JobId(42),
+            tasks: 0,
+            exit: ExitRule::Runner,
+            cores: 2,
+            memory_bytes: 2 << 30,
+            walltime_seconds: 3600,
+            worker_command: [generation.python(), worker].map(|path| path.to_str().unwrap().into()).to_vec(),
+            scratch: Some(root.path().join("scratch").to_str().unwrap().into()),
+            heartbeat_seconds: 1,
+        };
+        let directory = JobDirectory::at(root.path().join("pool/tag/0"));
+        Job { root, directory, manifest, orders: vec![] }
+    }
+
+    pub fn task(mut self, specification: Value) -> Job {
+        let number = self.orders.len() as i64;
+        let calculation: Calculation = serde_json::from_value(
+            json!({"specification": specification, "molecule": water(), "extras": {"mine": number}}),
+        )
+        .unwrap();
+        self.orders.push(TaskOrder {
+            task_id: TaskId(number),
+            record_id: RecordId(1000 + number),
+            attempt: 0,
+            calculation,
+            cores: 1,
+            memory_bytes: 1 << 30,
+            walltime_seconds: 600,
+        });
+        self
+    }
+
+    pub fn tasks(self, count: usize, specification: &Value) -> Job {
+        (0..count).fold(self, |job, _| job.task(specification.clone()))
+    }
+
+    /// The limit of the task added last.
+    pub fn limit(mut self, seconds: u64) -> Job {
+        self.orders.last_mut().unwrap().walltime_seconds = seconds;
+        self
+    }
+
+    pub fn manifest(mut self, change: impl FnOnce(&mut JobManifest)) -> Job {
+        change(&mut self.manifest);
+        self
+    }
+
+    /// The cores of the task added last.
+    pub fn cores(mut self, cores: u32) -> Job {
+        self.orders.last_mut().unwrap().cores = cores;
+        self
+    }
+
+    pub fn staged(mut self) -> Job {
+        self.manifest.tasks = self.orders.len() as u32;
+        let staged = stage::stage_job(&self.directory, &self.manifest, self.orders.clone()).unwrap();
+        assert_eq!(staged, stage::Staged::Ready { tasks: self.manifest.tasks });
+        self
+    }
+
+    pub fn start(&self) -> Runner {
+        self.start_with(&[])
+    }
+
+    /// As the scheduler starts a job again that it requeued.
+    pub fn restart(&self) -> Runner {
+        self.start_with(&[("SLURM_RESTART_COUNT", "1")])
+    }
+
+    fn start_with(&self, extra: &[(&str, &str)]) -> Runner {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qcbatch"));
+        command.arg("node").arg(self.directory.path()).stdin(Stdio::null()).process_group(0);
+        command.env_remove("SLURM_RESTART_COUNT").env_remove("SLURM_JOB_ID");
+        command.env("QCBATCH_SCHEDULER_JOB_ID", "4711").envs(extra.iter().copied());
+        Runner { child: command.spawn().unwrap() }
+    }
+
+    pub fn run(&self) -> i32 {
+        self.start().wait()
+    }
+
+    pub fn evidence(&self) -> Evidence {
+        evidence::gather(&self.directory).unwrap()
+    }
+
+    pub fn end(&self) -> EndRecord {
+        let log = || fs::read_to_string(self.directory.runner_log()).unwrap_or_default();
+        self.evidence().end.unwrap_or_else(|| panic!("no end record; runner.log:\n{}", log()))
+    }
+
+    /// Every report of the result file, which must hold nothing but whole frames.
+    pub fn reports(&self) -> Vec<TaskReport> {
+        let batch = read_results(&self.directory.results(), 0, usize::MAX >> 1, Finality::Final).unwrap();
+        assert!(batch.skipped.is_empty(), "no frame in {:?}", batch.skipped);
+        batch.reports
+    }
+
+    /// The one report of each task.
+    pub fn by_task(&self) -> BTreeMap<i64, TaskReport> {
+        let mut found = BTreeMap::new();
+        for report in self.reports() {
+            let task = report.task_id.0;
+            assert!(found.insert(task, report).is_none(), "task {task} has two reports");
+        }
+        found
+    }
+
+    pub fn scratch_directories(&self) -> usize {
+        fs::read_dir(self.root.path().join("scratch")).unwrap().count()
+    }
+
+    /// Waits until so many tasks are reported.
+    pub fn wait_for_reports(&self, count: usize) {
+        until("reports", || {
+            let batch =
+                read_results(&self.directory.results(), 0, usize::MAX >> 1, Finality::StillWritten).unwrap();
+            (batch.reports.len() >= count).then_some(())
+        });
+    }
+}
+
+/// A running node runner; killed when dropped.
+pub struct Runner {
+    child: Child,
+}
+
+impl Runner {
+    pub fn pid(&self) -> Pid {
+        Pid::from_raw(self.child.id() as i32)
+    }
+
+    pub fn signal(&self, signal: Signal) {
+        kill(self.pid(), signal).unwrap();
+    }
+
+    /// Its exit code; -1 when a signal ended it.
+    pub fn wait(mut self) -> i32 {
+        self.child.wait().unwrap().code().unwrap_or(-1)
+    }
+
+    /// Processes below the runner whose program has this name.
+    pub fn descendants(&self, name: &str) -> Vec<Pid> {
+        let mut found = vec![];
+        let mut parents = vec![self.pid()];
+        while let Some(parent) = parents.pop() {
+            for (pid, its_parent, its_name) in processes() {
+                if its_parent == parent {
+                    parents.push(pid);
+                    if its_name.starts_with(name) {
+                        found.push(pid);
+                    }
+                }
+            }
+        }
+        found
+    }
+
+    /// Waits until a program of this name computes below the runner.
+    pub fn wait_for(&self, name: &str) -> Pid {
+        until(name, || self.descendants(name).first().copied())
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Waits for something, two minutes at most.
+pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    for _ in 0..6000 {
+        if let Some(found) = look() {
+            return found;
+        }
+        sleep(Duration::from_millis(20));
+    }
+    panic!("waited in vain for {what}");
+}
+
+fn processes() -> Vec<(Pid, Pid, String)> {
+    let stat = |pid: &str| {
+        let text = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (before, after) = text.rsplit_once(')')?;
+        let name = before.split_once('(')?.1.to_owned();
+        let mut fields = after.split_whitespace();
+        let state = fields.next()?;
+        let parent = fields.next()?.parse().ok()?;
+        (state != "Z").then_some((Pid::from_raw(pid.parse().ok()?), Pid::from_raw(parent), name))
+    };
+    fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| stat(entry.file_name().to_str()?)).collect()
+}
+
+/// The process that started `pid`.
+pub fn parent(pid: Pid) -> Pid {
+    processes().into_iter().find(|(other, _, _)| *other == pid).unwrap().1
+}
+
+/// Waits until a process has computed for a while.
+pub fn wait_for_cpu(pid: Pid) {
+    until("processor time", || {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let ticks: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(11)?.parse().ok()?;
+        (ticks >= 10).then_some(())
+    });
+}
+
+/// Whether a process lives and is no zombie.
+pub fn lives(pid: Pid) -> bool {
+    processes().iter().any(|(other, _, _)| *other == pid)
+}
+
+pub fn result_of(report: &TaskReport) -> Value {
+    match &report.outcome {
+        TaskOutcome::Complete { result } => result_value(result).unwrap(),
+        TaskOutcome::Error { class, error_type, message } => {
+            panic!("task {} failed: {class:?} {error_type}: {message}", report.task_id)
+        }
+    }
+}
+
+pub fn error_of(report: &TaskReport) -> (qcbatch::model::failure::FailureClass, String, String) {
+    match &report.outcome {
+        TaskOutcome::Complete { .. } => panic!("task {} is complete", report.task_id),
+        TaskOutcome::Error { class, error_type, message } => (*class, error_type.clone(), message.clone()),
+    }
+}

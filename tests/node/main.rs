@@ -1,0 +1,9 @@
+//! The real node runner with real workers and real programs. Needs what `make test-setup` installs.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
+mod calculations;
+mod crashes;
+mod fixture;
+mod stopping;
+mod workers;

@@ -1,0 +1,73 @@
+//! Signals and the end of the walltime: what is finished is stored, what is not goes back.
+
+use nix::sys::signal::Signal;
+use qcbatch::model::failure::FailureClass;
+use qcbatch::model::task::EndReason;
+
+use crate::fixture::*;
+
+#[test]
+fn a_terminated_runner_stores_what_is_done_and_hands_back_the_rest() {
+    let job = Job::new(Generation::V1).task(pm7()).task(endless()).task(endless()).task(pm7()).staged();
+    let runner = job.start();
+    let psi4 = runner.wait_for("psi4");
+    job.wait_for_reports(1);
+    runner.signal(Signal::SIGTERM);
+    assert_eq!(runner.wait(), 0);
+    let end = job.end();
+    assert_eq!((end.reason, end.detail.as_deref()), (EndReason::Signal, Some("SIGTERM")));
+    assert_eq!(job.by_task().keys().copied().collect::<Vec<_>>(), vec![0]);
+    assert!(job.evidence().ended_and_visible());
+    assert!(!lives(psi4));
+    assert_eq!(job.scratch_directories(), 0);
+}
+
+#[test]
+fn a_program_killed_together_with_the_job_is_not_blamed() {
+    let job = Job::new(Generation::V1).task(endless()).staged();
+    let runner = job.start();
+    runner.wait_for("psi4");
+    // As schedulers do: everything in the job gets the signal, in any order.
+    let workers = runner.descendants("python");
+    for pid in workers.into_iter().chain(runner.descendants("psi4")) {
+        let _ = nix::sys::signal::kill(pid, Signal::SIGTERM);
+    }
+    runner.signal(Signal::SIGTERM);
+    assert_eq!(runner.wait(), 0);
+    assert_eq!(job.end().reason, EndReason::Signal);
+    assert!(job.reports().is_empty());
+}
+
+#[test]
+fn after_the_warning_no_task_is_started_and_running_ones_may_end() {
+    let job = Job::new(Generation::V1)
+        .manifest(|manifest| manifest.cores = 1)
+        .task(singlepoint("psi4", "energy", "hf", "sto-3g"))
+        .task(pm7())
+        .staged();
+    let runner = job.start();
+    runner.wait_for("psi4");
+    runner.signal(Signal::SIGUSR2);
+    assert_eq!(runner.wait(), 0);
+    let end = job.end();
+    assert_eq!((end.reason, end.detail.as_deref()), (EndReason::WalltimeNear, Some("SIGUSR2")));
+    let reports = job.by_task();
+    assert_eq!(reports.len(), 1);
+    result_of(&reports[&0]);
+}
+
+#[test]
+fn at_the_jobs_end_a_task_goes_back_while_one_at_its_own_limit_has_failed() {
+    let job = Job::new(Generation::V1)
+        .manifest(|manifest| manifest.walltime_seconds = 20)
+        .task(endless())
+        .task(endless())
+        .limit(5)
+        .staged();
+    assert_eq!(job.run(), 0);
+    let reports = job.by_task();
+    assert_eq!(reports.keys().copied().collect::<Vec<_>>(), vec![1], "the long one goes back unreported");
+    assert_eq!(error_of(&reports[&1]).0, FailureClass::Walltime);
+    assert_eq!(job.end().reason, EndReason::WalltimeNear);
+    assert_eq!(job.scratch_directories(), 0);
+}

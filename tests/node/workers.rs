@@ -1,0 +1,123 @@
+//! Workers that die, hang, do not start, or run programs that talk out of turn.
+
+use nix::sys::signal::{Signal, kill};
+use qcbatch::model::failure::FailureClass;
+use qcbatch::model::task::EndReason;
+
+use crate::fixture::*;
+
+#[test]
+fn a_killed_worker_takes_only_its_task_with_it() {
+    let job = Job::new(Generation::V1)
+        .manifest(|manifest| manifest.cores = 1)
+        .task(pm7())
+        .task(endless())
+        .task(pm7())
+        .staged();
+    let runner = job.start();
+    let psi4 = runner.wait_for("psi4");
+    let worker = runner.descendants("python").into_iter().find(|pid| *pid != psi4).unwrap();
+    kill(worker, Signal::SIGKILL).unwrap();
+    assert_eq!(runner.wait(), 0);
+    let reports = job.by_task();
+    assert_eq!(reports.len(), 3);
+    let (class, error_type, message) = error_of(&reports[&1]);
+    assert_eq!((class, error_type.as_str()), (FailureClass::Memory, "worker_died"));
+    assert!(message.contains("SIGKILL"), "{message}");
+    result_of(&reports[&0]);
+    result_of(&reports[&2]);
+    assert!(!lives(psi4), "the program outlived its worker");
+    assert_eq!(job.scratch_directories(), 0);
+    assert_eq!(job.end().reason, EndReason::Done);
+}
+
+#[test]
+fn a_task_that_does_not_end_is_killed_at_its_limit_with_all_it_started() {
+    let job = Job::new(Generation::V1)
+        .manifest(|manifest| manifest.cores = 1)
+        .task(endless())
+        .limit(6)
+        .task(pm7())
+        .staged();
+    let runner = job.start();
+    let psi4 = runner.wait_for("psi4");
+    wait_for_cpu(psi4);
+    // A stopped program heeds no TERM: only the KILL that follows ends it.
+    kill(psi4, Signal::SIGSTOP).unwrap();
+    assert_eq!(runner.wait(), 0);
+    let reports = job.by_task();
+    let (class, error_type, message) = error_of(&reports[&0]);
+    assert_eq!((class, error_type.as_str()), (FailureClass::Walltime, "timeout"));
+    assert!(message.contains("its limit is 6 s"), "{message}");
+    assert!(reports[&0].provenance.wall_seconds >= 6.0);
+    assert!(reports[&0].provenance.cpu_seconds > 0.0);
+    result_of(&reports[&1]);
+    assert!(!lives(psi4));
+    assert_eq!(job.scratch_directories(), 0);
+}
+
+#[test]
+fn without_a_worker_the_job_fails_and_its_tasks_go_back() {
+    let job = Job::new(Generation::V1)
+        .task(pm7())
+        .manifest(|manifest| manifest.worker_command = vec!["/no/such/python".into(), "worker.py".into()])
+        .staged();
+    assert_eq!(job.run(), 70);
+    let end = job.end();
+    assert_eq!((end.reason, end.results, end.exit_code), (EndReason::Failed, 0, 70));
+    assert!(end.detail.unwrap().contains("/no/such/python worker.py"));
+    assert!(job.reports().is_empty());
+}
+
+#[test]
+fn a_python_without_qcengine_is_named_with_its_own_words() {
+    let job = Job::new(Generation::V1)
+        .task(pm7())
+        .manifest(|manifest| manifest.worker_command.insert(1, "-S".into()))
+        .staged();
+    assert_eq!(job.run(), 70);
+    let detail = job.end().detail.unwrap();
+    assert!(detail.contains("No module named 'qcengine'"), "{detail}");
+}
+
+#[test]
+fn programs_that_write_to_descriptor_1_or_read_descriptor_0_disturb_nobody() {
+    // The program's standard output and input are those of the worker where QCEngine does not redirect them.
+    let noisy =
+        "import os, sys; os.write(1, b'{\"result\": 1}\\n'); assert os.read(0, 1) == b''; print('noise')\n";
+    let worker = "import os,sys; sys.argv.pop(0); import runpy; import qcengine; compute = qcengine.compute\n\
+        def loud(*a, **k):\n    exec(NOISE)\n    os.system('echo from a program; cat >/dev/null')\n    return compute(*a, **k)\n\
+        qcengine.compute = loud; runpy.run_path(sys.argv[0], run_name='__main__')\n";
+    let code = format!("NOISE = {noisy:?}\n{worker}");
+    let job = Job::new(Generation::V2)
+        .tasks(2, &pm7())
+        .manifest(|manifest| {
+            manifest.worker_command.insert(1, "-c".into());
+            manifest.worker_command.insert(2, code);
+        })
+        .staged();
+    assert_eq!(job.run(), 0);
+    for (_, report) in job.by_task() {
+        result_of(&report);
+        assert!(report.stderr.unwrap().contains("from a program"));
+    }
+    let written = std::fs::read_to_string(job.directory.worker_stderr()).unwrap();
+    assert!(written.contains("noise"));
+}
+
+#[test]
+fn an_idle_worker_that_dies_costs_no_task() {
+    // The last task needs both cores, so the first one's worker is idle while the second one computes.
+    let job = Job::new(Generation::V1).task(pm7()).task(endless()).limit(8).task(pm7()).cores(2).staged();
+    let runner = job.start();
+    job.wait_for_reports(1);
+    let busy = parent(runner.wait_for("psi4"));
+    let idle = runner.descendants("python").into_iter().find(|pid| *pid != busy && parent(*pid) != busy);
+    kill(idle.unwrap(), Signal::SIGKILL).unwrap();
+    assert_eq!(runner.wait(), 0);
+    let reports = job.by_task();
+    assert_eq!(reports.len(), 3);
+    assert_eq!(error_of(&reports[&1]).0, FailureClass::Walltime);
+    result_of(&reports[&2]);
+    assert_eq!(reports[&2].provenance.cores, 2);
+}
