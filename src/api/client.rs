@@ -77,14 +77,26 @@ impl Client {
     }
 
     /// `POST path` with JSON, JSON back.
-    pub async fn post<Q: Serialize, T: DeserializeOwned>(&self, path: &str, query: &Q) -> Result<T, ClientError> {
-        let response = self.send(Method::POST, path, json_body(path, query)?, Some(JSON), Some(self.answer_timeout)).await?;
+    pub async fn post<Q: Serialize, T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &Q,
+    ) -> Result<T, ClientError> {
+        let response = self
+            .send(Method::POST, path, json_body(path, query)?, Some(JSON), Some(self.answer_timeout))
+            .await?;
         self.json(response).await
     }
 
     /// `POST path` with JSON, JSON lines back as they come.
-    pub async fn post_for_lines<Q: Serialize>(&self, path: &str, query: &Q) -> Result<LineStream, ClientError> {
-        let response = self.send(Method::POST, path, json_body(path, query)?, Some(JSON), Some(self.answer_timeout)).await?;
+    pub async fn post_for_lines<Q: Serialize>(
+        &self,
+        path: &str,
+        query: &Q,
+    ) -> Result<LineStream, ClientError> {
+        let response = self
+            .send(Method::POST, path, json_body(path, query)?, Some(JSON), Some(self.answer_timeout))
+            .await?;
         Ok(LineStream::new(self.socket.clone(), response.into_body()))
     }
 

@@ -67,8 +67,9 @@ pub async fn serve(mut socket: LocalSocket, state: Arc<ApiState>) -> std::io::Re
     let service = router(state)
         .layer(middleware::from_fn(peer::check))
         .into_make_service_with_connect_info::<peer::Peer>();
-    let serving =
-        axum::serve(listener, service).with_graceful_shutdown(stopping.clone().cancelled_owned()).into_future();
+    let serving = axum::serve(listener, service)
+        .with_graceful_shutdown(stopping.clone().cancelled_owned())
+        .into_future();
     tokio::select! {
         served = serving => served,
         () = async { stopping.cancelled().await; tokio::time::sleep(FAREWELL).await } => Ok(()),

@@ -16,9 +16,7 @@ mod error;
 mod submit;
 
 pub use error::{ErrorBody, ErrorCode, ErrorEnvelope, Problem};
-pub use submit::{
-    ComputePriority, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt,
-};
+pub use submit::{ComputePriority, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt};
 
 /// The media type of a stream of JSON lines.
 pub const NDJSON: &str = "application/x-ndjson";

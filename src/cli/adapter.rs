@@ -55,12 +55,16 @@ struct AdapterLine {
 #[serde(transparent)]
 struct AdapterList(Vec<AdapterLine>);
 
-const COLUMNS: [Column; 3] =
-    [Column::left("ADAPTER", 0), Column::left("POOLS", 1).cut_to(8), Column::left("DESCRIPTION", 2).cut_to(20)];
+const COLUMNS: [Column; 3] = [
+    Column::left("ADAPTER", 0),
+    Column::left("POOLS", 1).cut_to(8),
+    Column::left("DESCRIPTION", 2).cut_to(20),
+];
 
 impl Report for AdapterList {
     fn table(&self, screen: &Screen) -> String {
-        let row = |line: &AdapterLine| vec![line.name.clone(), line.pools.join(","), line.description.clone()];
+        let row =
+            |line: &AdapterLine| vec![line.name.clone(), line.pools.join(","), line.description.clone()];
         let rows: Vec<Vec<String>> = self.0.iter().map(row).collect();
         render(&COLUMNS, &rows, screen.width, screen.colour)
     }
@@ -75,7 +79,9 @@ fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> {
     for directory in &config.site.adapter_directories {
         // A directory that is not there holds no adapters.
         let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
-        let files = entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "toml"));
+        let files = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "toml"));
         names.extend(files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
     }
     names.sort();

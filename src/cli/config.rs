@@ -60,8 +60,8 @@ fn show(origins: Origins, session: &Session) -> Result<ExitCode, CliError> {
     let loaded = session.load()?;
     match session.screen.mode {
         OutputMode::Json => {
-            let mut text = serde_json::to_string_pretty(&loaded.config)
-                .map_err(|source| CliError::Render { source })?;
+            let mut text =
+                serde_json::to_string_pretty(&loaded.config).map_err(|source| CliError::Render { source })?;
             text.push('\n');
             write_out(text.as_bytes())?;
         }

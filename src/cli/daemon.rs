@@ -23,7 +23,9 @@ pub(super) fn run(_: DaemonArgs, session: &Session) -> Result<ExitCode, CliError
         1 => options.filter = "debug".to_owned(),
         _ => options.filter = "trace".to_owned(),
     }
-    StateLayout::of(&config).create().map_err(|error| CliError::local("cannot use the state directory", error))?;
+    StateLayout::of(&config)
+        .create()
+        .map_err(|error| CliError::local("cannot use the state directory", error))?;
     logging::init(&options).map_err(|error| CliError::local("cannot start the log", error))?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)

@@ -79,15 +79,18 @@ fn private(config: &Config) -> Result<PrivateCluster, CliError> {
     match &config.database.url {
         None => Ok(cluster(config)),
         Some(_) => Err(CliError::Failed {
-            message: "`[database] url` names an external server, which qcbatch neither starts nor stops".to_owned(),
+            message: "`[database] url` names an external server, which qcbatch neither starts nor stops"
+                .to_owned(),
             hint: None,
         }),
     }
 }
 
 async fn start(cluster: &PrivateCluster, session: &Session) -> Result<ExitCode, CliError> {
-    let started =
-        cluster.start().await.map_err(|error| CliError::local("cannot start the private PostgreSQL", error))?;
+    let started = cluster
+        .start()
+        .await
+        .map_err(|error| CliError::local("cannot start the private PostgreSQL", error))?;
     session.screen.note(match started {
         Started::ByUs => "the private PostgreSQL is started",
         Started::AlreadyRunning => "the private PostgreSQL was running already",
@@ -131,7 +134,8 @@ async fn status(config: &Config, session: &Session) -> Result<ExitCode, CliError
         let target = target(config)?;
         let connected = crate::store::Store::connect(&target, 1).await;
         connected.map_err(|error| CliError::local("the external PostgreSQL does not answer", error))?;
-        let status = DatabaseStatus { kind: "external", state: "answers", pid: None, place: target.to_string() };
+        let status =
+            DatabaseStatus { kind: "external", state: "answers", pid: None, place: target.to_string() };
         session.screen.print(&status)?;
         return Ok(ExitCode::Success);
     }

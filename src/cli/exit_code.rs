@@ -81,9 +81,12 @@ mod tests {
     #[test]
     fn the_page_says_the_same() {
         let page = include_str!("../../docs/exit-codes.md");
-        let told: Vec<&str> = page.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
-        let meant: Vec<String> =
-            ExitCode::ALL.iter().map(|code| format!("| `{}` | {} |", code.number(), code.meaning())).collect();
+        let told: Vec<&str> =
+            page.lines().filter(|line| line.starts_with("| ") && line.contains('`')).collect();
+        let meant: Vec<String> = ExitCode::ALL
+            .iter()
+            .map(|code| format!("| `{}` | {} |", code.number(), code.meaning()))
+            .collect();
         assert_eq!(told, meant);
     }
 }

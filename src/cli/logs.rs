@@ -112,7 +112,9 @@ fn chosen_attempt(detail: &RecordDetail, wanted: Option<i32>) -> Result<&Attempt
         None => detail.history.last(),
     };
     found.ok_or_else(|| match wanted {
-        Some(number) => CliError::NotFound { message: format!("record {} has no attempt {number}", detail.line.id) },
+        Some(number) => {
+            CliError::NotFound { message: format!("record {} has no attempt {number}", detail.line.id) }
+        }
         None => CliError::NotFound {
             message: format!(
                 "record {} is {} and nothing of it is stored yet; `qcbatch logs -f {}` follows its job",
@@ -177,8 +179,7 @@ async fn fetch(
     attempt: &AttemptLine,
     stream: Stream,
 ) -> Result<Vec<u8>, CliError> {
-    let path =
-        format!("/v1/records/{}/attempts/{}/{}", detail.line.id, attempt.history_id, stream.as_str());
+    let path = format!("/v1/records/{}/attempts/{}/{}", detail.line.id, attempt.history_id, stream.as_str());
     Ok(client.get_bytes(&path).await?.to_vec())
 }
 

@@ -61,7 +61,14 @@ pub struct Globals {
     set: Vec<String>,
 
     /// Socket of the daemon, where it is not the configured one
-    #[arg(long, global = true, value_name = "PATH", env = "QCBATCH_SOCKET", hide_env_values = true, help_heading = "Global options")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        env = "QCBATCH_SOCKET",
+        hide_env_values = true,
+        help_heading = "Global options"
+    )]
     socket: Option<PathBuf>,
 
     /// Print one JSON document, stable for programs

@@ -54,7 +54,8 @@ const USUAL_WIDTH: usize = 80;
 impl Screen {
     /// The screen that this process writes to. `COLUMNS` outranks the terminal's own word.
     pub fn of_process(mode: OutputMode) -> Screen {
-        let columns = std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
+        let columns =
+            std::env::var("COLUMNS").ok().and_then(|text| text.parse().ok()).filter(|columns| *columns > 0);
         let terminal = io::stdout().is_terminal();
         let asked = || terminal_size::terminal_size_of(io::stdout()).map(|(width, _)| usize::from(width.0));
         let width = match columns {
@@ -138,7 +139,9 @@ pub fn state_style(word: &str) -> Style {
     let colour = match word {
         "complete" | "completed" => AnsiColor::Green,
         "running" | "submitting" | "ending" => AnsiColor::Yellow,
-        "error" | "failed" | "blocked" | "missing" | "lost" | "unknown" | "rejected" | "invalid" => AnsiColor::Red,
+        "error" | "failed" | "blocked" | "missing" | "lost" | "unknown" | "rejected" | "invalid" => {
+            AnsiColor::Red
+        }
         _ => return Style::new(),
     };
     Style::new().fg_color(Some(colour.into()))

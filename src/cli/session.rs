@@ -57,7 +57,9 @@ impl Session {
         let mut options = LoadOptions::of_process(machine);
         options.explicit_file = self.globals.config.clone();
         for text in &self.globals.set {
-            options.overrides.push(Override::parse(text).map_err(|error| CliError::usage(error.to_string()))?);
+            options
+                .overrides
+                .push(Override::parse(text).map_err(|error| CliError::usage(error.to_string()))?);
         }
         if let Some(socket) = &self.globals.socket {
             options.overrides.push(Override::flag("--socket", "daemon.socket", &socket.to_string_lossy()));

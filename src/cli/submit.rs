@@ -35,7 +35,8 @@ pub(super) async fn run(args: SubmitArgs, session: &Session) -> Result<ExitCode,
     let afterwards = args.afterwards();
     if afterwards == Afterwards::Preview {
         let client = client.with_answer_timeout(PREVIEW_TIMEOUT);
-        let previewed: Vec<PreviewedSubmission> = send(&args, &client, "/v1/preview", &session.screen).await?;
+        let previewed: Vec<PreviewedSubmission> =
+            send(&args, &client, "/v1/preview", &session.screen).await?;
         session.screen.print(&preview::PreviewReport(previewed))?;
         return Ok(ExitCode::Success);
     }
@@ -103,7 +104,10 @@ impl SubmitReceipt {
         match (new, existing) {
             (_, 0) => format!("{} submitted: {records}\n", format::count(new as u64, "record")),
             (0, _) => format!("{} already there: {records}\n", format::count(existing as u64, "record")),
-            _ => format!("{} submitted, {existing} already there: {records}\n", format::count(new as u64, "record")),
+            _ => format!(
+                "{} submitted, {existing} already there: {records}\n",
+                format::count(new as u64, "record")
+            ),
         }
     }
 }

@@ -112,13 +112,17 @@ fn fit(columns: &[Column], rows: &[Vec<String>], width: Option<usize>) -> Vec<(u
         if excess == 0 {
             return shown;
         }
-        let spare: usize = shown.iter().map(|(index, wide)| wide.saturating_sub(least(columns, *index, *wide))).sum();
+        let spare: usize =
+            shown.iter().map(|(index, wide)| wide.saturating_sub(least(columns, *index, *wide))).sum();
         if spare >= excess {
             shrink(columns, &mut shown, excess);
             return shown;
         }
-        let dispensable =
-            shown.iter().enumerate().filter(|(_, (index, _))| columns[*index].rank > 0).max_by_key(|(_, (index, _))| columns[*index].rank);
+        let dispensable = shown
+            .iter()
+            .enumerate()
+            .filter(|(_, (index, _))| columns[*index].rank > 0)
+            .max_by_key(|(_, (index, _))| columns[*index].rank);
         match dispensable {
             Some((position, _)) => {
                 shown.remove(position);
@@ -210,14 +214,30 @@ mod tests {
 
     #[test]
     fn as_wide_as_it_wants() {
-        insta::assert_snapshot!(render(&COLUMNS, &rows(), None, Colour::Off), @"");
+        insta::assert_snapshot!(render(&COLUMNS, &rows(), None, Colour::Off), @r"
+          ID  METHOD      TAG     REASON
+           1  wb97x-d3bj  weekly  no pool has the program
+        1234  hf          *       �[31mred
+        ");
     }
 
     #[test]
     fn columns_shrink_before_they_go() {
-        insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(36), Colour::Off), @"");
-        insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(24), Colour::Off), @"");
-        insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(10), Colour::Off), @"");
+        insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(36), Colour::Off), @r"
+          ID  METHOD      TAG     REASON
+           1  wb97x-d3bj  weekly  no pool h…
+        1234  hf          *       �[31mred
+        ");
+        insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(24), Colour::Off), @r"
+          ID  METHOD    REASON
+           1  wb97x-d…  no pool…
+        1234  hf        �[31mred
+        ");
+        insta::assert_snapshot!(render(&COLUMNS, &rows(), Some(10), Colour::Off), @r"
+          ID  METHOD
+           1  wb97x-d…
+        1234  hf
+        ");
     }
 
     proptest! {

@@ -98,12 +98,18 @@ impl ClientError {
             ClientError::NoSocket { .. } | ClientError::NobodyListens { .. } => {
                 Some("start it with: qcbatch daemon")
             }
-            ClientError::Denied { .. } => Some("use the account that runs the daemon, or name your own with --socket"),
-            ClientError::TimedOut { .. } => Some("see the daemon's log; the machine or its database may be overloaded"),
-            ClientError::Broken { .. } => {
-                Some("see the daemon's log; what was not acknowledged may be sent again: equal requests are found")
+            ClientError::Denied { .. } => {
+                Some("use the account that runs the daemon, or name your own with --socket")
             }
-            ClientError::Unreadable { .. } => Some("restart the daemon after an upgrade, or correct --socket"),
+            ClientError::TimedOut { .. } => {
+                Some("see the daemon's log; the machine or its database may be overloaded")
+            }
+            ClientError::Broken { .. } => Some(
+                "see the daemon's log; what was not acknowledged may be sent again: equal requests are found",
+            ),
+            ClientError::Unreadable { .. } => {
+                Some("restart the daemon after an upgrade, or correct --socket")
+            }
             ClientError::Answered { body } => body.hint.as_deref(),
             ClientError::Connect { .. } | ClientError::Request { .. } => None,
         }

@@ -2,9 +2,9 @@
 
 use std::io;
 
+use axum::Json;
 use axum::body::{Body, BodyDataStream};
 use axum::extract::{FromRequest, Request};
-use axum::Json;
 use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};

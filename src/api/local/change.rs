@@ -38,7 +38,10 @@ pub(super) async fn retry(
 
 fn check_reach(query: &ChangeQuery) -> Result<(), ApiError> {
     if query.reach == Reach::Filtered && query.filter == RecordFilter::default() {
-        return Err(ApiError::new(ErrorCode::BadRequest, "an empty filter must come with `\"reach\": \"everything\"`"));
+        return Err(ApiError::new(
+            ErrorCode::BadRequest,
+            "an empty filter must come with `\"reach\": \"everything\"`",
+        ));
     }
     Ok(())
 }

@@ -57,13 +57,17 @@ impl ApiError {
 
     /// The daemon is on its way out.
     pub(super) fn stopping() -> ApiError {
-        ApiError::new(ErrorCode::Stopping, "the daemon is stopping").with_hint("start it with: qcbatch daemon")
+        ApiError::new(ErrorCode::Stopping, "the daemon is stopping")
+            .with_hint("start it with: qcbatch daemon")
     }
 
     /// A bug of ours; `cause` goes to the log.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> ApiError {
         tracing::error!(error = %cause, "a request failed by a bug of qcbatch: {cause}");
-        ApiError::new(ErrorCode::Internal, "the daemon failed to answer by a bug of its own; its log says more")
+        ApiError::new(
+            ErrorCode::Internal,
+            "the daemon failed to answer by a bug of its own; its log says more",
+        )
     }
 }
 

@@ -38,7 +38,11 @@ pub(super) struct RecordRequest {
 
 impl RecordRequest {
     /// The options with the configuration's defaults. A pool that is not configured is refused.
-    pub(super) fn new(options: &SubmitOptions, config: &Config, owner_user: String) -> Result<RecordRequest, ApiError> {
+    pub(super) fn new(
+        options: &SubmitOptions,
+        config: &Config,
+        owner_user: String,
+    ) -> Result<RecordRequest, ApiError> {
         let defaults = &config.defaults;
         let pool = options.pool.clone().or_else(|| defaults.pool.clone());
         if let Some(asked) = pool.as_ref().filter(|asked| config.pool(asked).is_none()) {
@@ -102,10 +106,15 @@ pub enum IntakeProblem {
 }
 
 /// Takes one file in as `qcbatch submit FILE` would, with nothing but the configured defaults: whole or not at all.
-pub async fn take_in_file(writer: &Writer, config: &Config, file: &Path) -> Result<SubmitReceipt, IntakeProblem> {
+pub async fn take_in_file(
+    writer: &Writer,
+    config: &Config,
+    file: &Path,
+) -> Result<SubmitReceipt, IntakeProblem> {
     let owner_user = super::peer::own_user_name();
-    let request = RecordRequest::new(&SubmitOptions::default(), config, owner_user)
-        .map_err(|error| IntakeProblem::Refused { message: error.message().to_owned(), problems: Vec::new() })?;
+    let request = RecordRequest::new(&SubmitOptions::default(), config, owner_user).map_err(|error| {
+        IntakeProblem::Refused { message: error.message().to_owned(), problems: Vec::new() }
+    })?;
     let path = file.to_owned();
     let mut batches = tokio::task::spawn_blocking(move || {
         Inputs::open([path], &ReadOptions::default()).map(|inputs| Batches::new(inputs, BATCH, BATCH_BYTES))
@@ -116,8 +125,7 @@ pub async fn take_in_file(writer: &Writer, config: &Config, file: &Path) -> Resu
     let mut receipt = SubmitReceipt { ids: Vec::new(), existing: Vec::new() };
     let mut intake = None;
     loop {
-        let (rest, read) =
-            tokio::task::spawn_blocking(move || next_batch(batches)).await.map_err(stopped)?;
+        let (rest, read) = tokio::task::spawn_blocking(move || next_batch(batches)).await.map_err(stopped)?;
         batches = rest;
         let Some(calculations) = read? else { break };
         let open = match &mut intake {
@@ -132,7 +140,10 @@ pub async fn take_in_file(writer: &Writer, config: &Config, file: &Path) -> Resu
         }
     }
     let Some(open) = intake else {
-        return Err(IntakeProblem::Refused { message: "there is no document in it".to_owned(), problems: Vec::new() });
+        return Err(IntakeProblem::Refused {
+            message: "there is no document in it".to_owned(),
+            problems: Vec::new(),
+        });
     };
     open.commit().await?;
     Ok(receipt)

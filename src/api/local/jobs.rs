@@ -29,7 +29,10 @@ pub(super) async fn of_records(
     Query(query): Query<RecordJobsQuery>,
 ) -> Result<Json<Vec<RecordJob>>, ApiError> {
     if query.ids.len() > MOST {
-        return Err(ApiError::new(ErrorCode::TooLarge, format!("at most {MOST} records can be asked about at once")));
+        return Err(ApiError::new(
+            ErrorCode::TooLarge,
+            format!("at most {MOST} records can be asked about at once"),
+        ));
     }
     let mut answers = Vec::with_capacity(query.ids.len());
     for id in query.ids {

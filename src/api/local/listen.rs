@@ -143,7 +143,9 @@ fn refuse_what_is_in_use(socket: &Path) -> Result<(), ListenError> {
     }
     match StdUnixStream::connect(socket) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => Ok(()),
-        Err(source) => Err(ListenError::Io { action: "ask who listens at", path: socket.to_path_buf(), source }),
+        Err(source) => {
+            Err(ListenError::Io { action: "ask who listens at", path: socket.to_path_buf(), source })
+        }
         Ok(_) => Err(ListenError::AlreadyRunning { socket: socket.to_path_buf() }),
     }
 }

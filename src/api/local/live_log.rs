@@ -88,7 +88,8 @@ impl Follower {
             }
             self.looks += 1;
             if self.looks.is_multiple_of(LOOKS_PER_QUESTION) {
-                let held = holding_job(&self.state, self.record).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
+                let held =
+                    holding_job(&self.state, self.record).await.map_err(|_| io::ErrorKind::BrokenPipe)?;
                 self.over = held.is_none_or(|(job, _)| job != self.job);
             } else {
                 tokio::time::sleep(PAUSE).await;
@@ -107,7 +108,10 @@ async fn holding_job(state: &ApiState, record: RecordId) -> Result<Option<(JobId
 }
 
 /// Reads what the files hold beyond the offsets, as JSON lines.
-fn read_pieces(directory: &Path, mut offsets: [u64; FILES.len()]) -> io::Result<(Vec<u8>, [u64; FILES.len()])> {
+fn read_pieces(
+    directory: &Path,
+    mut offsets: [u64; FILES.len()],
+) -> io::Result<(Vec<u8>, [u64; FILES.len()])> {
     let mut lines = Vec::new();
     for (name, offset) in FILES.into_iter().zip(&mut offsets) {
         let mut bytes = Vec::new();

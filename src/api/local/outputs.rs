@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::state::ApiState;
 use crate::api::wire::ErrorCode;
 use crate::model::ids::RecordId;
+use crate::store::OutputType;
 
 /// `GET /v1/records/{id}/attempts/{history_id}/{stdout|stderr|error}`.
 pub(super) async fn output(
@@ -18,8 +19,10 @@ pub(super) async fn output(
     path: Result<Path<(RecordId, i64, String)>, PathRejection>,
 ) -> Result<Response, ApiError> {
     let Path((id, history_id, name)) = path?;
-    let missing = || ApiError::new(ErrorCode::NotFound, format!("record {id} has no `{name}` of attempt {history_id}"));
-    let text = state.store.output(id, history_id, &name).await?.ok_or_else(missing)?;
+    let missing =
+        || ApiError::new(ErrorCode::NotFound, format!("record {id} has no `{name}` of attempt {history_id}"));
+    let output = OutputType::parse(&name).ok_or_else(missing)?;
+    let text = state.store.output(id, Some(history_id), output).await?.ok_or_else(missing)?;
     Ok(([(CONTENT_TYPE, "text/plain; charset=utf-8")], text).into_response())
 }
 

@@ -25,7 +25,10 @@ pub(super) async fn preview(
         let Checked::Good(batch) = checked else { break };
         calculations.extend(batch);
         if calculations.len() > MOST {
-            return Err(ApiError::new(ErrorCode::TooLarge, format!("at most {MOST} documents can be previewed")));
+            return Err(ApiError::new(
+                ErrorCode::TooLarge,
+                format!("at most {MOST} documents can be previewed"),
+            ));
         }
     }
     if let Some(refused) = batches.refusal().await? {

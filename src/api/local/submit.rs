@@ -58,7 +58,8 @@ pub(super) async fn submit(
     if orders.send(Order::Commit).await.is_err() {
         return Err(failure(storing).await);
     }
-    let receipt = storing.await??.ok_or_else(|| ApiError::internal(&"an intake was given up that should be kept"))?;
+    let receipt =
+        storing.await??.ok_or_else(|| ApiError::internal(&"an intake was given up that should be kept"))?;
     state.wake.notify_one();
     Ok(Json(receipt))
 }

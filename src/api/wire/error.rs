@@ -177,7 +177,19 @@ mod tests {
                 format!("{} {}", code.http_status(), code.as_str())
             })
             .collect();
-        insta::assert_snapshot!(table.join("\n"), @"");
+        insta::assert_snapshot!(table.join("\n"), @r"
+        400 bad_request
+        403 forbidden
+        404 not_found
+        405 method_not_allowed
+        409 conflict
+        413 too_large
+        422 bad_input
+        500 internal
+        503 database_unavailable
+        503 not_active
+        503 stopping
+        ");
     }
 
     #[test]

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
-use crate::model::qcschema::InputDefaults;
 use crate::model::ids::{PoolName, RecordId};
+use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
 

@@ -10,15 +10,23 @@ fn shown(error: &CliError) -> String {
 
 #[test]
 fn a_daemon_that_is_down_is_one_line_and_a_hint() {
-    let error = CliError::from(ClientError::NoSocket { socket: "/home/u/.local/state/qcbatch/qcbatch.sock".into() });
-    insta::assert_snapshot!(shown(&error), @"");
+    let error =
+        CliError::from(ClientError::NoSocket { socket: "/home/u/.local/state/qcbatch/qcbatch.sock".into() });
+    insta::assert_snapshot!(shown(&error), @r"
+    error: the daemon is not running (no socket at /home/u/.local/state/qcbatch/qcbatch.sock)
+    hint: start it with: qcbatch daemon
+    exit 4
+    ");
 }
 
 #[test]
 fn causes_follow_on_the_same_line() {
     let source = io::Error::new(io::ErrorKind::PermissionDenied, "Permission denied (os error 13)");
     let error = CliError::Read { path: "water.json".into(), source };
-    insta::assert_snapshot!(shown(&error), @"");
+    insta::assert_snapshot!(shown(&error), @r"
+    error: cannot read water.json: Permission denied (os error 13)
+    exit 3
+    ");
 }
 
 #[test]
@@ -33,10 +41,18 @@ fn refused_documents_are_listed() {
         code: ErrorCode::BadInput,
         message: "2 of 5 documents are refused; nothing was stored".to_owned(),
         hint: None,
-        problems: vec![problem(2, "driver", "must be one of energy, gradient"), problem(5, "", "is no\nobject")],
+        problems: vec![
+            problem(2, "driver", "must be one of energy, gradient"),
+            problem(5, "", "is no\nobject"),
+        ],
     };
     let error = CliError::from(ClientError::Answered { body: Box::new(body) });
-    insta::assert_snapshot!(shown(&error), @"");
+    insta::assert_snapshot!(shown(&error), @r"
+    error: 2 of 5 documents are refused; nothing was stored
+      in.jsonl:2: driver: must be one of energy, gradient
+      in.jsonl:5: is no object
+    exit 3
+    ");
 }
 
 #[test]
@@ -50,7 +66,11 @@ fn a_bug_says_so() {
     let error = CliError::from(ClientError::Answered { body: Box::new(body) });
     assert_eq!(error.exit_code(), ExitCode::Bug);
     let source = serde_json::from_str::<u8>("x").unwrap_err();
-    insta::assert_snapshot!(shown(&CliError::Render { source }), @"");
+    insta::assert_snapshot!(shown(&CliError::Render { source }), @r"
+    error: cannot write the result as JSON: expected value at line 1 column 1
+    hint: this is a bug of qcbatch; please report it with the command and `qcbatch --version`
+    exit 70
+    ");
 }
 
 #[test]

@@ -84,7 +84,7 @@ fn describe_task(text: &mut String, task: &TaskLine, screen: &Screen) {
     asked.extend(task.pool.as_ref().map(|pool| format!("pool {pool}")));
     field(text, "asks for", &asked.join(", "));
     if task.tries > 0 || task.losses > 0 {
-        field(text, "spent", &format!("{} tries; {} lost without its fault", task.tries, task.losses));
+        field(text, "tries spent", &format!("{}; lost without its fault: {}", task.tries, task.losses));
     }
     if let Some(job) = &task.job {
         let known = job.scheduler_job_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
@@ -100,8 +100,10 @@ fn describe_task(text: &mut String, task: &TaskLine, screen: &Screen) {
 /// Scalar properties; arrays such as gradients are for `--json`.
 fn describe_result(text: &mut String, detail: &RecordDetail) {
     let Some(Value::Object(properties)) = &detail.properties else { return };
-    let scalars: Vec<(&String, &Value)> =
-        properties.iter().filter(|(_, value)| matches!(value, Value::Number(_) | Value::String(_) | Value::Bool(_))).collect();
+    let scalars: Vec<(&String, &Value)> = properties
+        .iter()
+        .filter(|(_, value)| matches!(value, Value::Number(_) | Value::String(_) | Value::Bool(_)))
+        .collect();
     if !scalars.is_empty() {
         text.push_str("\nproperties\n");
     }

@@ -53,11 +53,10 @@ impl Report for StatusSummary {
 }
 
 fn row(pool: &PoolSummary, screen: &Screen) -> Vec<String> {
-    let of = |states: &[JobState]| -> i64 {
-        states.iter().filter_map(|state| pool.jobs.get(state)).sum()
-    };
+    let of = |states: &[JobState]| -> i64 { states.iter().filter_map(|state| pool.jobs.get(state)).sum() };
     let (waiting, running) = ([JobState::Planned, JobState::Queued], [JobState::Running, JobState::Ending]);
-    let all: i64 = pool.jobs.iter().filter(|(state, _)| **state != JobState::Ended).map(|(_, count)| count).sum();
+    let all: i64 =
+        pool.jobs.iter().filter(|(state, _)| **state != JobState::Ended).map(|(_, count)| count).sum();
     let polled = pool.polled_on.map(|at| format::age(at, screen.now));
     vec![
         pool.name.to_string(),

@@ -172,7 +172,9 @@ fn show_a_complete_record() {
             "keywords": {"scf_type": "pk"}, "protocols": {}}),
         molecule: json!({"symbols": ["O", "H", "H"], "molecular_charge": 0.0, "molecular_multiplicity": 1}),
         final_molecule: None,
-        properties: Some(json!({"return_energy": -74.9631, "scf_iterations": 8, "scf_dipole_moment": [0, 0, 1.7]})),
+        properties: Some(
+            json!({"return_energy": -74.9631, "scf_iterations": 8, "scf_dipole_moment": [0, 0, 1.7]}),
+        ),
         energies: None,
         trajectory: Vec::new(),
         extras: Map::new(),
@@ -244,7 +246,11 @@ fn show_why_a_record_waits() {
             walltime_seconds: Some(7200),
             tries: 1,
             losses: 2,
-            job: Some(JobLine { state: JobState::Blocked, reason: Some("BadConstraints".to_owned()), ..job() }),
+            job: Some(JobLine {
+                state: JobState::Blocked,
+                reason: Some("BadConstraints".to_owned()),
+                ..job()
+            }),
             waiting_reason: Some("no pool has mopac".to_owned()),
             not_before: Some(at("2026-11-22T12:05:00Z")),
         }),

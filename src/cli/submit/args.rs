@@ -227,7 +227,13 @@ mod tests {
 
     #[test]
     fn keywords_are_json_where_they_can_be() {
-        let given = ["{\"scf_type\": \"df\", \"guess\": \"sad\"}", "e_convergence=1e-8", "guess=core", "soscf=true", "note= x"];
+        let given = [
+            "{\"scf_type\": \"df\", \"guess\": \"sad\"}",
+            "e_convergence=1e-8",
+            "guess=core",
+            "soscf=true",
+            "note= x",
+        ];
         let keywords = parse_keywords(&given.map(str::to_owned)).unwrap();
         let expected =
             json!({"scf_type": "df", "guess": "core", "e_convergence": 1e-8, "soscf": true, "note": " x"});

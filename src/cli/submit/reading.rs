@@ -71,7 +71,10 @@ impl Source {
     }
 
     /// The documents of one path.
-    fn documents(&self, path: &Path) -> Result<Box<dyn Iterator<Item = Result<Document, CliError>>>, CliError> {
+    fn documents(
+        &self,
+        path: &Path,
+    ) -> Result<Box<dyn Iterator<Item = Result<Document, CliError>>>, CliError> {
         if path == Path::new(STDIN) {
             let documents = Documents::from_reader(STDIN, spooled_stdin()?, &self.read);
             return Ok(Box::new(documents.map(|document| document.map_err(refused))));
@@ -142,7 +145,10 @@ fn refused(error: IntakeError) -> CliError {
 }
 
 fn input_error(problem: Problem) -> CliError {
-    CliError::Input { message: "a document is refused; nothing was stored".to_owned(), problems: vec![problem] }
+    CliError::Input {
+        message: "a document is refused; nothing was stored".to_owned(),
+        problems: vec![problem],
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +163,10 @@ mod tests {
     #[test]
     fn a_document_of_several_lines_travels_on_one() {
         let sent = line("{\r\n  \"a\": \"x\\ny\",\n  \"b\": 1\n}").unwrap();
-        assert_eq!(sent, "{\"source\":\"a.json\",\"line\":7,\"document\":{\r  \"a\": \"x\\ny\",\r  \"b\": 1\r}}");
+        assert_eq!(
+            sent,
+            "{\"source\":\"a.json\",\"line\":7,\"document\":{\r  \"a\": \"x\\ny\",\r  \"b\": 1\r}}"
+        );
         let read: DocumentLine = serde_json::from_str(&sent).unwrap();
         assert_eq!(read.document.get().replace('\r', "\n"), "{\n  \"a\": \"x\\ny\",\n  \"b\": 1\n}");
     }

@@ -73,7 +73,10 @@ fn refuse_what_was_complete(jobs: &[RecordJob], receipt: &SubmitReceipt) -> Resu
     match done {
         None => Ok(()),
         Some(record) => Err(CliError::Failed {
-            message: format!("record {} is complete already, so no job was submitted for it", record.record_id),
+            message: format!(
+                "record {} is complete already, so no job was submitted for it",
+                record.record_id
+            ),
             hint: Some("compute it again with --new, or leave --now out".to_owned()),
         }),
     }
@@ -89,7 +92,8 @@ struct Missing {
 impl Missing {
     fn told(&self, patience: Duration) -> String {
         let record = self.first.record_id;
-        let reason = self.first.waiting_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
+        let reason =
+            self.first.waiting_reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
         format!(
             "the scheduler gave no job id for {} within {}; the first is record {record}{reason} (it stays submitted; \
              to withdraw it: qcbatch cancel {record})",
@@ -149,20 +153,24 @@ mod tests {
     #[test]
     fn ids_are_printed_once_and_all_together() {
         use RecordStatus::*;
-        let (ids, missing) =
-            read(&[record(1, Running, Some("4711_0")), record(2, Complete, Some("4711_1")), record(3, Running, Some("4711_1"))])
-                .unwrap();
+        let (ids, missing) = read(&[
+            record(1, Running, Some("4711_0")),
+            record(2, Complete, Some("4711_1")),
+            record(3, Running, Some("4711_1")),
+        ])
+        .unwrap();
         assert_eq!(ids, "4711_0\n4711_1\n");
         assert!(missing.is_none());
         let (_, missing) = read(&[record(1, Running, Some("4711")), record(2, Waiting, None)]).unwrap();
-        insta::assert_snapshot!(missing.unwrap().told(PATIENCE), @"");
+        insta::assert_snapshot!(missing.unwrap().told(PATIENCE), @"the scheduler gave no job id for 1 record within 5m00s; the first is record 2: pool `epyc` is paused (it stays submitted; to withdraw it: qcbatch cancel 2)");
         assert!(read(&[record(1, Error, None)]).is_err());
     }
 
     #[test]
     fn a_record_that_was_complete_before_is_refused() {
         let jobs = [record(1, RecordStatus::Complete, Some("9"))];
-        let receipt = |existing: &[usize]| SubmitReceipt { ids: vec![RecordId(1)], existing: existing.to_vec() };
+        let receipt =
+            |existing: &[usize]| SubmitReceipt { ids: vec![RecordId(1)], existing: existing.to_vec() };
         assert!(refuse_what_was_complete(&jobs, &receipt(&[0])).is_err());
         assert!(refuse_what_was_complete(&jobs, &receipt(&[])).is_ok());
     }

@@ -131,7 +131,9 @@ fn check(
         let text = line.document.get().replace('\r', "\n");
         match qcschema::parse(&text, defaults) {
             Ok(calculation) => calculations.push(calculation),
-            Err(error) => problems.push(Problem::of_document(line.source, line.line + error.line_offset, &error)),
+            Err(error) => {
+                problems.push(Problem::of_document(line.source, line.line + error.line_offset, &error))
+            }
         }
         if problems.len() >= room {
             break;
