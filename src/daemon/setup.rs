@@ -90,7 +90,7 @@ fn clusters(config: &Config) -> Result<Vec<Arc<Cluster>>, SetupError> {
         let adapter = Adapter::load(&pool.adapter, &config.site.adapter_directories)?;
         let state = StateLayout::of(config).local_scheduler;
         let mut settings = Settings::of_this_process(program.clone(), state, cores);
-        settings.prepend_search_path(&config.scheduler.search_path);
+        settings.search_first(&config.scheduler.search_path);
         let interval = poll_interval(config, &pool.adapter);
         clusters.push(Arc::new(Cluster::new(pool.adapter.clone(), Scheduler::new(adapter, settings), interval)));
     }

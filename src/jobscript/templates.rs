@@ -1,7 +1,7 @@
 //! The templates there are: the built-in ones and a user's directory that overrides them by name.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::{AutoEscape, Environment, UndefinedBehavior};
@@ -21,15 +21,15 @@ pub struct TemplateSet {
 }
 
 impl TemplateSet {
-    /// The built-in templates, and over them the `*.j2` files of `directory`. A built-in one that was overridden can
-    /// still be extended as `built-in/NAME`.
-    pub fn load(directory: Option<&Path>) -> Result<TemplateSet, ScriptError> {
+    /// The built-in templates, and over them the `*.j2` files of `directories`, of which an earlier one wins and a
+    /// missing one is empty. A built-in one that was overridden can still be extended as `built-in/NAME`.
+    pub fn load(directories: &[PathBuf]) -> Result<TemplateSet, ScriptError> {
         let mut sources: BTreeMap<String, String> = BTreeMap::new();
         for (name, text) in BUILT_IN {
             sources.insert(name.to_owned(), text.to_owned());
             sources.insert(format!("built-in/{name}"), text.to_owned());
         }
-        if let Some(directory) = directory {
+        for directory in directories.iter().rev().filter(|directory| directory.is_dir()) {
             sources.extend(read(directory)?);
         }
         let names = sources.keys().cloned().collect();

@@ -25,7 +25,6 @@ pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
 use adapter::messages::{MessageClass, Verb};
 use adapter::template;
 use adapter::values::{Value, Values};
-pub use adapter::{Adapter, AdapterError, ScriptFacts};
 use adapter::{Call, Variants};
 pub use answer::{
     ExitStatus, FindAnswer, JobLimits, JobSighting, PollAnswer, PostMortem, PostMortemAnswer, Refusal,
@@ -152,6 +151,16 @@ impl Scheduler {
         self.inner.adapter.lookup_gap
     }
 
+    /// After this a submit command has surely given up.
+    pub fn submit_timeout(&self) -> Duration {
+        self.inner.adapter.submit_timeout.max(self.clients_patience())
+    }
+
+    /// Never less than the scheduler's own clients take to give up (peers F19).
+    fn clients_patience(&self) -> Duration {
+        self.capabilities().message_timeout.unwrap_or(Duration::ZERO) * TIMES_MESSAGE_TIMEOUT
+    }
+
     /// Values that every command may use.
     fn values(&self) -> Values {
         let settings = &self.inner.settings;
@@ -180,13 +189,12 @@ impl Scheduler {
             text.as_ref().and_then(|text| text.expand(values)).map(|words| PathBuf::from(words.concat()))
         };
         let usual = if verb == Verb::Submit { adapter.submit_timeout } else { adapter.query_timeout };
-        let clients = self.capabilities().message_timeout.unwrap_or(Duration::ZERO) * TIMES_MESSAGE_TIMEOUT;
         Invocation {
             argv: self.argv(call, values),
             environment: self.inner.settings.environment(adapter),
             stdin: file(&call.stdin),
             directory: file(&call.directory),
-            timeout: call.timeout.unwrap_or(usual).max(clients),
+            timeout: call.timeout.unwrap_or(usual).max(self.clients_patience()),
             output_limit_bytes: adapter.output_limit_bytes,
         }
     }

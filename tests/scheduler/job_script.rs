@@ -32,7 +32,7 @@ impl Job {
         let mut input = script_input(&scheduler, &request(path.to_str().unwrap(), 2));
         input.program = program;
         let script = path.join("job.sh");
-        std::fs::write(&script, render(&input, &TemplateSet::load(None).unwrap()).unwrap()).unwrap();
+        std::fs::write(&script, render(&input, &TemplateSet::load(&[]).unwrap()).unwrap()).unwrap();
         Job { directory, script }
     }
 

@@ -30,7 +30,7 @@ pub fn script_input(scheduler: &Scheduler, request: &SubmitRequest) -> ScriptInp
 }
 
 fn shown(scheduler: &Scheduler, request: &SubmitRequest, input: &ScriptInput) -> String {
-    let script = render(input, &TemplateSet::load(None).unwrap()).unwrap();
+    let script = render(input, &TemplateSet::load(&[]).unwrap()).unwrap();
     format!("{}\n----\n{script}", scheduler.submit_argv(request).unwrap().join("\n"))
 }
 
@@ -89,7 +89,7 @@ fn what_could_be_misread_is_refused() {
 fn values_in_scripts_are_quoted_and_control_characters_refused() {
     let scheduler = scheduler("local");
     let request = request("/spool/x", 1);
-    let templates = TemplateSet::load(None).unwrap();
+    let templates = TemplateSet::load(&[]).unwrap();
     let mut input = script_input(&scheduler, &request);
     input.environment = BTreeMap::from([("A".into(), "$(touch /tmp/x) 'y'".into())]);
     let script = render(&input, &templates).unwrap();
@@ -114,7 +114,7 @@ fn a_users_template_overrides_by_name_and_may_extend_the_built_in_one() {
     std::fs::write(directory.path().join("bad.sh.j2"), "#!/bin/bash\n\necho {{ colour }}\n").unwrap();
     std::fs::write(directory.path().join("endless.sh.j2"), "{% for a in range(9999) %}{% for b in range(9999) %}{{ b }}{% endfor %}{% endfor %}").unwrap();
     std::fs::write(directory.path().join("none.sh.j2"), "echo hi\n").unwrap();
-    let templates = TemplateSet::load(Some(directory.path())).unwrap();
+    let templates = TemplateSet::load(&[directory.path().to_owned()]).unwrap();
     let scheduler = scheduler("slurm");
     let mut input = script_input(&scheduler, &request("/spool/x", 1));
     let script = render(&input, &templates).unwrap();
