@@ -1,7 +1,7 @@
 //! qcbatch: quantum-chemistry tasks in, batch jobs out, results in PostgreSQL.
 //!
 //! Arrows point down: `cli`, `api`, `daemon` use `plan`, `store`, `scheduler`, `spool`, `node`, `jobscript`, `intake`,
-//! `config`; all of them use `model`. `model` and `plan` are pure.
+//! `config`; all of them use `model`. `model` and `plan` are pure; `process` knows this machine's processes.
 
 pub mod api;
 pub mod cli;
@@ -12,6 +12,7 @@ pub mod jobscript;
 pub mod model;
 pub mod node;
 pub mod plan;
+pub mod process;
 pub mod scheduler;
 pub mod spool;
 pub mod store;

@@ -114,6 +114,9 @@ mod tests {
 
     #[test]
     fn the_answer_has_the_files_own_name() {
-        assert_eq!(beside(Path::new("/in/water.json"), "accepted.json"), Path::new("/in/water.accepted.json"));
+        assert_eq!(
+            beside(Path::new("/in/water.json"), "accepted.json"),
+            Path::new("/in/water.accepted.json")
+        );
     }
 }

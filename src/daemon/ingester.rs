@@ -56,7 +56,12 @@ pub async fn bring_in(
             return Ok(offset);
         }
         for skipped in &batch.skipped {
-            tracing::error!(job.id = job.0, from = skipped.start, to = skipped.end, "unreadable bytes in a result file");
+            tracing::error!(
+                job.id = job.0,
+                from = skipped.start,
+                to = skipped.end,
+                "unreadable bytes in a result file"
+            );
         }
         let policy = policy(site);
         let decide = move |tally: &TaskTally, class: FailureClass| -> RetryDecision {

@@ -49,7 +49,11 @@ pub async fn take(store: &Store, config: &Config) -> Result<Lease, DaemonError> 
                     let (hostname, pid) = (holder.hostname, holder.pid);
                     return Err(DaemonError::HeldByOther { site: site.clone(), hostname, pid });
                 }
-                tracing::info!(hostname = holder.hostname, ?expires_in, "waits for another daemon's lease to run out");
+                tracing::info!(
+                    hostname = holder.hostname,
+                    ?expires_in,
+                    "waits for another daemon's lease to run out"
+                );
                 let pause = expires_in.max(Duration::from_millis(200));
                 waited += pause;
                 tokio::time::sleep(pause).await;

@@ -41,7 +41,8 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
         site: site.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         pid: std::process::id(),
-        hostname: nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
+        hostname: nix::unistd::gethostname()
+            .map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
         started_on,
         pools: site
             .pools

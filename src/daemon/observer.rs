@@ -12,8 +12,8 @@ use super::ingester::{self, IngestError};
 use super::pools::{Pool, Ran};
 use super::site::Site;
 use super::troubles::chain;
-use crate::model::ids::{JobId, SchedulerJobId};
 use crate::model::failure::{FailureClass, TaskTally};
+use crate::model::ids::{JobId, SchedulerJobId};
 use crate::model::job::{JobOutcome, JobState};
 use crate::model::task::EndReason;
 use crate::plan::job::{
@@ -108,7 +108,8 @@ fn new_poll(cluster: &Cluster, memory: &mut Memory) -> Option<Arc<Snapshot>> {
 
 fn believe(cluster: &Cluster, snapshot: &Snapshot, jobs: &[&JobRow], memory: &mut Memory) -> Belief {
     let listed_before = jobs.iter().filter(|job| {
-        job.missing_since.is_none() && matches!(job.state, JobState::Queued | JobState::Running | JobState::Blocked)
+        job.missing_since.is_none()
+            && matches!(job.state, JobState::Queued | JobState::Running | JobState::Blocked)
     });
     let mut coverage = Coverage { expected: 0, absent: 0 };
     for job in listed_before {
@@ -137,7 +138,9 @@ fn sighting_of(job: &JobRow, polled: Option<&(Arc<Snapshot>, Belief)>) -> Sighti
         (Some(sighting), _) => in_plans_words(sighting),
         (None, Belief::Doubtful) => Sighting::NotAsked,
         // Absence means something only in an answer to a question asked after the job was accepted.
-        (None, Belief::Whole) if job.queued_on.is_some_and(|time| time > snapshot.taken_on) => Sighting::NotAsked,
+        (None, Belief::Whole) if job.queued_on.is_some_and(|time| time > snapshot.taken_on) => {
+            Sighting::NotAsked
+        }
         (None, Belief::Whole) => Sighting::NotListed,
     }
 }

@@ -102,11 +102,7 @@ fn filter(site: &Site, pool: &Pool) -> CandidateFilter {
 /// What tasks get that say nothing.
 pub fn defaults(site: &Site) -> TaskDefaults {
     let defaults = &site.config.defaults;
-    TaskDefaults {
-        cores: defaults.cores,
-        memory_bytes: defaults.memory_bytes,
-        walltime: defaults.walltime,
-    }
+    TaskDefaults { cores: defaults.cores, memory_bytes: defaults.memory_bytes, walltime: defaults.walltime }
 }
 
 fn waiting(candidate: Candidate) -> Waiting {

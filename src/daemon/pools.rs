@@ -75,7 +75,8 @@ impl Pool {
             Ran::Nothing => {
                 breaker.empty_jobs += 1;
                 if breaker.empty_jobs >= EMPTY_JOBS {
-                    let reason = format!("{} jobs in a row ran nothing; the last: {detail}", breaker.empty_jobs);
+                    let reason =
+                        format!("{} jobs in a row ran nothing; the last: {detail}", breaker.empty_jobs);
                     let failures = breaker.empty_jobs - EMPTY_JOBS + 1;
                     breaker.pause(failures, reason, now);
                 }

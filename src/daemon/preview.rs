@@ -58,7 +58,8 @@ pub fn preview(
     options: &PreviewOptions,
 ) -> Result<Vec<PreviewedSubmission>, PreviewError> {
     if let Some(asked) = options.pool.as_ref().filter(|asked| site.pool(asked).is_none()) {
-        let known = site.pools.iter().map(|pool| format!("`{}`", pool.config.name)).collect::<Vec<_>>().join(", ");
+        let known =
+            site.pools.iter().map(|pool| format!("`{}`", pool.config.name)).collect::<Vec<_>>().join(", ");
         return Err(PreviewError::NoSuchPool { asked: asked.clone(), known });
     }
     let mut reasons = Vec::new();
@@ -81,7 +82,8 @@ fn suits(pool: &Pool, tasks: &[PreviewedTask], options: &PreviewOptions) -> Resu
         return Err(format!("does not serve compute tag `{}`", options.compute_tag));
     }
     let programs = &pool.config.programs;
-    let lacking = tasks.iter().flat_map(|task| &task.required_programs).find(|program| !programs.contains(program));
+    let lacking =
+        tasks.iter().flat_map(|task| &task.required_programs).find(|program| !programs.contains(program));
     match lacking {
         Some(program) if !any(programs) => Err(format!("does not have program `{program}`")),
         _ => Ok(()),
@@ -117,7 +119,12 @@ fn render(
         previewed.push(PreviewedSubmission {
             pool: pool.config.name.clone(),
             argv: pool.cluster.scheduler.submit_argv(&request).map_err(SubmitterError::from)?,
-            script: staging::script(site, pool, &request, (1..=jobs).map(|id| JobId(i64::from(id))).collect())?,
+            script: staging::script(
+                site,
+                pool,
+                &request,
+                (1..=jobs).map(|id| JobId(i64::from(id))).collect(),
+            )?,
             jobs,
             tasks: submission.jobs.iter().map(|job| job.tasks.len() as u32).sum(),
         });

@@ -92,7 +92,11 @@ fn clusters(config: &Config) -> Result<Vec<Arc<Cluster>>, SetupError> {
         let mut settings = Settings::of_this_process(program.clone(), state, cores);
         settings.search_first(&config.scheduler.search_path);
         let interval = poll_interval(config, &pool.adapter);
-        clusters.push(Arc::new(Cluster::new(pool.adapter.clone(), Scheduler::new(adapter, settings), interval)));
+        clusters.push(Arc::new(Cluster::new(
+            pool.adapter.clone(),
+            Scheduler::new(adapter, settings),
+            interval,
+        )));
     }
     Ok(clusters)
 }

@@ -30,7 +30,11 @@ pub enum Staged {
 }
 
 /// Stages `submission`.
-pub async fn stage(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<Staged, SubmitterError> {
+pub async fn stage(
+    site: &Arc<Site>,
+    pool: &Pool,
+    submission: &SubmissionRow,
+) -> Result<Staged, SubmitterError> {
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let mut after = None;
     let mut tasks = 0;
@@ -44,16 +48,16 @@ pub async fn stage(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) ->
         let jobs = batch.into_iter().map(|job| staged_job(site, pool, submission, job)).collect::<Vec<_>>();
         let directory = directory.clone();
         run_blocking(move || {
-            jobs.into_iter().try_for_each(|job| {
-                stage_job(&directory.job(job.index), &job.manifest, job.orders).map(drop)
-            })
+            jobs.into_iter()
+                .try_for_each(|job| stage_job(&directory.job(job.index), &job.manifest, job.orders).map(drop))
         })
         .await?;
     }
     if tasks == 0 {
         return Ok(Staged::Empty);
     }
-    let request = request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
+    let request =
+        request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
     let script = script(site, pool, &request, job_ids)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
     Ok(Staged::Ready(request))

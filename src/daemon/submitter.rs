@@ -176,7 +176,9 @@ async fn settle(
         }
         SubmitAnswer::Unclear { message } => {
             tracing::warn!(submission.id = submission.id.0, tag = %submission.tag, message, "unclear answer");
-            writer.move_submission(submission.id, from, SubmissionState::Unknown, SubmissionNote::said(message)).await?;
+            writer
+                .move_submission(submission.id, from, SubmissionState::Unknown, SubmissionNote::said(message))
+                .await?;
         }
         SubmitAnswer::Refused { kind: Refusal::Permanent, message } => {
             tracing::error!(submission.id = submission.id.0, message, "the scheduler refused for good");

@@ -20,7 +20,9 @@ impl Scheduler {
 fn runs(command_line: &[u8], arguments: &[Vec<u8>]) -> bool {
     let line = command_line.strip_suffix(b"\0").unwrap_or(command_line);
     let words: Vec<&[u8]> = line.split(|byte| *byte == 0).collect();
-    !arguments.is_empty() && words.len() > arguments.len() && words.iter().rev().zip(arguments.iter().rev()).all(|(a, b)| a == b)
+    !arguments.is_empty()
+        && words.len() > arguments.len()
+        && words.iter().rev().zip(arguments.iter().rev()).all(|(a, b)| a == b)
 }
 
 /// The arguments of every process that we may look at, as `/proc/PID/cmdline` has them (proc(5)).

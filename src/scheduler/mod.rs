@@ -7,6 +7,7 @@ pub mod capabilities;
 mod clients;
 mod control;
 mod find;
+pub mod local;
 mod poll;
 mod post_mortem;
 mod probe;
@@ -21,10 +22,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
 use adapter::messages::{MessageClass, Verb};
 use adapter::template;
 use adapter::values::{Value, Values};
+pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
 use adapter::{Call, Variants};
 pub use answer::{
     ExitStatus, FindAnswer, JobLimits, JobSighting, PollAnswer, PostMortem, PostMortemAnswer, Refusal,
@@ -137,7 +138,12 @@ impl Scheduler {
     }
 
     /// The submission whose job `index` (from 0) has the id `element`; nothing where the id does not fit.
-    pub fn submission_id(&self, element: &SchedulerJobId, index: u32, array_size: u32) -> Option<SchedulerJobId> {
+    pub fn submission_id(
+        &self,
+        element: &SchedulerJobId,
+        index: u32,
+        array_size: u32,
+    ) -> Option<SchedulerJobId> {
         let ids = &self.inner.adapter.ids;
         if array_size > 1 {
             ids.submission_of(&element.0, index)

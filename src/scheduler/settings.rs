@@ -32,7 +32,8 @@ impl Settings {
 
     /// Looks for scheduler commands in `directories` first.
     pub fn search_first(&mut self, directories: &[PathBuf]) {
-        let paths = directories.iter().cloned().chain(std::env::split_paths(&self.search_path).collect::<Vec<_>>());
+        let paths =
+            directories.iter().cloned().chain(std::env::split_paths(&self.search_path).collect::<Vec<_>>());
         if let Ok(joined) = std::env::join_paths(paths) {
             self.search_path = joined;
         }

@@ -1,11 +1,11 @@
-//! Which process holds a lease, and whether it is surely dead. Reads `/proc` and sends signal 0; no SQL.
+//! Which process holds a lease, and whether it is surely dead. Reads `/proc`; no SQL.
 
 use std::fmt;
 use std::io;
 
-use nix::errno::Errno;
-use nix::sys::signal::kill;
-use nix::unistd::{Pid, gethostname};
+use nix::unistd::gethostname;
+
+use crate::process::ProcessMark;
 
 /// The process that holds a lease: enough to recognise it on its own machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,12 +24,11 @@ pub struct LeaseHolder {
 impl LeaseHolder {
     /// This process.
     pub fn this_process() -> io::Result<LeaseHolder> {
-        let pid = Pid::this().as_raw();
-        let process = ProcessStat::read(pid)?;
+        let process = ProcessMark::of_this()?;
         Ok(LeaseHolder {
             hostname: gethostname()?.to_string_lossy().into_owned(),
             boot_id: this_boot()?,
-            pid,
+            pid: process.pid,
             pid_started: process.started,
         })
     }
@@ -45,11 +44,7 @@ impl LeaseHolder {
         if self.boot_id != boot_id {
             return true;
         }
-        // Signal 0 first: where /proc hides other users' processes, only it tells hidden from gone.
-        if kill(Pid::from_raw(self.pid), None) == Err(Errno::ESRCH) {
-            return true;
-        }
-        ProcessStat::read(self.pid).is_ok_and(|process| process.ended || process.started != self.pid_started)
+        ProcessMark { pid: self.pid, started: self.pid_started }.is_surely_gone()
     }
 }
 
@@ -59,38 +54,8 @@ impl fmt::Display for LeaseHolder {
     }
 }
 
-/// Whether the process with this number has ended and only waits for its parent to look: it answers signals, yet it is
-/// gone. In containers whose first process never looks, that lasts.
-pub(super) fn is_zombie(pid: i32) -> bool {
-    ProcessStat::read(pid).is_ok_and(|process| process.ended)
-}
-
 fn this_boot() -> io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
-}
-
-struct ProcessStat {
-    started: i64,
-    /// A zombie: ended, only its parent has not looked yet.
-    ended: bool,
-}
-
-impl ProcessStat {
-    fn read(pid: i32) -> io::Result<ProcessStat> {
-        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
-        ProcessStat::parse(&text).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has no start time"))
-        })
-    }
-
-    /// proc(5): `pid (comm) state ppid …`; comm may itself hold blanks and parentheses, so the last one counts.
-    fn parse(text: &str) -> Option<ProcessStat> {
-        let (_, rest) = text.rsplit_once(')')?;
-        let mut fields = rest.split_ascii_whitespace();
-        let state = fields.next()?;
-        let started = fields.nth(18)?.parse().ok()?;
-        Some(ProcessStat { started, ended: matches!(state, "Z" | "X" | "x") })
-    }
 }
 
 #[cfg(test)]
@@ -108,7 +73,7 @@ mod tests {
     fn an_ended_process_is_dead() {
         let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
         let pid = i32::try_from(child.id()).unwrap();
-        let pid_started = ProcessStat::read(pid).unwrap().started;
+        let pid_started = ProcessMark::of(pid).unwrap().started;
         let holder = LeaseHolder { pid, pid_started, ..LeaseHolder::this_process().unwrap() };
         assert!(!holder.is_surely_dead());
         child.kill().unwrap();
@@ -123,12 +88,5 @@ mod tests {
         let earlier = LeaseHolder { boot_id: "earlier".to_owned(), ..this.clone() };
         assert!(earlier.is_surely_dead());
         assert!(!LeaseHolder { hostname: "elsewhere".to_owned(), ..earlier }.is_surely_dead());
-    }
-
-    #[test]
-    fn a_name_with_parentheses_does_not_shift_the_fields() {
-        let text = "7 (a ) b) Z 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 0 0";
-        let process = ProcessStat::parse(text).unwrap();
-        assert_eq!((process.started, process.ended), (4711, true));
     }
 }

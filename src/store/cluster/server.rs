@@ -4,13 +4,13 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::super::holder::is_zombie;
 use super::error::ClusterError;
 use super::initialise::{configure, initialise, version_of};
 use super::place::Place;
 use super::programs::{self, Need, Programs};
 use super::run::{self, Ran};
 use super::{PrivateCluster, database};
+use crate::process::is_zombie;
 
 /// Making a cluster on a slow disk is the longest thing that happens under the lock.
 const LOCK_LIMIT: Duration = Duration::from_secs(360);

@@ -61,7 +61,8 @@ impl Checker {
     fn adapter(&mut self, name: &str, document: Document) -> Option<Adapter> {
         // A name in a file that this one extends is that file's.
         let own = |written: &&Spanned<String>| written.span().start >= self.end.start;
-        if let Some(written) = document.name.as_ref().filter(own).filter(|written| written.get_ref() != name) {
+        if let Some(written) = document.name.as_ref().filter(own).filter(|written| written.get_ref() != name)
+        {
             self.problems.add(
                 written.span(),
                 format!("the adapter calls itself `{}`", written.get_ref()),

@@ -1,0 +1,90 @@
+//! Processes of this machine, told apart from later ones with the same number. Reads `/proc` and sends signal 0.
+
+use std::io;
+
+use nix::errno::Errno;
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
+use serde::{Deserialize, Serialize};
+
+/// One process: its number and when it started.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ProcessMark {
+    /// The process.
+    pub pid: i32,
+    /// When it started, in clock ticks since the boot (field 22 of `/proc/<pid>/stat`).
+    pub started: i64,
+}
+
+impl ProcessMark {
+    /// This process.
+    pub fn of_this() -> io::Result<ProcessMark> {
+        ProcessMark::of(Pid::this().as_raw())
+    }
+
+    /// The process that has this number now.
+    pub fn of(pid: i32) -> io::Result<ProcessMark> {
+        Ok(ProcessMark { pid, started: Stat::read(pid)?.started })
+    }
+
+    /// Whether it cannot be running any more: its number is free, in other hands, or a zombie's. False where this
+    /// user may not know.
+    pub fn is_surely_gone(self) -> bool {
+        // Signal 0 first: where /proc hides other users' processes, only it tells hidden from gone.
+        if kill(Pid::from_raw(self.pid), None) == Err(Errno::ESRCH) {
+            return true;
+        }
+        Stat::read(self.pid).is_ok_and(|stat| stat.ended || stat.started != self.started)
+    }
+}
+
+/// Whether the process with this number has ended and only waits for its parent to look: it answers signals, yet it is
+/// gone. In containers whose first process never looks, that lasts.
+pub fn is_zombie(pid: i32) -> bool {
+    Stat::read(pid).is_ok_and(|stat| stat.ended)
+}
+
+struct Stat {
+    started: i64,
+    ended: bool,
+}
+
+impl Stat {
+    fn read(pid: i32) -> io::Result<Stat> {
+        let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        Stat::parse(&text).ok_or_else(|| {
+            io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has no start time"))
+        })
+    }
+
+    /// proc(5): `pid (comm) state ppid …`; comm may itself hold blanks and parentheses, so the last one counts.
+    fn parse(text: &str) -> Option<Stat> {
+        let (_, rest) = text.rsplit_once(')')?;
+        let mut fields = rest.split_ascii_whitespace();
+        let state = fields.next()?;
+        let started = fields.nth(18)?.parse().ok()?;
+        Some(Stat { started, ended: matches!(state, "Z" | "X" | "x") })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_process_is_known_until_it_ends() {
+        let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+        let mark = ProcessMark::of(child.id().cast_signed()).unwrap();
+        assert!(!mark.is_surely_gone());
+        assert!(ProcessMark { started: mark.started + 1, ..mark }.is_surely_gone());
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert!(mark.is_surely_gone());
+    }
+
+    #[test]
+    fn a_name_cannot_hide_the_fields() {
+        let text = "7 (a) Z (b c) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0";
+        assert_eq!(Stat::parse(text).map(|stat| (stat.started, stat.ended)), Some((4711, false)));
+    }
+}
