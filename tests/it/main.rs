@@ -5,6 +5,7 @@
 mod harness;
 
 mod afterok;
+mod crashes;
 mod harness_works;
 mod main_job_local;
 mod main_job_slurm;

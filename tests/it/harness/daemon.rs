@@ -155,6 +155,11 @@ impl Daemon {
         );
     }
 
+    /// The daemon's process id.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the daemon runs").id()
+    }
+
     /// Kills the daemon as a crash of the machine would, with no time to tidy up.
     pub fn kill9(&mut self) {
         let mut process = self.process.take().expect("the daemon runs");

@@ -174,3 +174,58 @@ fn spawn_server(directory: &PrivateDir) -> Child {
         .spawn()
         .expect("postgres is installed (make test-setup)")
 }
+
+/// A lock that keeps everybody else from changing a table, as long as it is held; reading goes on.
+pub struct TableLock {
+    session: Child,
+    database: Database,
+    table: String,
+}
+
+impl Database {
+    /// Locks `table` against changes.
+    #[track_caller]
+    pub fn hold_lock(&self, table: &str) -> TableLock {
+        let sql = format!("begin; lock table {table} in share row exclusive mode; select pg_sleep(3600)");
+        let session = self
+            .postgres
+            .psql_command(&self.name, &sql)
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("psql is installed with the server");
+        let lock = TableLock { session, database: self.clone(), table: table.to_owned() };
+        wait_until("the table is locked", Within::AMoment, || lock.count("granted"), |locks| *locks == 1);
+        lock
+    }
+}
+
+impl TableLock {
+    /// Waits until somebody wants to change the table.
+    #[track_caller]
+    pub fn wait_for_a_waiter(&self) {
+        wait_until(
+            "somebody waits for the table",
+            Within::AWhile,
+            || self.count("not granted"),
+            |locks| *locks > 0,
+        );
+    }
+
+    fn count(&self, which: &str) -> i64 {
+        let modes = "('ShareRowExclusiveLock', 'RowExclusiveLock')";
+        let table = &self.table;
+        self.database.count(&format!(
+            "select count(*) from pg_locks where relation = '{table}'::regclass and mode in {modes} and {which}"
+        ))
+    }
+}
+
+impl Drop for TableLock {
+    fn drop(&mut self) {
+        // The server notices a vanished client only when it next talks to it: end the session by name.
+        let ours = "pid in (select pid from pg_locks where mode = 'ShareRowExclusiveLock' and granted)";
+        self.database.sql(&format!("select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and {ours}"));
+        let _ = self.session.wait();
+    }
+}

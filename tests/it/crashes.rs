@@ -1,0 +1,187 @@
+//! Kill −9 of the daemon at each step of a submission, on a real Slurm: after the restart every record completes once,
+//! with one scheduler job.
+//!
+//! Nothing in the program knows of these tests: it is stopped where it happens to be by a wrapper around `sbatch` or by
+//! a lock in the database.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::harness::postgres::Postgres;
+use crate::harness::private_dir::PrivateDir;
+use crate::harness::slurm::search_path;
+use crate::harness::{Daemon, DaemonConfig, Database, Slurm, Within, inputs, wait_until};
+
+/// A `sbatch` first on PATH that runs `body` the first time it is called, and the real one ever after.
+struct Wrapper {
+    directory: PrivateDir,
+}
+
+impl Wrapper {
+    fn new(body: &str) -> Wrapper {
+        let directory = PrivateDir::new();
+        let path = directory.join("sbatch");
+        let used = directory.join("used");
+        let script = format!(
+            "#!/bin/sh\nif mkdir {} 2>/dev/null; then\n{body}\nfi\nexec {} \"$@\"\n",
+            used.display(),
+            real_sbatch().display()
+        );
+        fs::write(&path, script).expect("the directory is ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+        Wrapper { directory }
+    }
+
+    fn path(&self) -> String {
+        format!("{}:{}", self.directory.path().display(), search_path())
+    }
+}
+
+fn real_sbatch() -> PathBuf {
+    std::env::split_paths(&search_path())
+        .map(|directory| directory.join("sbatch"))
+        .find(|path| path.is_file())
+        .expect("sbatch is installed (make test-setup)")
+}
+
+struct Scene {
+    slurm: Slurm,
+    daemon: Daemon,
+    database: Database,
+    _wrapper: Option<Wrapper>,
+}
+
+const POOL: &str = "tasks_per_job = 4\nmax_jobs = 4\ngrace = \"20s\"\nevidence_grace = \"3s\"";
+
+fn scene(wrapper: Option<Wrapper>) -> Scene {
+    let slurm = Slurm::start();
+    let database = Database::fresh();
+    let mut config = DaemonConfig::on(&database).with_slurm_pool(&slurm, POOL);
+    if let Some(wrapper) = &wrapper {
+        config = config.with_env("PATH", &wrapper.path());
+    }
+    let daemon = Daemon::start(&config);
+    Scene { slurm, daemon, database, _wrapper: wrapper }
+}
+
+impl Scene {
+    /// Every record completes once, and Slurm saw one job.
+    fn ends_well(&mut self, records: usize) {
+        self.daemon.wait_complete(records);
+        let ours: Vec<_> = self.slurm.jobs().into_iter().filter(|job| job.name.starts_with("qcb-")).collect();
+        assert_eq!(ours.len(), 1, "one scheduler job for one submission: {ours:?}");
+        for record in self.daemon.records() {
+            let id = record["id"].to_string();
+            let history = self.daemon.json(&["show", &id])["history"].clone();
+            assert_eq!(history.as_array().map(Vec::len), Some(1), "one attempt for record {id}: {history}");
+        }
+    }
+
+    fn wait_killed_by(&mut self, wrapper_called: impl Fn() -> bool) {
+        wait_until("the wrapper was called", Within::AWhile, || wrapper_called(), |called| *called);
+        self.daemon.wait_dead();
+    }
+}
+
+#[test]
+fn killed_before_the_intent() {
+    let mut scene = scene(None);
+    let lock = scene.database.hold_lock("submission");
+    scene.daemon.submit(&inputs::many_mopac(3), &[]);
+    lock.wait_for_a_waiter();
+    scene.daemon.kill9();
+    drop(lock);
+    scene.daemon.start_again();
+    scene.ends_well(3);
+}
+
+#[test]
+fn killed_between_the_intent_and_sbatch() {
+    let wrapper = Wrapper::new("kill -9 $PPID; exit 1");
+    let called = wrapper.directory.join("used");
+    let mut scene = scene(Some(wrapper));
+    scene.daemon.submit(&inputs::many_mopac(3), &[]);
+    scene.wait_killed_by(|| called.exists());
+    scene.daemon.start_again();
+    scene.ends_well(3);
+}
+
+#[test]
+fn killed_after_sbatch_before_its_answer_is_stored() {
+    let wrapper =
+        Wrapper::new(&format!("{} \"$@\" >/dev/null; kill -9 $PPID; exit 0", real_sbatch().display()));
+    let called = wrapper.directory.join("used");
+    let mut scene = scene(Some(wrapper));
+    scene.daemon.submit(&inputs::many_mopac(3), &[]);
+    scene.wait_killed_by(|| called.exists());
+    scene.daemon.start_again();
+    scene.ends_well(3);
+}
+
+/// The worst one: the client outlives the daemon and submits after the restart has begun to look.
+#[test]
+fn killed_while_sbatch_lives_on_and_submits_late() {
+    let wrapper = Wrapper::new(&format!(
+        "kill -9 $PPID; trap '' HUP TERM; sleep 8; {} \"$@\" >/dev/null; exit 0",
+        real_sbatch().display()
+    ));
+    let called = wrapper.directory.join("used");
+    let mut scene = scene(Some(wrapper));
+    scene.daemon.submit(&inputs::many_mopac(3), &[]);
+    scene.wait_killed_by(|| called.exists());
+    scene.daemon.start_again();
+    scene.ends_well(3);
+}
+
+#[test]
+fn killed_during_ingest() {
+    let mut scene = scene(None);
+    let lock = scene.database.hold_lock("compute_history");
+    scene.daemon.submit(&inputs::many_mopac(4), &[]);
+    lock.wait_for_a_waiter();
+    scene.daemon.kill9();
+    drop(lock);
+    scene.daemon.start_again();
+    scene.ends_well(4);
+}
+
+#[test]
+fn killed_during_staging() {
+    let mut scene = scene(None);
+    let spool = scene.daemon.spool();
+    scene.daemon.submit(&inputs::many_mopac(4), &[]);
+    // Staging makes the submission's directory first; the script is written last.
+    wait_until("staging has begun", Within::AWhile, || staged(&spool), |begun| *begun);
+    scene.daemon.kill9();
+    scene.daemon.start_again();
+    scene.ends_well(4);
+}
+
+fn staged(spool: &Path) -> bool {
+    fs::read_dir(spool.join("cluster")).is_ok_and(|mut entries| entries.next().is_some())
+}
+
+/// PostgreSQL goes away for a minute while jobs finish: nothing is lost, nothing is stored twice.
+#[test]
+fn the_database_is_away_while_jobs_finish() {
+    let slurm = Slurm::start();
+    let server = Arc::new(Postgres::start());
+    let database = server.database();
+    let daemon = Daemon::start(&DaemonConfig::on(&database).with_slurm_pool(&slurm, POOL));
+    let mut scene = Scene { slurm, daemon, database, _wrapper: None };
+    scene.daemon.submit(&inputs::many_mopac(4), &[]);
+    wait_until(
+        "a job runs",
+        Within::AWhile,
+        || scene.slurm.jobs(),
+        |jobs| jobs.iter().any(|job| job.state == "RUNNING"),
+    );
+    server.stop();
+    scene.slurm.wait_idle();
+    std::thread::sleep(Duration::from_secs(60));
+    server.start_again();
+    scene.ends_well(4);
+}
