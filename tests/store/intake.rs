@@ -66,8 +66,8 @@ async fn types_and_methods_are_told_apart() {
     assert_eq!(novelties(&added), [Novelty::New, Novelty::New, Novelty::New, Novelty::Existing]);
     // Two single points, the optimization, and its gradients (driver `deferred`).
     assert_eq!(world.number("SELECT count(*) AS value FROM specification").await, 4);
-    let programs = world.text("SELECT string_agg(required_programs::text, ' ' ORDER BY id) AS value FROM demand").await;
-    assert_eq!(programs, "{mopac} {geometric,mopac}");
+    let programs = world.text("SELECT string_agg(required_programs::text, ' ' ORDER BY required_programs) AS value FROM demand").await;
+    assert_eq!(programs, "{geometric,mopac} {mopac}");
 }
 
 #[tokio::test]
