@@ -1,4 +1,4 @@
-//! How many records there are of each status: exact at any size, from the changes that triggers write.
+//! How many requested records there are of each status: exact at any size, from the changes that triggers write.
 //! Touches `record_count` only.
 
 use std::collections::BTreeMap;

@@ -10,7 +10,7 @@ use super::demand::{self, Demand};
 use super::error::{Doing, StoreError};
 use super::molecule::{self, MoleculeRow};
 use super::specification::{self, SpecificationKey};
-use super::types::{make_storable, storable};
+use super::types::{make_storable, raw, storable};
 use super::write::{Transaction, Writer};
 use crate::model::calculation::{Calculation, Specification};
 use crate::model::ids::{MoleculeId, PoolName, RecordId, SpecificationId};
@@ -296,7 +296,7 @@ async fn find_existing(
     }
     let (specifications, molecules): (Vec<i64>, Vec<i64>) = keys.into_iter().unzip();
     let rows: Vec<ExistingRow> = diesel::sql_query(
-        "SELECT found.* FROM unnest($1, $2) AS given(specification_id, molecule_id)
+        "SELECT found.id, found.specification_id, found.molecule_id FROM unnest($1, $2) AS given(specification_id, molecule_id)
          CROSS JOIN LATERAL (
             SELECT r.id, r.specification_id, r.molecule_id FROM record r
             WHERE r.specification_id = given.specification_id AND r.molecule_id = given.molecule_id
@@ -308,6 +308,12 @@ async fn find_existing(
     .load(conn)
     .await
     .doing("looking for existing records")?;
+    // A point of some trajectory may be among them; now it is asked for by itself.
+    diesel::sql_query("UPDATE record SET requested = true WHERE id = ANY($1) AND NOT requested")
+        .bind::<Array<BigInt>, _>(raw(rows.iter().map(|row| row.id)))
+        .execute(conn)
+        .await
+        .doing("marking existing records")?;
     Ok(rows.into_iter().map(|row| ((row.specification_id, row.molecule_id), row.id)).collect())
 }
 

@@ -1,17 +1,21 @@
 //! PostgreSQL through diesel, one file per aggregate. No business rules.
 
 pub mod backup;
+pub mod change;
 pub mod cluster;
 pub mod connect;
 mod count;
 mod demand;
 pub mod error;
 mod event;
+pub mod export;
+mod filter;
 mod history;
 mod holder;
 pub mod ingest;
 pub mod intake;
 pub mod job;
+pub mod job_line;
 pub mod lease;
 mod libpq;
 mod migrate;
@@ -19,15 +23,18 @@ mod molecule;
 pub mod output;
 mod over;
 pub mod queue;
+pub mod record;
 pub mod release;
 pub mod restore;
 mod schema;
 mod specification;
 pub mod staging;
+pub mod status;
 pub mod submission;
 pub mod target;
 pub mod tls;
 mod types;
+mod waiting;
 mod write;
 
 pub use connect::Store;

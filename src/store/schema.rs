@@ -160,6 +160,7 @@ table! {
         molecule_id -> BigInt,
         final_molecule_id -> Nullable<BigInt>,
         last_job_id -> Nullable<BigInt>,
+        requested -> Bool,
         compute_tag -> Text,
         owner_user -> Text,
         return_energy -> Nullable<Double>,

@@ -183,11 +183,6 @@ pub(crate) fn bigint(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
-/// A column that is never negative as a count.
-pub(crate) fn count(value: i32) -> u32 {
-    u32::try_from(value).unwrap_or(0)
-}
-
 /// `text` without NUL characters, which PostgreSQL stores neither in text nor in jsonb.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")

@@ -208,10 +208,10 @@ const POINTS: &str = "
         FROM json_to_recordset($1::json) AS rows(optimization_id bigint, position integer, specification_id bigint,
             molecule_id bigint, return_energy double precision, properties jsonb, extras jsonb)
     ), made AS (
-        INSERT INTO record (id, record_type, status, specification_id, molecule_id, last_job_id, compute_tag,
-            owner_user, return_energy, properties, extras)
-        SELECT given.id, 'singlepoint', 'complete', given.specification_id, given.molecule_id, $2, o.compute_tag,
-            o.owner_user, given.return_energy, given.properties, given.extras
+        INSERT INTO record (id, record_type, status, specification_id, molecule_id, last_job_id, requested,
+            compute_tag, owner_user, return_energy, properties, extras)
+        SELECT given.id, 'singlepoint', 'complete', given.specification_id, given.molecule_id, $2, false,
+            o.compute_tag, o.owner_user, given.return_energy, given.properties, given.extras
         FROM given JOIN record o ON o.id = given.optimization_id
     ), linked AS (
         INSERT INTO optimization_trajectory (optimization_id, position, singlepoint_id)

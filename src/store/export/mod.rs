@@ -1,0 +1,228 @@
+//! Results as QCSchema v1 documents, rebuilt from what is stored so that QCElemental's models accept them. Reads only.
+
+mod document;
+
+use std::collections::{HashMap, HashSet};
+
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde_json::Value;
+
+use self::document::{Parts, PointOf, document};
+use super::connect::Store;
+use super::error::{Doing, StoreError};
+use super::filter::filtered;
+use super::output::{OutputType, unpack};
+use super::types::{raw, sql};
+use super::{molecule, specification};
+use crate::model::calculation::Calculation;
+use crate::model::ids::{MoleculeId, RecordId, SpecificationId};
+use crate::model::view::RecordFilter;
+
+/// One page of an export.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ExportPage {
+    /// Complete records with their documents, oldest first.
+    pub results: Vec<(RecordId, Value)>,
+    /// Give it as `after` to go on; `None` after the last page.
+    pub next: Option<RecordId>,
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = BigInt)]
+    id: RecordId,
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::record)]
+struct RecordRow {
+    id: RecordId,
+    specification_id: SpecificationId,
+    molecule_id: MoleculeId,
+    final_molecule_id: Option<MoleculeId>,
+    properties: Option<Value>,
+    energies: Option<Vec<f64>>,
+    extras: Value,
+    #[diesel(sql_type = Nullable<diesel::sql_types::Jsonb>)]
+    provenance: Option<Value>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    wavefunction: Option<Vec<u8>>,
+}
+
+#[derive(QueryableByName)]
+struct OutputRow {
+    #[diesel(sql_type = BigInt)]
+    record_id: RecordId,
+    #[diesel(sql_type = sql::OutputType)]
+    output_type: OutputType,
+    #[diesel(sql_type = Binary)]
+    data: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::native_file)]
+struct FileRow {
+    record_id: RecordId,
+    name: String,
+    data: Vec<u8>,
+}
+
+#[derive(QueryableByName)]
+struct PointRow {
+    #[diesel(sql_type = BigInt)]
+    optimization_id: RecordId,
+    #[diesel(sql_type = Integer)]
+    position: i32,
+    #[diesel(sql_type = BigInt)]
+    singlepoint_id: RecordId,
+}
+
+impl Store {
+    /// The complete records that `filter` means, after one with the id `after`, at most `limit`. Each is a QCSchema v1
+    /// `AtomicResult` or, with its trajectory, `OptimizationResult`; its id is in `id` and `extras.qcbatch`.
+    pub async fn export(
+        &self,
+        filter: &RecordFilter,
+        after: Option<RecordId>,
+        limit: u32,
+    ) -> Result<ExportPage, StoreError> {
+        let mut conn = self.conn().await?;
+        let statement = "SELECT r.id FROM record r
+            WHERE {filter} AND r.status = 'complete' AND ($9 IS NULL OR r.id > $9) ORDER BY r.id LIMIT $10";
+        let page: Vec<IdRow> = filtered(statement, filter)
+            .bind::<Nullable<BigInt>, _>(after.map(|id| id.0))
+            .bind::<BigInt, _>(i64::from(limit) + 1)
+            .load(&mut conn)
+            .await
+            .doing("looking for results")?;
+        let mut ids: Vec<RecordId> = page.into_iter().map(|row| row.id).collect();
+        let more = ids.len() > limit as usize;
+        ids.truncate(limit as usize);
+        let next = if more { ids.last().copied() } else { None };
+
+        let points = points(&mut conn, &ids).await?;
+        let mut all: HashSet<RecordId> = ids.iter().copied().collect();
+        all.extend(points.iter().map(|point| point.singlepoint_id));
+        let mut parts = load(&mut conn, &all).await?;
+        let mut trajectories: HashMap<RecordId, Vec<Value>> = HashMap::new();
+        for point in points {
+            if let Some(part) = parts.get(&point.singlepoint_id) {
+                let of = PointOf { optimization: point.optimization_id, position: point.position };
+                let document = document(part, Vec::new(), Some(of));
+                trajectories.entry(point.optimization_id).or_default().push(document);
+            }
+        }
+        let results = ids
+            .into_iter()
+            .filter_map(|id| {
+                let trajectory = trajectories.remove(&id).unwrap_or_default();
+                parts.remove(&id).map(|part| (id, document(&part, trajectory, None)))
+            })
+            .collect();
+        Ok(ExportPage { results, next })
+    }
+}
+
+async fn points(conn: &mut AsyncPgConnection, ids: &[RecordId]) -> Result<Vec<PointRow>, StoreError> {
+    diesel::sql_query(
+        "SELECT optimization_id, position, singlepoint_id FROM optimization_trajectory
+         WHERE optimization_id = ANY($1) ORDER BY optimization_id, position",
+    )
+    .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
+    .load(conn)
+    .await
+    .doing("reading trajectories")
+}
+
+const RECORDS: &str = "
+    SELECT r.id, r.specification_id, r.molecule_id, r.final_molecule_id, r.properties, r.energies, r.extras,
+        (SELECT h.provenance FROM compute_history h WHERE h.record_id = r.id AND h.status = 'complete'
+            ORDER BY h.id DESC LIMIT 1) AS provenance,
+        (SELECT w.data FROM wavefunction_store w WHERE w.record_id = r.id) AS wavefunction
+    FROM record r WHERE r.id = ANY($1)";
+
+/// Outputs of the attempt that completed each record.
+const OUTPUTS: &str = "
+    SELECT last.record_id, o.output_type, o.data FROM (
+        SELECT DISTINCT ON (record_id) record_id, id FROM compute_history
+        WHERE record_id = ANY($1) AND status = 'complete' ORDER BY record_id, id DESC) last
+    JOIN output_store o ON o.history_id = last.id";
+
+/// Everything that documents are made of, in a few statements for all of `ids`.
+async fn load(
+    conn: &mut AsyncPgConnection,
+    ids: &HashSet<RecordId>,
+) -> Result<HashMap<RecordId, Parts>, StoreError> {
+    let ids = raw(ids.iter().copied());
+    let rows: Vec<RecordRow> = diesel::sql_query(RECORDS)
+        .bind::<Array<BigInt>, _>(&ids)
+        .load(conn)
+        .await
+        .doing("reading results")?;
+    let specifications =
+        specification::read(conn, raw(rows.iter().map(|row| row.specification_id))).await?;
+    let molecules = rows.iter().flat_map(|row| std::iter::once(row.molecule_id).chain(row.final_molecule_id));
+    let molecules = molecule::documents(conn, raw(molecules)).await?;
+    let mut parts = HashMap::new();
+    for row in rows {
+        let missing = |what: &str| StoreError::Stored {
+            what: format!("{what} of record {}", row.id),
+            source: "there is no such row".into(),
+        };
+        let molecule = molecules.get(&row.molecule_id).ok_or_else(|| missing("molecule"))?;
+        let specification = specifications.get(&row.specification_id).ok_or_else(|| missing("specification"))?;
+        let wavefunction = match &row.wavefunction {
+            Some(blob) => Some(unpack(blob, &format!("wavefunction of record {}", row.id))?),
+            None => None,
+        };
+        let part = Parts {
+            id: row.id,
+            calculation: Calculation {
+                specification: specification.clone(),
+                molecule: molecule::read(row.molecule_id, molecule.clone())?,
+                extras: row.extras.as_object().cloned().unwrap_or_default(),
+            },
+            final_molecule: row.final_molecule_id.and_then(|id| molecules.get(&id).cloned()),
+            properties: row.properties.unwrap_or_default(),
+            energies: row.energies,
+            provenance: row.provenance,
+            wavefunction,
+            outputs: HashMap::new(),
+            native_files: Vec::new(),
+        };
+        parts.insert(row.id, part);
+    }
+    load_blobs(conn, &ids, &mut parts).await?;
+    Ok(parts)
+}
+
+async fn load_blobs(
+    conn: &mut AsyncPgConnection,
+    ids: &[i64],
+    parts: &mut HashMap<RecordId, Parts>,
+) -> Result<(), StoreError> {
+    let outputs: Vec<OutputRow> =
+        diesel::sql_query(OUTPUTS).bind::<Array<BigInt>, _>(ids).load(conn).await.doing("reading outputs")?;
+    for row in outputs {
+        if let Some(part) = parts.get_mut(&row.record_id) {
+            let what = format!("`{}` of record {}", row.output_type.as_str(), row.record_id);
+            part.outputs.insert(row.output_type, unpack(&row.data, &what)?);
+        }
+    }
+    let files: Vec<FileRow> = diesel::sql_query(
+        "SELECT record_id, name, data FROM native_file WHERE record_id = ANY($1) ORDER BY record_id, name",
+    )
+    .bind::<Array<BigInt>, _>(ids)
+    .load(conn)
+    .await
+    .doing("reading native files")?;
+    for row in files {
+        if let Some(part) = parts.get_mut(&row.record_id) {
+            let what = format!("native file `{}` of record {}", row.name, row.record_id);
+            part.native_files.push((row.name, unpack(&row.data, &what)?));
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,208 @@
+//! Jobs as people see them. Reads only.
+
+use diesel::OptionalExtension;
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use jiff::Timestamp;
+use jiff_diesel::NullableTimestamp;
+
+use super::connect::Store;
+use super::error::{Doing, StoreError};
+use super::types::{Count, raw, sql};
+use super::waiting;
+use crate::model::ids::{JobId, PoolName, RecordId, SchedulerJobId, SubmissionId, Tag};
+use crate::model::job::{JobOutcome, JobState, SubmissionState};
+use crate::model::record::RecordStatus;
+use crate::model::view::JobLine;
+
+/// The job that holds a record, or held it last.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobOfRecord {
+    /// The record.
+    pub record_id: RecordId,
+    /// Its status.
+    pub status: RecordStatus,
+    /// Why it waits, in words; none where it does not.
+    pub waiting_reason: Option<String>,
+    /// Whether the job holds it now.
+    pub hold: Hold,
+    /// The job; none where no job was ever planned for it.
+    pub job: Option<JobLine>,
+    /// The job's place in its submission.
+    pub array_index: Option<u32>,
+}
+
+/// Whether a job still holds a record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Hold {
+    /// It does.
+    Now,
+    /// It did, or there is none.
+    Before,
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::job)]
+pub(crate) struct Row {
+    id: JobId,
+    submission_id: SubmissionId,
+    #[diesel(sql_type = Text)]
+    tag: Tag,
+    #[diesel(sql_type = sql::SubmissionState)]
+    submission_state: SubmissionState,
+    pool: PoolName,
+    #[diesel(deserialize_as = Count)]
+    array_index: u32,
+    scheduler_job_id: Option<SchedulerJobId>,
+    state: JobState,
+    outcome: Option<JobOutcome>,
+    scheduler_reason: Option<String>,
+    exit_code: Option<i32>,
+    hostname: Option<String>,
+    tasks: i32,
+    #[diesel(sql_type = BigInt)]
+    open_tasks: i64,
+    #[diesel(deserialize_as = NullableTimestamp)]
+    queued_on: Option<Timestamp>,
+    #[diesel(deserialize_as = NullableTimestamp)]
+    started_on: Option<Timestamp>,
+    #[diesel(deserialize_as = NullableTimestamp)]
+    ended_on: Option<Timestamp>,
+}
+
+impl From<Row> for JobLine {
+    fn from(row: Row) -> JobLine {
+        JobLine {
+            id: row.id,
+            submission_id: row.submission_id,
+            tag: row.tag,
+            submission_state: row.submission_state,
+            pool: row.pool,
+            scheduler_job_id: row.scheduler_job_id,
+            state: row.state,
+            outcome: row.outcome,
+            reason: row.scheduler_reason,
+            exit_code: row.exit_code,
+            hostname: row.hostname,
+            tasks: row.tasks,
+            open_tasks: row.open_tasks,
+            queued_on: row.queued_on,
+            started_on: row.started_on,
+            ended_on: row.ended_on,
+        }
+    }
+}
+
+const COLUMNS: &str = "
+    SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, j.scheduler_job_id,
+        j.state, j.outcome, j.scheduler_reason, j.exit_code, j.hostname, j.tasks, j.queued_on, j.started_on, j.ended_on,
+        (SELECT count(*) FROM task t WHERE t.job_id = j.id) AS open_tasks
+    FROM job j JOIN submission s ON s.id = j.submission_id";
+
+/// One job, and its place in its submission.
+pub(crate) async fn one(
+    conn: &mut AsyncPgConnection,
+    id: JobId,
+) -> Result<Option<(JobLine, u32)>, StoreError> {
+    let row: Option<Row> = diesel::sql_query(format!("{COLUMNS} WHERE j.id = $1"))
+        .bind::<BigInt, _>(id.0)
+        .get_result(conn)
+        .await
+        .optional()
+        .doing("reading a job")?;
+    Ok(row.map(|row| {
+        let array_index = row.array_index;
+        (row.into(), array_index)
+    }))
+}
+
+#[derive(QueryableByName)]
+struct HolderRow {
+    #[diesel(sql_type = sql::RecordStatus)]
+    status: RecordStatus,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    held_by: Option<JobId>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    ran_by: Option<JobId>,
+}
+
+impl Store {
+    /// Jobs of every site, newest first: of these pools (none means any) and in these states (none means every live
+    /// one).
+    pub async fn jobs(
+        &self,
+        pools: &[PoolName],
+        states: &[JobState],
+        limit: u32,
+    ) -> Result<Vec<JobLine>, StoreError> {
+        let mut conn = self.conn().await?;
+        let statement = format!(
+            "{COLUMNS}
+             WHERE (cardinality($1::text[]) = 0 OR j.pool = ANY($1))
+                AND (CASE WHEN cardinality($2::text[]) = 0 THEN j.state <> 'ended'
+                    ELSE j.state = ANY($2::text[]::job_state[]) END)
+             ORDER BY j.id DESC LIMIT $3"
+        );
+        let rows: Vec<Row> = diesel::sql_query(statement)
+            .bind::<Array<Text>, _>(pools.iter().map(|pool| pool.0.as_str()).collect::<Vec<_>>())
+            .bind::<Array<Text>, _>(states.iter().map(|state| state.as_str()).collect::<Vec<_>>())
+            .bind::<BigInt, _>(i64::from(limit))
+            .load(&mut conn)
+            .await
+            .doing("reading jobs")?;
+        Ok(rows.into_iter().map(JobLine::from).collect())
+    }
+
+    /// The job that holds a record, or held it last. `None` when there is no such record.
+    pub async fn job_of_record(&self, id: RecordId) -> Result<Option<JobOfRecord>, StoreError> {
+        let mut conn = self.conn().await?;
+        let row: Option<HolderRow> = diesel::sql_query(
+            "SELECT r.status, t.job_id AS held_by, coalesce(r.last_job_id, (SELECT h.job_id FROM compute_history h
+                WHERE h.record_id = r.id AND h.job_id IS NOT NULL ORDER BY h.id DESC LIMIT 1)) AS ran_by
+             FROM record r LEFT JOIN task t ON t.record_id = r.id WHERE r.id = $1",
+        )
+        .bind::<BigInt, _>(id.0)
+        .get_result(&mut conn)
+        .await
+        .optional()
+        .doing("reading a record's job")?;
+        let Some(row) = row else { return Ok(None) };
+        let found = match row.held_by.or(row.ran_by) {
+            Some(job) => one(&mut conn, job).await?,
+            None => None,
+        };
+        let (job, array_index) = found.unzip();
+        let waiting_reason = waiting::reason_of(&mut conn, id).await?;
+        let hold = if row.held_by.is_some() { Hold::Now } else { Hold::Before };
+        Ok(Some(JobOfRecord { record_id: id, status: row.status, waiting_reason, hold, job, array_index }))
+    }
+
+    /// Jobs that hold none of their tasks any more and have not ended: every task of theirs was cancelled or reported.
+    pub async fn jobs_without_work(&self, ids: &[JobId]) -> Result<Vec<JobId>, StoreError> {
+        let mut conn = self.conn().await?;
+        without_work(&mut conn, ids).await
+    }
+}
+
+#[derive(QueryableByName)]
+struct IdRow {
+    #[diesel(sql_type = BigInt)]
+    id: JobId,
+}
+
+/// See [`Store::jobs_without_work`].
+pub(crate) async fn without_work(
+    conn: &mut AsyncPgConnection,
+    ids: &[JobId],
+) -> Result<Vec<JobId>, StoreError> {
+    let rows: Vec<IdRow> = diesel::sql_query(
+        "SELECT id FROM job WHERE id = ANY($1) AND state <> 'ended'
+            AND NOT EXISTS (SELECT FROM task WHERE task.job_id = job.id) ORDER BY id",
+    )
+    .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
+    .load(conn)
+    .await
+    .doing("looking for jobs without work")?;
+    Ok(rows.into_iter().map(|row| row.id).collect())
+}

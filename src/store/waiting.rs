@@ -1,0 +1,107 @@
+//! Why a record waits, in words. Reads only.
+
+use diesel::OptionalExtension;
+use diesel::QueryableByName;
+use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use jiff::Timestamp;
+use jiff_diesel::NullableTimestamp;
+
+use super::error::{Doing, StoreError};
+use super::types::sql;
+use crate::model::ids::{JobId, PoolName, RecordId, SchedulerJobId};
+use crate::model::job::JobState;
+
+/// What the reason is made of.
+#[derive(QueryableByName, Debug)]
+pub(crate) struct Waiting {
+    #[diesel(sql_type = Nullable<Text>)]
+    stored_reason: Option<String>,
+    #[diesel(sql_type = Nullable<Timestamptz>, deserialize_as = NullableTimestamp)]
+    not_before: Option<Timestamp>,
+    #[diesel(sql_type = Array<Text>)]
+    required_programs: Vec<String>,
+    #[diesel(sql_type = Text)]
+    compute_tag: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    asked_pool: Option<PoolName>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    job_id: Option<JobId>,
+    #[diesel(sql_type = Nullable<Text>)]
+    job_pool: Option<PoolName>,
+    #[diesel(sql_type = Nullable<sql::JobState>)]
+    job_state: Option<JobState>,
+    #[diesel(sql_type = Nullable<Text>)]
+    scheduler_job_id: Option<SchedulerJobId>,
+    #[diesel(sql_type = Nullable<Text>)]
+    scheduler_reason: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    submission_error: Option<String>,
+}
+
+/// Why a record waits; `None` where it does not.
+pub(crate) async fn reason_of(
+    conn: &mut AsyncPgConnection,
+    record_id: RecordId,
+) -> Result<Option<String>, StoreError> {
+    let waiting: Option<Waiting> = diesel::sql_query(
+        "SELECT t.waiting_reason AS stored_reason, CASE WHEN t.not_before > now() THEN t.not_before END AS not_before,
+            d.required_programs, d.compute_tag, d.pool AS asked_pool, j.id AS job_id, j.pool AS job_pool,
+            j.state AS job_state, j.scheduler_job_id, j.scheduler_reason, s.last_error AS submission_error
+         FROM record r JOIN task t ON t.record_id = r.id JOIN demand d ON d.id = t.demand_id
+            LEFT JOIN job j ON j.id = t.job_id LEFT JOIN submission s ON s.id = j.submission_id
+         WHERE r.id = $1 AND r.status = 'waiting'",
+    )
+    .bind::<BigInt, _>(record_id.0)
+    .get_result(conn)
+    .await
+    .optional()
+    .doing("reading why a record waits")?;
+    Ok(waiting.map(|waiting| waiting.reason()))
+}
+
+impl Waiting {
+    fn reason(&self) -> String {
+        if let (Some(job), Some(pool), Some(state)) = (self.job_id, &self.job_pool, self.job_state) {
+            return self.held_reason(job, pool, state);
+        }
+        let stored = self.stored_reason.as_deref();
+        match (self.not_before, stored) {
+            (Some(time), Some(reason)) => format!("not before {time:.0}: {reason}"),
+            (Some(time), None) => format!("not before {time:.0}"),
+            (None, Some(reason)) => reason.to_owned(),
+            (None, None) => self.queue_reason(),
+        }
+    }
+
+    fn held_reason(&self, job: JobId, pool: &PoolName, state: JobState) -> String {
+        let id = self.scheduler_job_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
+        let reason = match state {
+            JobState::Planned => self.submission_error.as_deref(),
+            _ => self.scheduler_reason.as_deref(),
+        };
+        let reason = reason.map(|reason| format!(": {reason}")).unwrap_or_default();
+        let state = match state {
+            JobState::Planned => "is being submitted to",
+            JobState::Queued => "waits in the queue of",
+            JobState::Blocked => "is blocked in the queue of",
+            JobState::Running | JobState::Ending => "is starting in",
+            JobState::Suspended => "is suspended in",
+            JobState::Missing => "is not listed any more in",
+            JobState::Ended => "has ended in",
+        };
+        format!("held by job {job}{id}, which {state} pool {pool}{reason}")
+    }
+
+    fn queue_reason(&self) -> String {
+        if let Some(pool) = &self.asked_pool {
+            return format!("waits for a free job slot in pool {pool}");
+        }
+        let programs = self.required_programs.join(" and ");
+        let tag = match self.compute_tag.as_str() {
+            "*" => String::new(),
+            tag => format!(" that serves the compute tag {tag}"),
+        };
+        format!("waits for a free job slot in a pool with {programs}{tag}")
+    }
+}

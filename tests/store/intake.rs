@@ -1,0 +1,109 @@
+//! Taking in: everything once, whole or not at all.
+
+use qcbatch::model::calculation::Specification;
+use qcbatch::store::StoreError;
+use qcbatch::store::intake::{AddedRecord, Novelty, Reuse};
+
+use crate::world::{World, record_of, singlepoint, optimization, take_lease, water, water_record};
+
+fn novelties(added: &[AddedRecord]) -> Vec<Novelty> {
+    added.iter().map(|added| added.novelty).collect()
+}
+
+#[tokio::test]
+async fn identical_requests_are_one_record() {
+    let world = World::new().await;
+    let batch = vec![water_record(0), water_record(1), water_record(0)];
+    let first = world.add(batch.clone()).await;
+    assert_eq!(novelties(&first), [Novelty::New, Novelty::New, Novelty::Existing]);
+    assert_eq!(first[0].record_id, first[2].record_id);
+    let second = world.add(batch).await;
+    assert_eq!(novelties(&second), [Novelty::Existing; 3]);
+    assert_eq!(second.iter().map(|added| added.record_id).collect::<Vec<_>>(), [
+        first[0].record_id,
+        first[1].record_id,
+        first[0].record_id
+    ]);
+    assert_eq!(world.number("SELECT count(*) AS value FROM molecule").await, 2);
+    assert_eq!(world.number("SELECT count(*) AS value FROM specification").await, 1);
+    assert_eq!(world.number("SELECT count(*) AS value FROM demand").await, 1);
+    assert_eq!(world.number("SELECT count(*) AS value FROM task WHERE available").await, 2);
+}
+
+#[tokio::test]
+async fn duplicates_are_found_between_batches_of_one_intake() {
+    let world = World::new().await;
+    let mut intake = world.writer.begin_intake().await.unwrap();
+    let first = intake.add(vec![water_record(0)]).await.unwrap();
+    let second = intake.add(vec![water_record(0), water_record(1)]).await.unwrap();
+    intake.commit().await.unwrap();
+    assert_eq!(novelties(&second), [Novelty::Existing, Novelty::New]);
+    assert_eq!(first[0].record_id, second[0].record_id);
+}
+
+#[tokio::test]
+async fn always_new_is_always_new() {
+    let world = World::new().await;
+    let mut new = water_record(0);
+    new.reuse = Reuse::AlwaysNew;
+    let added = world.add(vec![new.clone(), new.clone(), water_record(0)]).await;
+    assert_eq!(novelties(&added), [Novelty::New, Novelty::New, Novelty::Existing]);
+    assert_ne!(added[0].record_id, added[1].record_id);
+    assert_eq!(novelties(&world.add(vec![new]).await), [Novelty::New]);
+    assert_eq!(world.number("SELECT count(*) AS value FROM molecule").await, 1);
+}
+
+#[tokio::test]
+async fn types_and_methods_are_told_apart() {
+    let world = World::new().await;
+    let records = vec![
+        record_of(singlepoint("pm7"), water(0)),
+        record_of(singlepoint("pm6"), water(0)),
+        record_of(optimization(), water(0)),
+        record_of(optimization(), water(0)),
+    ];
+    let added = world.add(records).await;
+    assert_eq!(novelties(&added), [Novelty::New, Novelty::New, Novelty::New, Novelty::Existing]);
+    // Two single points, the optimization, and its gradients (driver `deferred`).
+    assert_eq!(world.number("SELECT count(*) AS value FROM specification").await, 4);
+    let programs = world.text("SELECT string_agg(required_programs::text, ' ' ORDER BY required_programs) AS value FROM demand").await;
+    assert_eq!(programs, "{geometric,mopac} {mopac}");
+}
+
+#[tokio::test]
+async fn an_intake_that_is_not_committed_leaves_nothing() {
+    let world = World::new().await;
+    let mut intake = world.writer.begin_intake().await.unwrap();
+    intake.add((0..10).map(water_record).collect()).await.unwrap();
+    drop(intake);
+    let mut intake = world.writer.begin_intake().await.unwrap();
+    intake.add((0..10).map(water_record).collect()).await.unwrap();
+    intake.roll_back().await.unwrap();
+    for table in ["record", "task", "molecule", "specification", "demand", "record_count"] {
+        assert_eq!(world.number(&format!("SELECT count(*) AS value FROM {table}")).await, 0, "{table}");
+    }
+    assert_eq!(novelties(&world.add(vec![water_record(0)]).await), [Novelty::New]);
+}
+
+#[tokio::test]
+async fn a_daemon_that_lost_its_lease_takes_nothing_in() {
+    let world = World::new().await;
+    let stale = world.writer.clone();
+    take_lease(&world.store).await;
+    assert!(matches!(stale.begin_intake().await, Err(StoreError::LeaseLost { .. })));
+    // The connection is still good for others.
+    assert_eq!(world.number("SELECT count(*) AS value FROM record").await, 0);
+}
+
+#[tokio::test]
+async fn what_was_asked_is_what_is_staged() {
+    let world = World::new().await;
+    let mut asked = record_of(optimization(), water(3));
+    asked.calculation.extras.insert("note".to_owned(), "mine".into());
+    let Specification::Optimization(part) = &mut asked.calculation.specification else { unreachable!() };
+    part.keywords.insert("maxiter".to_owned(), 12.into());
+    part.qc_specification.keywords.insert("nested".to_owned(), serde_json::json!({"a": [1.5, null, "\u{e5}"]}));
+    world.add(vec![asked.clone()]).await;
+    let jobs = world.run_all(1).await;
+    assert_eq!(jobs[0].1[0].calculation, asked.calculation);
+}

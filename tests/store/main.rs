@@ -1,0 +1,13 @@
+//! The store's aggregates against a real PostgreSQL: each test has a server of its own. Needs PostgreSQL's server
+//! programs.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
+#[path = "../postgres/fixture.rs"]
+#[allow(dead_code, reason = "shared with another test target")]
+mod fixture;
+mod ingest;
+mod intake;
+mod queue;
+mod submission;
+mod world;
