@@ -1,3 +1,28 @@
-//! The loops that tie the rooms together, the lease and signals. No parsing, no SQL.
+//! The daemon: loops that tie the rooms together, the lease, signals. No parsing, no SQL.
+//!
+//! Each loop is woken by a timer or a nudge, reads what is stored and seen, lets `plan` decide, and acts. None of them
+//! keeps anything that a restart would miss.
 
+mod canceller;
+mod clusters;
+pub mod database;
+mod housekeeping;
+mod inbox;
+mod ingester;
+mod keeper;
+mod lease;
+mod local_api;
 pub mod logging;
+mod observer;
+mod planner;
+mod poller;
+mod pools;
+mod preview;
+mod setup;
+mod site;
+mod staging;
+mod start;
+mod submitter;
+mod troubles;
+
+pub use start::{DaemonError, run};

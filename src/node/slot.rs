@@ -7,6 +7,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::budget::Share;
+use super::classify;
 use super::clock::had_its_time;
 use super::cpu_time;
 use super::error::{NodeError, chain};
@@ -101,7 +102,8 @@ pub async fn run(
         Err(error) => (None, AttemptEnd::NoWorker(error)),
     };
     if let AttemptEnd::Reported(report) = &end
-        && matches!(report.outcome, TaskOutcome::Error { .. })
+        && let TaskOutcome::Error { class, .. } = report.outcome
+        && classify::may_come_from_a_stop_signal(class)
     {
         tokio::time::sleep(ERROR_DELAY).await;
     }

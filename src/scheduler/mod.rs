@@ -4,6 +4,7 @@
 pub mod adapter;
 pub mod answer;
 pub mod capabilities;
+mod clients;
 mod control;
 mod find;
 mod poll;
@@ -20,10 +21,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
 use adapter::messages::{MessageClass, Verb};
 use adapter::template;
 use adapter::values::{Value, Values};
-pub use adapter::{Adapter, AdapterError, ScriptFacts};
 use adapter::{Call, Variants};
 pub use answer::{
     ExitStatus, FindAnswer, JobLimits, JobSighting, PollAnswer, PostMortem, PostMortemAnswer, Refusal,
@@ -135,6 +136,31 @@ impl Scheduler {
         }
     }
 
+    /// The submission whose job `index` (from 0) has the id `element`; nothing where the id does not fit.
+    pub fn submission_id(&self, element: &SchedulerJobId, index: u32, array_size: u32) -> Option<SchedulerJobId> {
+        let ids = &self.inner.adapter.ids;
+        if array_size > 1 {
+            ids.submission_of(&element.0, index)
+        } else {
+            ids.is_submission(&element.0).then(|| element.clone())
+        }
+    }
+
+    /// How far apart two empty look-ups by tag must be to be believed.
+    pub fn lookup_gap(&self) -> Duration {
+        self.inner.adapter.lookup_gap
+    }
+
+    /// After this a submit command has surely given up.
+    pub fn submit_timeout(&self) -> Duration {
+        self.inner.adapter.submit_timeout.max(self.clients_patience())
+    }
+
+    /// Never less than the scheduler's own clients take to give up (peers F19).
+    fn clients_patience(&self) -> Duration {
+        self.capabilities().message_timeout.unwrap_or(Duration::ZERO) * TIMES_MESSAGE_TIMEOUT
+    }
+
     /// Values that every command may use.
     fn values(&self) -> Values {
         let settings = &self.inner.settings;
@@ -163,13 +189,12 @@ impl Scheduler {
             text.as_ref().and_then(|text| text.expand(values)).map(|words| PathBuf::from(words.concat()))
         };
         let usual = if verb == Verb::Submit { adapter.submit_timeout } else { adapter.query_timeout };
-        let clients = self.capabilities().message_timeout.unwrap_or(Duration::ZERO) * TIMES_MESSAGE_TIMEOUT;
         Invocation {
             argv: self.argv(call, values),
             environment: self.inner.settings.environment(adapter),
             stdin: file(&call.stdin),
             directory: file(&call.directory),
-            timeout: call.timeout.unwrap_or(usual).max(clients),
+            timeout: call.timeout.unwrap_or(usual).max(self.clients_patience()),
             output_limit_bytes: adapter.output_limit_bytes,
         }
     }

@@ -30,6 +30,14 @@ impl Settings {
         Settings { program, state_directory, machine_cores, user: user_name(), search_path }
     }
 
+    /// Looks for scheduler commands in `directories` first.
+    pub fn search_first(&mut self, directories: &[PathBuf]) {
+        let paths = directories.iter().cloned().chain(std::env::split_paths(&self.search_path).collect::<Vec<_>>());
+        if let Ok(joined) = std::env::join_paths(paths) {
+            self.search_path = joined;
+        }
+    }
+
     /// The whole environment of a scheduler command: a fixed few variables and what the adapter lets pass or sets.
     pub fn environment(&self, adapter: &Adapter) -> Vec<(OsString, OsString)> {
         let home = std::env::var_os("HOME")

@@ -140,7 +140,10 @@ fn a_corrupt_middle_stops_a_living_file_and_is_skipped_in_a_final_one() {
         assert_eq!((ids(&batch), batch.next_offset, batch.rest), (vec![], ends[0], Rest::Nothing));
     }
     let batch = read_results(&path, 0, 1 << 20, Finality::Final).unwrap();
-    assert_eq!((ids(&batch), batch.skipped.clone()), (vec![0, 2], std::iter::once(ends[0]..ends[1]).collect::<Vec<_>>()));
+    assert_eq!(
+        (ids(&batch), batch.skipped.clone()),
+        (vec![0, 2], std::iter::once(ends[0]..ends[1]).collect::<Vec<_>>())
+    );
     let (writer, seen) = open(&job);
     assert_eq!((seen, writer.length()), (vec![0, 2], ends[2]));
 }

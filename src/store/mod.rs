@@ -17,6 +17,7 @@ mod libpq;
 mod migrate;
 mod molecule;
 pub mod output;
+mod over;
 pub mod queue;
 pub mod release;
 pub mod restore;

@@ -29,8 +29,9 @@ fn run_script(slurm: &Slurm, daemon: &mut Daemon, input: &serde_json::Value) -> 
 #[test]
 fn the_next_script_runs_after_a_complete_calculation() {
     let slurm = Slurm::start();
-    let mut daemon =
-        Daemon::start(&DaemonConfig::on(&Database::fresh()).with_slurm_pool(&slurm, "cores = 1"));
+    let mut daemon = Daemon::start(
+        &DaemonConfig::on(&Database::fresh()).with_slurm_pool(&slurm, "cores = 1\nmemory = \"4GiB\""),
+    );
     let ran = run_script(&slurm, &mut daemon, &inputs::water_mopac());
     wait_until("next.sh has run", Within::Minutes, || (ran.exists(), slurm.jobs()), |(ran, _)| *ran);
     daemon.wait_complete(1);
@@ -39,8 +40,9 @@ fn the_next_script_runs_after_a_complete_calculation() {
 #[test]
 fn the_next_script_never_runs_after_a_failed_calculation() {
     let slurm = Slurm::start();
-    let mut daemon =
-        Daemon::start(&DaemonConfig::on(&Database::fresh()).with_slurm_pool(&slurm, "cores = 1"));
+    let mut daemon = Daemon::start(
+        &DaemonConfig::on(&Database::fresh()).with_slurm_pool(&slurm, "cores = 1\nmemory = \"4GiB\""),
+    );
     let wrong = inputs::energy("psi4", "no_such_method", Some("sto-3g"), inputs::water());
     let ran = run_script(&slurm, &mut daemon, &wrong);
     wait_until(

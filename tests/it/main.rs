@@ -1,5 +1,7 @@
 //! Integration tests against the real parts: PostgreSQL, Slurm, MOPAC, Psi4, and the built `qcbatch` program.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics says where")]
+
 mod harness;
 
 mod afterok;

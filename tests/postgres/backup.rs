@@ -75,23 +75,30 @@ async fn replacing_puts_back_the_old_tables_and_keeps_fences_growing() {
 }
 
 #[tokio::test]
-async fn a_damaged_backup_changes_nothing() {
+async fn a_damaged_backup_is_restored_whole_or_not_at_all() {
     let (server, _store) = Server::migrated().await;
     let programs = programs().await;
     execute(&mut server.connect("qcbatch").await, FILL).await;
     let file = server.directory.path().join("backup");
     backup(&server.target(), &programs, &file).await.unwrap();
+    // One molecule more than in the backup tells "as it was" from "as the backup has it".
+    let more = FILL.replace("(1, 1000)", "(1001, 1001)");
+    execute(&mut server.connect("qcbatch").await, &more).await;
     let whole = std::fs::read(&file).unwrap();
     let cut = server.directory.path().join("cut");
-    for length in [0, 100, whole.len() / 2, whole.len() * 9 / 10, whole.len() - 400] {
+    for length in [0, 100, whole.len() / 4, whole.len() / 2, whole.len() * 9 / 10, whole.len() - 400] {
         std::fs::write(&cut, &whole[..length]).unwrap();
         let answer = restore(&server.target(), &programs, &cut, Existing::Replace).await;
-        assert!(
-            matches!(answer, Err(ClusterError::Program { .. })),
-            "{length} of {}: {answer:?}",
-            whole.len()
-        );
-        assert_eq!(number(&mut server.connect("qcbatch").await, MOLECULES).await, 1000);
+        let molecules = number(&mut server.connect("qcbatch").await, MOLECULES).await;
+        match answer {
+            Err(ClusterError::Program { .. }) => assert_eq!(molecules, 1001, "cut at {length}"),
+            // Some builds of pg_dump end the file with a second table of contents, which can be spared.
+            Ok(()) if length > whole.len() / 2 => {
+                assert_eq!(molecules, 1000, "cut at {length}");
+                execute(&mut server.connect("qcbatch").await, &more).await;
+            }
+            other => panic!("cut at {length} of {}: {other:?}", whole.len()),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getsid};
 use qcbatch::store::Store;
 use qcbatch::store::cluster::{ClusterStatus, Started, Stopped};
 
@@ -20,7 +20,9 @@ async fn what_was_stored_is_there_after_a_restart() {
     assert_eq!(cluster.stop().await.unwrap(), Stopped::NotRunning);
 
     assert_eq!(cluster.start().await.unwrap(), Started::ByUs);
-    assert!(matches!(cluster.status().await.unwrap(), ClusterStatus::Running { .. }));
+    let ClusterStatus::Running { pid } = cluster.status().await.unwrap() else { panic!("not running") };
+    let pid = Pid::from_raw(pid);
+    assert_eq!(getsid(Some(pid)), Ok(pid), "a session of its own, which no terminal's end reaches");
     assert_eq!(cluster.start().await.unwrap(), Started::AlreadyRunning);
     execute(&mut server.connect("qcbatch").await, "CREATE TABLE kept AS SELECT 42::bigint AS value").await;
 

@@ -144,8 +144,10 @@ async fn renewing_is_not_held_up_by_a_long_write_nor_by_somebody_who_waits_to_ta
     });
     let mut watching = server.connect("qcbatch").await;
     let waiting = "SELECT count(*) AS value FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
-                   AND query LIKE '%FOR UPDATE%' AND pid <> pg_backend_pid()";
-    while number(&mut watching, waiting).await == 0 {}
+                   AND query LIKE '%lease%' AND pid <> pg_backend_pid()";
+    while number(&mut watching, waiting).await == 0 {
+        assert!(!taking.is_finished(), "the take-over did not wait for the open write");
+    }
     store.renew(SITE, fence, LONG).await.unwrap();
     assert!(!taking.is_finished());
 
@@ -169,7 +171,7 @@ async fn a_write_that_meets_an_open_take_over_waits_and_is_refused() {
     });
     let mut watching = server.connect("qcbatch").await;
     let waiting = "SELECT count(*) AS value FROM pg_stat_activity WHERE wait_event_type = 'Lock' \
-                   AND query LIKE '%FOR KEY SHARE%' AND pid <> pg_backend_pid()";
+                   AND query LIKE '%lease%' AND pid <> pg_backend_pid()";
     while number(&mut watching, waiting).await == 0 {
         assert!(!writing.is_finished(), "the write did not wait for the open take-over");
     }

@@ -1,4 +1,10 @@
 //! QCSchema documents, molecule and specification hashes, and intake from files, against recorded answers of
 //! QCElemental and QCFractal. Needs no network, no Python and no programs.
 
+#![allow(clippy::unwrap_used)]
+
+mod documents;
 mod hashes;
+mod intake;
+mod properties;
+mod refusals;

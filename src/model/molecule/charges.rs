@@ -62,13 +62,14 @@ pub(super) fn is_possible(electrons: f64, multiplicity: u32) -> bool {
 
 /// Every total charge and charges of fragments that agree with what is given, the preferred one first.
 fn charge_choices(given: &Given) -> Vec<(f64, Vec<f64>)> {
-    let known: f64 = given.fragment_charges.iter().flatten().sum();
-    let charge = given.charge.unwrap_or(known);
+    // adding zero makes a negative zero, which an empty sum is too, a positive one
+    let known = given.fragment_charges.iter().flatten().sum::<f64>() + 0.0;
+    let charge = given.charge.map_or(known, |charge| charge + 0.0);
     let missing = charge - known;
     let with_rest_on = |chosen: Option<usize>| -> Vec<f64> {
         let charges = given.fragment_charges.iter().enumerate();
         charges
-            .map(|(index, charge)| charge.unwrap_or(if chosen == Some(index) { missing } else { 0.0 }))
+            .map(|(index, charge)| charge.unwrap_or(if chosen == Some(index) { missing } else { 0.0 }) + 0.0)
             .collect()
     };
     if missing.abs() <= CHARGE_TOLERANCE {

@@ -212,7 +212,7 @@ fn why_unsettled(protons: &[u32], given: &Given) -> InputError {
     let charge = given.charge.unwrap_or(0.0);
     let electrons = protons.iter().map(|protons| f64::from(*protons)).sum::<f64>() - charge;
     if electrons < 0.0 {
-        let reason = format!("charge {charge} with {} protons", electrons + charge);
+        let reason = format!("charge {charge} with only {} protons", electrons + charge);
         return InputError::new("$.molecular_charge", reason, "no more than the protons of real atoms");
     }
     if given.fragment_charges.len() > 1 || given.fragment_charges[0].is_some_and(|own| own != charge) {

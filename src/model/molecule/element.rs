@@ -24,7 +24,7 @@ pub(super) struct Nuclides {
 }
 
 static ELEMENTS: LazyLock<Vec<Nuclides>> =
-    LazyLock::new(|| include_str!("nuclides.tsv").lines().map(|line| nuclides_of_line(line)).collect());
+    LazyLock::new(|| include_str!("nuclides.tsv").lines().map(nuclides_of_line).collect());
 
 /// Atomic number by the symbol's two letters (`a` = 1 … `z` = 26, none = 0); 0 where there is no such element.
 static BY_LETTERS: LazyLock<[u8; 27 * 27]> = LazyLock::new(|| {

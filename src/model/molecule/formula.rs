@@ -58,12 +58,12 @@ fn write_formula(mut counts: BTreeMap<&'static str, u64>, order: FormulaOrder) -
             append(&mut text, count);
         }
     };
-    if order == FormulaOrder::Hill {
-        if let Some(carbons) = counts.remove("C") {
-            write("C", carbons);
-            if let Some(hydrogens) = counts.remove("H") {
-                write("H", hydrogens);
-            }
+    if order == FormulaOrder::Hill
+        && let Some(carbons) = counts.remove("C")
+    {
+        write("C", carbons);
+        if let Some(hydrogens) = counts.remove("H") {
+            write("H", hydrogens);
         }
     }
     for (symbol, count) in counts {

@@ -4,6 +4,10 @@
 use serde::Deserialize;
 use serde_path_to_error::Segment;
 
+/// Characters of a path, and of what a document says in a message.
+const LONGEST_PATH: usize = 120;
+const LONGEST_REASON: usize = 200;
+
 /// Why a document is refused.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("{path}: {}", self.message())]
@@ -69,7 +73,7 @@ fn json_path(path: &serde_path_to_error::Path) -> String {
             Segment::Enum { .. } | Segment::Unknown => {}
         }
     }
-    text
+    shortened(text, LONGEST_PATH)
 }
 
 fn push_key(path: &mut String, key: &str) {
@@ -118,6 +122,8 @@ fn split_expected(message: &str) -> (String, String) {
         }
         _ if reason.starts_with("unknown variant ") => reason["unknown variant ".len()..].to_owned(),
         Some(("invalid", rest)) => match rest.split_once(": ") {
+            Some((_, "map")) => "found an object".to_owned(),
+            Some((_, "sequence")) => "found a list".to_owned(),
             Some((_, found)) => format!("found {found}"),
             None => reason.to_owned(),
         },
@@ -128,8 +134,18 @@ fn split_expected(message: &str) -> (String, String) {
         "i64" | "u64" | "u32" => "an integer",
         "a sequence" => "a list",
         "a map" => "an object",
+        "a tuple of size 3" => "three numbers",
         other if other.starts_with("struct ") => "an object",
         other => other,
     };
-    (reason, expected.to_owned())
+    (shortened(reason, LONGEST_REASON), expected.to_owned())
+}
+
+/// `text`, cut where it is longer than an error message should be.
+fn shortened(mut text: String, most_characters: usize) -> String {
+    if let Some((end, _)) = text.char_indices().nth(most_characters) {
+        text.truncate(end);
+        text.push('…');
+    }
+    text
 }

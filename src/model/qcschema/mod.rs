@@ -56,8 +56,8 @@ pub fn parse(text: &str, defaults: &InputDefaults) -> Result<Calculation, InputE
         Kind::Wrapper => {
             let wrapper = kind::Wrapper::read(text)?;
             let line = text[..wrapper.input_data_start].matches('\n').count() as u64;
-            let program = wrapper.program.as_deref();
-            parse_input_data(wrapper.input_data, program, defaults)
+            let program = wrapper.program.as_deref().map(|program| word(program, "$.program")).transpose()?;
+            parse_input_data(wrapper.input_data, program.as_deref(), defaults)
                 .map_err(|error| error.inside("$.input_data").below(line))
         }
         _ => parse_input_data(text, None, defaults),

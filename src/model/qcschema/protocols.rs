@@ -79,10 +79,9 @@ impl AtomicProtocols {
         if self.stdout == Some(false) {
             insert(&mut members, "stdout", false);
         }
-        if let Some(correction) = self.error_correction.as_ref().map(ErrorCorrection::reduced) {
-            if !correction.is_empty() {
-                members.insert("error_correction".to_owned(), Value::Object(correction));
-            }
+        let correction = self.error_correction.as_ref().map(ErrorCorrection::reduced);
+        if let Some(correction) = correction.filter(|correction| !correction.is_empty()) {
+            members.insert("error_correction".to_owned(), Value::Object(correction));
         }
         if let Some(native_files) =
             self.native_files.filter(|native_files| *native_files != NativeFiles::None)

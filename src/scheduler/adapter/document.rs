@@ -54,6 +54,7 @@ pub struct EnvironmentDocument {
 pub struct CallsDocument {
     pub query_timeout: Text,
     pub submit_timeout: Text,
+    pub lookup_gap: Text,
     pub ids_per_call: Option<Spanned<u32>>,
     pub output_limit: Text,
 }

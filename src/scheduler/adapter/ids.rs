@@ -41,6 +41,16 @@ impl IdForm {
         }
     }
 
+    /// The submission that `element` is the job `index` (from 0) of: what [`IdForm::element_id`] undoes.
+    pub fn submission_of(&self, element: &str, index: u32) -> Option<SchedulerJobId> {
+        let ends = (1..=element.len()).filter(|end| element.is_char_boundary(*end));
+        let candidates = ends.map(|end| &element[..end]).filter(|candidate| self.is_submission(candidate));
+        candidates
+            .filter(|candidate| self.element_id(candidate, index).0 == element)
+            .map(|candidate| SchedulerJobId(candidate.to_owned()))
+            .next()
+    }
+
     /// Whether `id` looks like a submission's.
     pub fn is_submission(&self, id: &str) -> bool {
         self.submission.is_match(id)

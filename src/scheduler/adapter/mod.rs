@@ -96,6 +96,8 @@ pub struct Adapter {
     pub query_timeout: Duration,
     /// Patience with submissions.
     pub submit_timeout: Duration,
+    /// Two look-ups by tag that find nothing must be so far apart to be believed.
+    pub lookup_gap: Duration,
     /// Most bytes read of either output of a command.
     pub output_limit_bytes: usize,
     /// How ids look.

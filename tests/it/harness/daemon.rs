@@ -89,6 +89,10 @@ impl DaemonConfig {
             "[worker]\npython = {}\nheartbeat = \"1s\"\n",
             quoted(&self.generation.python().display().to_string())
         );
+        // What failed by itself is tried again soon, unless a test says otherwise.
+        if !self.sections.contains("[retry]") {
+            text += "[retry]\ndelay = \"1s\"\n";
+        }
         text += &self.sections;
         for pool in &self.pools {
             text += &format!("\n[[pool]]\n{pool}\n");

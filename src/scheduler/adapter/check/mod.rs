@@ -59,7 +59,9 @@ struct Checker {
 
 impl Checker {
     fn adapter(&mut self, name: &str, document: Document) -> Option<Adapter> {
-        if let Some(written) = document.name.as_ref().filter(|written| written.get_ref() != name) {
+        // A name in a file that this one extends is that file's.
+        let own = |written: &&Spanned<String>| written.span().start >= self.end.start;
+        if let Some(written) = document.name.as_ref().filter(own).filter(|written| written.get_ref() != name) {
             self.problems.add(
                 written.span(),
                 format!("the adapter calls itself `{}`", written.get_ref()),
@@ -85,6 +87,7 @@ impl Checker {
             environment_set,
             query_timeout: self.span(document.calls.query_timeout).unwrap_or(Duration::from_secs(60)),
             submit_timeout: self.span(document.calls.submit_timeout).unwrap_or(Duration::from_secs(120)),
+            lookup_gap: self.span(document.calls.lookup_gap).unwrap_or(Duration::from_secs(30)),
             output_limit_bytes: self.size(document.calls.output_limit).unwrap_or(16 << 20),
             script: self.script(document.script, document.ids.first_index),
             ids: self.ids(document.ids)?,

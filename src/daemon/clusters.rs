@@ -1,0 +1,77 @@
+//! A cluster as the daemon sees it: one scheduler, shared by the pools whose adapter it is, and its last poll.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::Notify;
+
+use crate::model::ids::SchedulerJobId;
+use crate::scheduler::{JobSighting, Scheduler};
+
+/// One scheduler.
+pub struct Cluster {
+    /// The adapter's name.
+    pub name: String,
+    /// How it is spoken to.
+    pub scheduler: Scheduler,
+    /// Shortest time between two polls.
+    pub poll_interval: Duration,
+    /// Wakes a poller that sleeps for want of jobs.
+    pub has_jobs: Notify,
+    live_jobs: AtomicUsize,
+    snapshot: RwLock<Option<Arc<Snapshot>>>,
+}
+
+/// One valid answer of the scheduler.
+pub struct Snapshot {
+    /// When it was asked.
+    pub taken_on: Timestamp,
+    /// What it listed, by its ids.
+    pub jobs: HashMap<SchedulerJobId, JobSighting>,
+    /// All jobs of this user, ours and others.
+    pub users_jobs: usize,
+}
+
+impl Cluster {
+    /// A cluster that has not been asked anything yet.
+    pub fn new(name: String, scheduler: Scheduler, poll_interval: Duration) -> Cluster {
+        Cluster {
+            name,
+            scheduler,
+            poll_interval,
+            has_jobs: Notify::new(),
+            live_jobs: AtomicUsize::new(0),
+            snapshot: RwLock::new(None),
+        }
+    }
+
+    /// What troubles are noted under.
+    pub fn subject(&self) -> String {
+        format!("scheduler {}", self.name)
+    }
+
+    /// How many of our jobs it has.
+    pub fn live_jobs(&self) -> usize {
+        self.live_jobs.load(Ordering::Relaxed)
+    }
+
+    /// Tells the poller how many jobs there are; the first one wakes it.
+    pub fn set_live_jobs(&self, jobs: usize) {
+        if self.live_jobs.swap(jobs, Ordering::Relaxed) == 0 && jobs > 0 {
+            self.has_jobs.notify_one();
+        }
+    }
+
+    /// The last valid answer.
+    pub fn snapshot(&self) -> Option<Arc<Snapshot>> {
+        self.snapshot.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Makes `snapshot` the last valid answer.
+    pub fn publish(&self, snapshot: Snapshot) {
+        *self.snapshot.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(snapshot));
+    }
+}

@@ -1,0 +1,66 @@
+//! Slow chores: asking schedulers what they can do, removing directories of jobs that ended long ago.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::clusters::Cluster;
+use super::site::Site;
+use super::troubles::chain;
+use crate::model::ids::Tag;
+use crate::spool::sweep::{self, Swept, remove_submission};
+
+/// A scheduler is asked for version and limits at start and so often.
+const PROBE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// A failed probe is repeated after this.
+const PROBE_AGAIN: Duration = Duration::from_secs(300);
+const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+
+/// Probes one cluster until shutdown.
+pub async fn probe(site: Arc<Site>, cluster: Arc<Cluster>) {
+    loop {
+        let pause = match cluster.scheduler.probe().await {
+            Ok(found) => {
+                tracing::info!(cluster = %cluster.name, version = ?found.version, "probed");
+                site.troubles.clear(&format!("probe {}", cluster.name));
+                site.planner_bell.notify_one();
+                PROBE_INTERVAL
+            }
+            Err(error) => {
+                site.troubles.note(&format!("probe {}", cluster.name), chain(&error));
+                PROBE_AGAIN
+            }
+        };
+        tokio::select! {
+            () = site.shutdown.cancelled() => return,
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+/// Removes directories of submissions whose jobs all ended longer ago than `[spool] keep`, until shutdown.
+pub async fn sweep(site: Arc<Site>) {
+    loop {
+        match sweep_once(&site).await {
+            Ok(0) => {}
+            Ok(removed) => tracing::info!(removed, "removed old submission directories"),
+            Err(error) => site.troubles.note("spool sweep", chain(error.as_ref())),
+        }
+        tokio::select! {
+            () = site.shutdown.cancelled() => return,
+            () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+        }
+    }
+}
+
+async fn sweep_once(site: &Site) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
+    let spool = site.spool.clone();
+    let present = tokio::task::spawn_blocking(move || sweep::submissions(&spool)).await??;
+    let tags: Vec<Tag> = present.iter().map(|(tag, _)| tag.clone()).collect();
+    let over = site.store.over_since(&tags, site.config.spool.keep).await?;
+    let mut removed = 0;
+    for (_, directory) in present.into_iter().filter(|(tag, _)| over.contains(tag)) {
+        let swept = tokio::task::spawn_blocking(move || remove_submission(&directory)).await??;
+        removed += usize::from(swept == Swept::Gone);
+    }
+    Ok(removed)
+}

@@ -1,0 +1,119 @@
+//! Takes in files that are renamed into the inbox, and answers beside them.
+//!
+//! `notify` is only a hint: it sees nothing that another host wrote. The periodic scan is the rule. A daemon that dies
+//! between storing and answering finds the same records again at the next scan.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use tokio::sync::Notify;
+
+use super::site::Site;
+use super::troubles::chain;
+use crate::api::local::intake::{IntakeProblem, take_in_file};
+use crate::spool::atomic;
+
+/// Takes files in until shutdown.
+pub async fn run(site: Arc<Site>) {
+    let inbox = site.config.inbox.path.clone();
+    let bell = Arc::new(Notify::new());
+    let _watcher = watch(&inbox, bell.clone());
+    loop {
+        match scan(&site, &inbox).await {
+            Ok(()) => site.troubles.clear("inbox"),
+            Err(error) => site.troubles.note("inbox", chain(error.as_ref())),
+        }
+        tokio::select! {
+            () = site.shutdown.cancelled() => return,
+            () = bell.notified() => {}
+            () = tokio::time::sleep(site.config.inbox.scan_interval) => {}
+        }
+    }
+}
+
+/// A watcher that rings `bell`; none where the file system has no such thing.
+fn watch(inbox: &Path, bell: Arc<Notify>) -> Option<RecommendedWatcher> {
+    let ring = move |event: notify::Result<notify::Event>| {
+        if event.is_ok_and(|event| event.kind.is_create() || event.kind.is_modify()) {
+            bell.notify_one();
+        }
+    };
+    let mut watcher = notify::recommended_watcher(ring)
+        .inspect_err(|error| tracing::info!(%error, "no file watching: the inbox is scanned only"))
+        .ok()?;
+    watcher.watch(inbox, RecursiveMode::NonRecursive).ok()?;
+    Some(watcher)
+}
+
+/// Takes in every complete file.
+async fn scan(site: &Site, inbox: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+    for file in complete_files(inbox)? {
+        match take_in_file(&site.writer, &site.config, &file).await {
+            Ok(receipt) => {
+                tracing::info!(file = %file.display(), records = receipt.ids.len(), "took a file in");
+                atomic::write_json(&beside(&file, "accepted.json"), &receipt)?;
+                std::fs::remove_file(&file)?;
+                site.planner_bell.notify_one();
+            }
+            Err(IntakeProblem::Refused { message, problems }) => {
+                tracing::warn!(file = %file.display(), message, "refused a file");
+                let rejected = inbox.join("rejected");
+                atomic::create_directory(&rejected)?;
+                let target = rejected.join(file.file_name().unwrap_or_default());
+                let reason = serde_json::json!({ "message": message, "problems": problems });
+                atomic::write_json(&beside(&target, "reason.json"), &reason)?;
+                std::fs::rename(&file, &target)?;
+            }
+            Err(problem @ (IntakeProblem::Read(_) | IntakeProblem::Store(_))) => return Err(problem.into()),
+        }
+    }
+    Ok(())
+}
+
+/// Files that were renamed in, oldest name first: inputs by their ending, our own answers left out.
+fn complete_files(inbox: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(inbox)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let name = name.to_string_lossy();
+        let input = name.ends_with(".json") || name.ends_with(".jsonl");
+        let answer = name.ends_with(".accepted.json") || name.starts_with('.');
+        if input && !answer && entry.file_type()?.is_file() {
+            files.push(entry.path());
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// `NAME.json` → `NAME.<ending>`.
+fn beside(file: &Path, ending: &str) -> PathBuf {
+    file.with_extension(ending)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_complete_inputs_are_taken() {
+        let inbox = tempfile::tempdir().unwrap();
+        for name in ["b.json", "a.jsonl", "c.json.tmp", "d.tmp", "b.accepted.json", ".hidden.json", "e.xyz"] {
+            std::fs::write(inbox.path().join(name), "{}").unwrap();
+        }
+        std::fs::create_dir(inbox.path().join("rejected")).unwrap();
+        let names: Vec<String> = complete_files(inbox.path())
+            .unwrap()
+            .iter()
+            .map(|path| path.file_name().unwrap().to_string_lossy().into_owned())
+            .collect();
+        assert_eq!(names, ["a.jsonl", "b.json"]);
+    }
+
+    #[test]
+    fn the_answer_has_the_files_own_name() {
+        assert_eq!(beside(Path::new("/in/water.json"), "accepted.json"), Path::new("/in/water.accepted.json"));
+    }
+}

@@ -1,0 +1,80 @@
+//! Gives the local API what it works with: store, writer, bells, what the loops know, and the preview.
+
+use std::future::Future;
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::preview::{PreviewOptions, PreviewedTask, preview};
+use super::site::Site;
+use super::start::DaemonError;
+use super::troubles::chain;
+use crate::api::local::{self, ApiState, LocalSocket, PreviewRefused, PreviewedSubmission};
+use crate::api::wire::{DaemonStatus, SubmitOptions};
+use crate::model::calculation::Calculation;
+use crate::model::view::PoolSummary;
+
+/// Binds the socket; the future serves it until the daemon stops.
+pub fn serve(
+    site: Arc<Site>,
+    started_on: Timestamp,
+) -> Result<impl Future<Output = std::io::Result<()>> + Send, DaemonError> {
+    let socket = LocalSocket::bind(&site.config.daemon.socket)?;
+    let for_status = site.clone();
+    let for_preview = site.clone();
+    let state = ApiState {
+        store: site.store.clone(),
+        writer: site.writer.clone(),
+        config: site.config.clone(),
+        status: Arc::new(move || status(&for_status, started_on)),
+        wake: site.planner_bell.clone(),
+        stored: site.stored.subscribe(),
+        preview: Arc::new(move |calculations, options| previewed(&for_preview, &calculations, &options)),
+        stopping: site.shutdown.clone(),
+    };
+    Ok(local::serve(socket, Arc::new(state)))
+}
+
+fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
+    let now = Timestamp::now();
+    DaemonStatus {
+        site: site.name().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        pid: std::process::id(),
+        hostname: nix::unistd::gethostname().map_or_else(|_| String::new(), |name| name.to_string_lossy().into_owned()),
+        started_on,
+        pools: site
+            .pools
+            .iter()
+            .map(|pool| PoolSummary {
+                name: pool.config.name.clone(),
+                adapter: pool.config.adapter.clone(),
+                jobs: std::collections::BTreeMap::new(),
+                paused: pool.paused(now),
+                polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),
+            })
+            .collect(),
+        troubles: site.troubles.lines(),
+    }
+}
+
+fn previewed(
+    site: &Site,
+    calculations: &[Calculation],
+    options: &SubmitOptions,
+) -> Result<Vec<PreviewedSubmission>, PreviewRefused> {
+    let tasks: Vec<PreviewedTask> = calculations
+        .iter()
+        .map(|calculation| PreviewedTask {
+            required_programs: calculation.specification.required_programs(),
+            asks: options.resources.clone(),
+        })
+        .collect();
+    let defaults = &site.config.defaults;
+    let common = PreviewOptions {
+        pool: options.pool.clone().or_else(|| defaults.pool.clone()),
+        compute_tag: options.compute_tag.clone().unwrap_or_else(|| defaults.compute_tag.clone()),
+        placement: options.placement,
+    };
+    preview(site, &tasks, &common).map_err(|error| PreviewRefused { message: chain(&error), hint: None })
+}

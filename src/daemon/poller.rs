@@ -1,0 +1,56 @@
+//! One loop per cluster that asks its scheduler for all jobs at once, and only while we have jobs there.
+//!
+//! A failed poll publishes nothing: what was known stays known.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
+
+use super::clusters::{Cluster, Snapshot};
+use super::troubles::Troubles;
+use crate::plan::backoff;
+use crate::scheduler::PollAnswer;
+
+/// A scheduler that does not answer is asked again after at most this.
+const LONGEST_PAUSE: Duration = Duration::from_secs(15 * 60);
+
+/// Polls until shutdown.
+pub async fn run(cluster: Arc<Cluster>, troubles: Troubles, shutdown: CancellationToken) {
+    let mut failures = 0;
+    let mut next_poll = Instant::now();
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            () = sleep_until(next_poll) => {}
+        }
+        if cluster.live_jobs() == 0 {
+            tokio::select! {
+                () = shutdown.cancelled() => return,
+                () = cluster.has_jobs.notified() => continue,
+            }
+        }
+        failures = if poll(&cluster, &troubles).await { 0 } else { failures + 1 };
+        let pause = backoff::delay(failures, cluster.poll_interval, LONGEST_PAUSE, rand::random());
+        next_poll = Instant::now() + pause.max(cluster.poll_interval);
+    }
+}
+
+/// Polls once; says whether the answer was usable.
+async fn poll(cluster: &Cluster, troubles: &Troubles) -> bool {
+    let taken_on = Timestamp::now();
+    match cluster.scheduler.poll().await {
+        PollAnswer::Valid { jobs, listed_all_users_jobs: users_jobs } => {
+            troubles.clear(&cluster.subject());
+            tracing::debug!(cluster = %cluster.name, jobs = jobs.len(), "polled");
+            cluster.publish(Snapshot { taken_on, jobs, users_jobs });
+            true
+        }
+        PollAnswer::Invalid { message } => {
+            troubles.note(&cluster.subject(), format!("poll gave no usable answer: {message}"));
+            false
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! A pool as the daemon runs it: its configuration, its cluster, and the breaker that stops it after jobs that ran
+//! nothing.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::clusters::Cluster;
+use crate::config::PoolConfig;
+use crate::plan::backoff;
+use crate::plan::packing::Shape;
+
+/// Jobs in a row that may run nothing before the pool pauses (peers F125).
+const EMPTY_JOBS: u32 = 3;
+const FIRST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// One pool.
+pub struct Pool {
+    /// As configured.
+    pub config: PoolConfig,
+    /// Where it runs.
+    pub cluster: Arc<Cluster>,
+    breaker: Mutex<Breaker>,
+}
+
+#[derive(Default)]
+struct Breaker {
+    empty_jobs: u32,
+    refusals: u32,
+    paused_until: Option<Timestamp>,
+    reason: Option<String>,
+}
+
+impl Pool {
+    /// A pool that may submit.
+    pub fn new(config: PoolConfig, cluster: Arc<Cluster>) -> Pool {
+        Pool { config, cluster, breaker: Mutex::default() }
+    }
+
+    /// What troubles are noted under.
+    pub fn subject(&self) -> String {
+        format!("pool {}", self.config.name)
+    }
+
+    /// What the packer must know of it.
+    pub fn shape(&self) -> Shape {
+        let max_array = self.cluster.scheduler.capabilities().array_size_max;
+        Shape {
+            base: self.config.resources.clone(),
+            cores: self.config.cores,
+            memory_bytes: self.config.resources.memory_bytes,
+            walltime: Some(self.config.resources.walltime),
+            tasks_per_job: self.config.tasks_per_job,
+            max_array: max_array.unwrap_or(u32::MAX).min(self.config.max_array),
+            filling: self.config.filling,
+            margin: self.config.warning,
+        }
+    }
+
+    /// Why it does not submit at `now`, if it does not.
+    pub fn paused(&self, now: Timestamp) -> Option<String> {
+        let breaker = self.lock();
+        let until = breaker.paused_until.filter(|until| *until > now)?;
+        let seconds = until.duration_since(now).as_secs();
+        Some(format!("{} (for another {seconds} s)", breaker.reason.as_deref().unwrap_or("paused")))
+    }
+
+    /// A job ended. One that stored a result closes the breaker; one that ran nothing counts.
+    pub fn job_ended(&self, ran: Ran, detail: &str, now: Timestamp) {
+        let mut breaker = self.lock();
+        match ran {
+            Ran::Something => *breaker = Breaker::default(),
+            Ran::Nothing => {
+                breaker.empty_jobs += 1;
+                if breaker.empty_jobs >= EMPTY_JOBS {
+                    let reason = format!("{} jobs in a row ran nothing; the last: {detail}", breaker.empty_jobs);
+                    let failures = breaker.empty_jobs - EMPTY_JOBS + 1;
+                    breaker.pause(failures, reason, now);
+                }
+            }
+        }
+    }
+
+    /// The scheduler refused for now. Returns when to try again.
+    pub fn refused(&self, message: &str, now: Timestamp) -> Timestamp {
+        let mut breaker = self.lock();
+        breaker.refusals += 1;
+        let failures = breaker.refusals;
+        breaker.pause(failures, format!("the scheduler refuses: {message}"), now)
+    }
+
+    /// The scheduler took a submission.
+    pub fn accepted(&self) {
+        let mut breaker = self.lock();
+        if breaker.refusals > 0 && breaker.empty_jobs < EMPTY_JOBS {
+            breaker.paused_until = None;
+        }
+        breaker.refusals = 0;
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Breaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Whether a job did any work.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ran {
+    /// At least one result.
+    Something,
+    /// None at all.
+    Nothing,
+}
+
+impl Breaker {
+    fn pause(&mut self, failures: u32, reason: String, now: Timestamp) -> Timestamp {
+        let pause = backoff::delay(failures, FIRST_PAUSE, LONGEST_PAUSE, rand::random());
+        let span = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(60));
+        let until = now.saturating_add(span).unwrap_or(now);
+        self.paused_until = Some(until);
+        self.reason = Some(reason);
+        until
+    }
+}

@@ -1,0 +1,126 @@
+//! What a submission would look like, without storing or calling anything: `submit --dry-run`.
+
+use super::planner;
+use super::pools::Pool;
+use super::site::Site;
+use super::staging;
+use super::submitter::SubmitterError;
+use crate::api::wire::PreviewedSubmission;
+use crate::model::ids::{JobId, PoolName, TaskId};
+use crate::model::resources::TaskResources;
+use crate::model::task::Placement;
+use crate::plan::packing::{self, Waiting};
+
+/// One calculation as far as packing is concerned.
+pub struct PreviewedTask {
+    /// Programs it needs.
+    pub required_programs: Vec<String>,
+    /// What it asks for.
+    pub asks: TaskResources,
+}
+
+/// What all of them have in common.
+pub struct PreviewOptions {
+    /// The pool asked for.
+    pub pool: Option<PoolName>,
+    /// The compute tag.
+    pub compute_tag: String,
+    /// In jobs of their own or not.
+    pub placement: Placement,
+}
+
+/// Why there is nothing to show.
+#[derive(Debug, thiserror::Error)]
+pub enum PreviewError {
+    /// No pool is called so.
+    #[error("there is no pool `{asked}`; the pools are {known}")]
+    NoSuchPool {
+        /// The name asked for.
+        asked: PoolName,
+        /// Those that exist.
+        known: String,
+    },
+    /// No pool takes such tasks.
+    #[error("no pool takes them: {reason}")]
+    NoPool {
+        /// The reasons, pool by pool.
+        reason: String,
+    },
+    /// Rendering failed.
+    #[error(transparent)]
+    Script(#[from] SubmitterError),
+}
+
+/// The submissions that the first suiting pool would make, if it had nothing else to do.
+pub fn preview(
+    site: &Site,
+    tasks: &[PreviewedTask],
+    options: &PreviewOptions,
+) -> Result<Vec<PreviewedSubmission>, PreviewError> {
+    if let Some(asked) = options.pool.as_ref().filter(|asked| site.pool(asked).is_none()) {
+        let known = site.pools.iter().map(|pool| format!("`{}`", pool.config.name)).collect::<Vec<_>>().join(", ");
+        return Err(PreviewError::NoSuchPool { asked: asked.clone(), known });
+    }
+    let mut reasons = Vec::new();
+    for pool in &site.pools {
+        match suits(pool, tasks, options) {
+            Ok(()) => return render(site, pool, tasks, options.placement),
+            Err(reason) => reasons.push(format!("{}: {reason}", pool.config.name)),
+        }
+    }
+    Err(PreviewError::NoPool { reason: reasons.join("; ") })
+}
+
+fn suits(pool: &Pool, tasks: &[PreviewedTask], options: &PreviewOptions) -> Result<(), String> {
+    if options.pool.as_ref().is_some_and(|asked| *asked != pool.config.name) {
+        return Err("another pool was asked for".to_owned());
+    }
+    let any = |words: &[String]| words.iter().any(|word| word == "*");
+    let tags = &pool.config.compute_tags;
+    if options.compute_tag != "*" && !any(tags) && !tags.contains(&options.compute_tag) {
+        return Err(format!("does not serve compute tag `{}`", options.compute_tag));
+    }
+    let programs = &pool.config.programs;
+    let lacking = tasks.iter().flat_map(|task| &task.required_programs).find(|program| !programs.contains(program));
+    match lacking {
+        Some(program) if !any(programs) => Err(format!("does not have program `{program}`")),
+        _ => Ok(()),
+    }
+}
+
+fn render(
+    site: &Site,
+    pool: &Pool,
+    tasks: &[PreviewedTask],
+    placement: Placement,
+) -> Result<Vec<PreviewedSubmission>, PreviewError> {
+    let waiting: Vec<Waiting> = (0..)
+        .zip(tasks)
+        .map(|(id, task)| Waiting {
+            task_id: TaskId(id),
+            placement,
+            asks: task.asks.clone(),
+            tries: 0,
+            last_failure: None,
+        })
+        .collect();
+    let packed = packing::pack(&waiting, &pool.shape(), planner::defaults(site), pool.config.max_jobs);
+    if let Some((_, reason)) = packed.unfit.first() {
+        return Err(PreviewError::NoPool { reason: format!("{}: {reason}", pool.config.name) });
+    }
+    let mut previewed = Vec::new();
+    for submission in packed.submissions {
+        let tag = planner::new_tag();
+        let directory = site.spool.submission(&pool.config.name, &tag);
+        let jobs = u32::try_from(submission.jobs.len()).unwrap_or(u32::MAX);
+        let request = staging::request(pool, &directory, &tag, jobs, submission.resources);
+        previewed.push(PreviewedSubmission {
+            pool: pool.config.name.clone(),
+            argv: pool.cluster.scheduler.submit_argv(&request).map_err(SubmitterError::from)?,
+            script: staging::script(site, pool, &request, (1..=jobs).map(|id| JobId(i64::from(id))).collect())?,
+            jobs,
+            tasks: submission.jobs.iter().map(|job| job.tasks.len() as u32).sum(),
+        });
+    }
+    Ok(previewed)
+}

@@ -1,0 +1,112 @@
+//! Makes the site of its configuration: adapters and templates loaded, the worker script put where nodes find it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use thiserror::Error;
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::clusters::Cluster;
+use super::lease::Lease;
+use super::pools::Pool;
+use super::site::Site;
+use super::troubles::Troubles;
+use crate::config::{Config, PoolConfig, StateLayout};
+use crate::jobscript::{ScriptError, TemplateSet};
+use crate::scheduler::adapter::{Adapter, AdapterError};
+use crate::scheduler::{Scheduler, Settings};
+use crate::spool::SpoolError;
+use crate::spool::atomic;
+use crate::spool::layout::Spool;
+use crate::store::Store;
+
+const WORKER: &str = include_str!("../../jobscripts/qcengine_worker.py");
+
+/// Why the configured site cannot be set up.
+#[derive(Debug, Error)]
+pub enum SetupError {
+    /// An adapter file.
+    #[error(transparent)]
+    Adapter(#[from] AdapterError),
+    /// A template.
+    #[error(transparent)]
+    Template(#[from] ScriptError),
+    /// The spool.
+    #[error("failed to prepare the spool")]
+    Spool(#[from] SpoolError),
+    /// `/proc` is not readable.
+    #[error("failed to find the running program's own path")]
+    OwnProgram(#[source] std::io::Error),
+}
+
+/// The site that `config` describes, its lease held.
+pub fn site(config: Config, store: Store, lease: &Lease) -> Result<Site, SetupError> {
+    let spool = Spool::new(&config.spool.path);
+    let worker_script = put_worker(&spool)?;
+    let clusters = clusters(&config)?;
+    let pools = pools(&config, &clusters);
+    let templates = TemplateSet::load(&config.site.template_directories)?;
+    Ok(Site {
+        writer: store.writer(config.site.name.as_str(), lease.fence),
+        store,
+        pools,
+        clusters,
+        spool,
+        predecessor: lease.before,
+        worker_script,
+        templates,
+        planner_bell: Arc::new(Notify::new()),
+        submitter_bell: Arc::new(Notify::new()),
+        stored: watch::Sender::new(0),
+        troubles: Troubles::default(),
+        shutdown: CancellationToken::new(),
+        config: Arc::new(config),
+    })
+}
+
+/// Writes the worker under a name of its contents: a newer daemon never changes it under a running job.
+fn put_worker(spool: &Spool) -> Result<PathBuf, SetupError> {
+    atomic::create_directory(spool.root())?;
+    let digest = Sha256::digest(WORKER.as_bytes());
+    let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+    let path = spool.root().join(format!("qcengine_worker-{name}.py"));
+    if !path.exists() {
+        atomic::write_bytes(&path, atomic::Access::Data, WORKER.as_bytes())?;
+    }
+    Ok(path)
+}
+
+/// One cluster for each adapter that a pool names; polled as often as its most impatient pool asks.
+fn clusters(config: &Config) -> Result<Vec<Arc<Cluster>>, SetupError> {
+    let program = std::env::current_exe().map_err(SetupError::OwnProgram)?;
+    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+    let mut clusters: Vec<Arc<Cluster>> = Vec::new();
+    for pool in &config.pools {
+        if clusters.iter().any(|cluster| cluster.name == pool.adapter) {
+            continue;
+        }
+        let adapter = Adapter::load(&pool.adapter, &config.site.adapter_directories)?;
+        let state = StateLayout::of(config).local_scheduler;
+        let mut settings = Settings::of_this_process(program.clone(), state, cores);
+        settings.search_first(&config.scheduler.search_path);
+        let interval = poll_interval(config, &pool.adapter);
+        clusters.push(Arc::new(Cluster::new(pool.adapter.clone(), Scheduler::new(adapter, settings), interval)));
+    }
+    Ok(clusters)
+}
+
+fn poll_interval(config: &Config, adapter: &str) -> std::time::Duration {
+    let of_pools = config.pools.iter().filter(|pool| pool.adapter == adapter).map(|pool| pool.poll_interval);
+    of_pools.min().unwrap_or(config.daemon.poll_interval)
+}
+
+fn pools(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<Arc<Pool>> {
+    let cluster_of = |pool: &PoolConfig| clusters.iter().find(|cluster| cluster.name == pool.adapter);
+    config
+        .pools
+        .iter()
+        .filter_map(|pool| Some(Arc::new(Pool::new(pool.clone(), cluster_of(pool)?.clone()))))
+        .collect()
+}

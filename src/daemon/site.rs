@@ -1,0 +1,76 @@
+//! What every loop of the daemon shares: configuration, store, pools, and the bells by which loops wake each other.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::sync::{Notify, watch};
+use tokio_util::sync::CancellationToken;
+
+use super::clusters::Cluster;
+use super::lease::Predecessor;
+use super::pools::Pool;
+use super::troubles::Troubles;
+use crate::config::Config;
+use crate::jobscript::TemplateSet;
+use crate::model::ids::PoolName;
+use crate::spool::layout::Spool;
+use crate::store::{Store, StoreError, Writer};
+
+/// The shared state of a running daemon.
+pub struct Site {
+    /// The configuration it was started with.
+    pub config: Arc<Config>,
+    /// For reads.
+    pub store: Store,
+    /// For writes; checks the lease.
+    pub writer: Writer,
+    /// Every pool, in the order of the configuration.
+    pub pools: Vec<Arc<Pool>>,
+    /// Every scheduler that a pool uses.
+    pub clusters: Vec<Arc<Cluster>>,
+    /// Where jobs' files are.
+    pub spool: Spool,
+    /// Where the daemon before this one ran.
+    pub predecessor: Predecessor,
+    /// The Python worker, where nodes find it.
+    pub worker_script: PathBuf,
+    /// Job script templates.
+    pub templates: TemplateSet,
+    /// Rung when tasks arrived or jobs ended: the planner looks at once.
+    pub planner_bell: Arc<Notify>,
+    /// Rung when a submission was planned.
+    pub submitter_bell: Arc<Notify>,
+    /// Grows with each stored batch of results: those who wait for records look again.
+    pub stored: watch::Sender<u64>,
+    /// What is wrong right now.
+    pub troubles: Troubles,
+    /// Cancelled when the daemon stops.
+    pub shutdown: CancellationToken,
+}
+
+impl Site {
+    /// The site's name.
+    pub fn name(&self) -> &str {
+        &self.config.site.name
+    }
+
+    /// The pool of that name, if it is still configured.
+    pub fn pool(&self, name: &PoolName) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|pool| pool.config.name == *name)
+    }
+
+    /// Tells everyone who waits for records to look again.
+    pub fn ring_stored(&self) {
+        self.stored.send_modify(|count| *count += 1);
+    }
+
+    /// Notes how a pass of `subject` over the database went. A database that is away is waited for; a lost lease stops
+    /// the daemon; anything else is a trouble to be shown.
+    pub fn settle(&self, subject: &str, outcome: Result<(), StoreError>) {
+        match outcome {
+            Ok(()) => self.troubles.clear(subject),
+            Err(StoreError::LeaseLost { .. }) => self.shutdown.cancel(),
+            Err(error) => self.troubles.note(subject, crate::daemon::troubles::chain(&error)),
+        }
+    }
+}

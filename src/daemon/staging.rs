@@ -1,0 +1,162 @@
+//! Writes a submission's files into the spool: script, and for each job manifest and chunk. Idempotent: a daemon that
+//! died half-way stages the same again.
+
+use std::sync::Arc;
+
+use super::planner;
+use super::pools::Pool;
+use super::site::Site;
+use super::submitter::SubmitterError;
+use crate::jobscript::{ScriptInput, render};
+use crate::model::ids::{JobId, Tag};
+use crate::model::resources::JobResources;
+use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
+use crate::plan::packing::{self, Waiting};
+use crate::scheduler::SubmitRequest;
+use crate::spool::layout::SubmissionDirectory;
+use crate::spool::stage::{stage_job, stage_script};
+use crate::store::staging::{JobOrders, StagedTask};
+use crate::store::submission::SubmissionRow;
+
+/// Jobs whose tasks are in memory at once.
+const JOBS_AT_ONCE: usize = 100;
+
+/// What became of staging.
+pub enum Staged {
+    /// Everything is in place for this request.
+    Ready(SubmitRequest),
+    /// Every task of it was cancelled meanwhile.
+    Empty,
+}
+
+/// Stages `submission`.
+pub async fn stage(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<Staged, SubmitterError> {
+    let directory = site.spool.submission(&submission.pool, &submission.tag);
+    let mut after = None;
+    let mut tasks = 0;
+    let mut job_ids = Vec::new();
+    loop {
+        let batch = site.store.orders(submission.id, after, JOBS_AT_ONCE).await?;
+        let Some(last) = batch.last() else { break };
+        after = Some(last.array_index);
+        tasks += batch.iter().map(|job| job.orders.len()).sum::<usize>();
+        job_ids.extend(batch.iter().map(|job| job.job_id));
+        let jobs = batch.into_iter().map(|job| staged_job(site, pool, submission, job)).collect::<Vec<_>>();
+        let directory = directory.clone();
+        run_blocking(move || {
+            jobs.into_iter().try_for_each(|job| {
+                stage_job(&directory.job(job.index), &job.manifest, job.orders).map(drop)
+            })
+        })
+        .await?;
+    }
+    if tasks == 0 {
+        return Ok(Staged::Empty);
+    }
+    let request = request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
+    let script = script(site, pool, &request, job_ids)?;
+    run_blocking(move || stage_script(&directory, &script)).await?;
+    Ok(Staged::Ready(request))
+}
+
+/// The request for a submission whose files are in `directory`.
+pub fn request(
+    pool: &Pool,
+    directory: &SubmissionDirectory,
+    tag: &Tag,
+    array_size: u32,
+    resources: JobResources,
+) -> SubmitRequest {
+    SubmitRequest {
+        tag: tag.clone(),
+        directory: directory.path().to_owned(),
+        script: directory.script(),
+        log: pool.cluster.scheduler.log_path(directory.path(), array_size),
+        array_size,
+        resources,
+        warning: pool.config.warning,
+    }
+}
+
+/// Renders the script of `request`.
+pub fn script(
+    site: &Site,
+    pool: &Pool,
+    request: &SubmitRequest,
+    job_ids: Vec<JobId>,
+) -> Result<String, SubmitterError> {
+    let facts = pool.cluster.scheduler.script_facts();
+    let input = ScriptInput {
+        template: pool.config.template.clone(),
+        directives: pool.cluster.scheduler.directives(request)?,
+        scheduler_lines: facts.lines.clone(),
+        array_index_variable: facts.array_index_variable.clone().filter(|_| request.array_size > 1),
+        first_array_index: facts.first_array_index,
+        scheduler_job_id: facts.job_id.clone(),
+        tag: request.tag.clone(),
+        pool: pool.config.name.clone(),
+        directory: request.directory.clone(),
+        program: std::env::current_exe().map_err(SubmitterError::OwnProgram)?,
+        job_ids,
+        setup: pool.config.setup.clone(),
+        environment: pool.config.environment.clone(),
+        scratch: pool.config.scratch.clone(),
+    };
+    Ok(render(&input, &site.templates)?)
+}
+
+/// One job's files before they are written.
+struct StagedJob {
+    index: u32,
+    manifest: JobManifest,
+    orders: Vec<TaskOrder>,
+}
+
+fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrders) -> StagedJob {
+    let orders: Vec<TaskOrder> = job.orders.into_iter().map(|task| order(site, pool, task)).collect();
+    let resources = &submission.resources;
+    let manifest = JobManifest {
+        job_id: job.job_id,
+        tasks: u32::try_from(orders.len()).unwrap_or(u32::MAX),
+        exit: match job.placement {
+            Placement::Dedicated => ExitRule::Tasks,
+            Placement::Shared => ExitRule::Runner,
+        },
+        cores: resources.cores * resources.tasks,
+        memory_bytes: resources.memory_bytes.unwrap_or_else(|| most_memory(&orders)),
+        walltime_seconds: resources.walltime.as_secs(),
+        worker_command: vec![pool.config.worker_python.clone(), site.worker_script.display().to_string()],
+        scratch: pool.config.scratch.as_ref().map(|path| path.display().to_string()),
+        heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
+    };
+    StagedJob { index: job.array_index, manifest, orders }
+}
+
+/// The order of one task: what the packer counted on when it made the job.
+fn order(site: &Site, pool: &Pool, task: StagedTask) -> TaskOrder {
+    let waiting = Waiting {
+        task_id: task.task_id,
+        placement: task.placement,
+        asks: task.resources.clone(),
+        tries: task.tries,
+        last_failure: task.last_failure,
+    };
+    let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
+    task.into_order(need.cores, need.memory_bytes, need.walltime_seconds)
+}
+
+fn most_memory(orders: &[TaskOrder]) -> u64 {
+    orders.iter().map(|order| order.memory_bytes).max().unwrap_or(0)
+}
+
+async fn run_blocking<T, E>(work: impl FnOnce() -> Result<T, E> + Send + 'static) -> Result<T, SubmitterError>
+where
+    T: Send + 'static,
+    E: Send + 'static,
+    SubmitterError: From<E>,
+{
+    match tokio::task::spawn_blocking(work).await {
+        Ok(outcome) => Ok(outcome?),
+        Err(error) => Err(SubmitterError::Interrupted(error)),
+    }
+}

@@ -1,0 +1,116 @@
+//! Start and stop: database, lease, loops, API; then the other way round.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::keeper::{self, LeaseEnd};
+use super::setup::{self, SetupError};
+use super::site::Site;
+use super::{database, housekeeping, inbox, lease, local_api, observer, planner, poller, submitter};
+use crate::api::local::ListenError;
+use crate::config::Config;
+use crate::store::StoreError;
+use crate::store::cluster::ClusterError;
+use crate::store::target::TargetError;
+
+/// Why the daemon did not start, or stopped.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// Another daemon serves this site.
+    #[error("another daemon serves site `{site}`: process {pid} on {hostname}")]
+    HeldByOther {
+        /// The site.
+        site: String,
+        /// Where it runs.
+        hostname: String,
+        /// Its process.
+        pid: i32,
+    },
+    /// Another daemon took the lease while this one ran.
+    #[error("lost the lease of site `{0}` to another daemon")]
+    LeaseLost(String),
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The private cluster.
+    #[error("failed to start the private PostgreSQL")]
+    Cluster(#[from] ClusterError),
+    /// The configured URL.
+    #[error("`database.url` cannot be used")]
+    Target(#[from] TargetError),
+    /// `/proc` cannot be read.
+    #[error("failed to learn about this process from /proc")]
+    Process(#[source] std::io::Error),
+    /// Adapters, templates, spool.
+    #[error(transparent)]
+    Setup(#[from] SetupError),
+    /// The socket.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+}
+
+/// How long loops may take to end what they are at.
+const LAST_WORK: Duration = Duration::from_secs(20);
+
+/// Runs the daemon until SIGTERM or SIGINT. Jobs go on when it stops.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let started_on = jiff::Timestamp::now();
+    let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let database = database::open(&config).await?;
+    let lease = lease::take(&database.store, &config).await?;
+    let site = Arc::new(setup::site(config, database.store.clone(), &lease)?);
+    let keeper = tokio::spawn(keeper::run(
+        site.store.clone(),
+        site.name().to_owned(),
+        lease.fence,
+        site.config.daemon.lease,
+        site.troubles.clone(),
+        site.shutdown.clone(),
+    ));
+    let api = tokio::spawn(local_api::serve(site.clone(), started_on)?);
+    let loops = TaskTracker::new();
+    spawn_loops(&site, &loops);
+    tracing::info!(site = site.name(), fence = lease.fence.0, "ready");
+    wait_for_a_reason_to_stop(signals, &site.shutdown).await;
+    tracing::info!("stopping; jobs go on");
+    site.shutdown.cancel();
+    loops.close();
+    if tokio::time::timeout(LAST_WORK, loops.wait()).await.is_err() {
+        tracing::warn!("some loops did not end in time; the next start finds what they left");
+    }
+    api.await??;
+    if keeper.await? == LeaseEnd::Lost {
+        return Err(DaemonError::LeaseLost(site.name().to_owned()).into());
+    }
+    lease::give_back(&site.store, &site, lease.fence).await;
+    drop(site);
+    database.close().await;
+    Ok(())
+}
+
+fn spawn_loops(site: &Arc<Site>, loops: &TaskTracker) {
+    for cluster in &site.clusters {
+        loops.spawn(poller::run(cluster.clone(), site.troubles.clone(), site.shutdown.clone()));
+        loops.spawn(submitter::run(site.clone(), cluster.clone()));
+        loops.spawn(housekeeping::probe(site.clone(), cluster.clone()));
+    }
+    loops.spawn(planner::run(site.clone()));
+    loops.spawn(observer::run(site.clone()));
+    loops.spawn(inbox::run(site.clone()));
+    loops.spawn(housekeeping::sweep(site.clone()));
+}
+
+type Signals = (tokio::signal::unix::Signal, tokio::signal::unix::Signal);
+
+async fn wait_for_a_reason_to_stop((mut terminate, mut interrupt): Signals, shutdown: &CancellationToken) {
+    tokio::select! {
+        _ = terminate.recv() => tracing::info!("SIGTERM"),
+        _ = interrupt.recv() => tracing::info!("SIGINT"),
+        () = shutdown.cancelled() => {}
+    }
+}

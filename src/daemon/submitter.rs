@@ -1,0 +1,254 @@
+//! Leads planned submissions to their scheduler, one loop per cluster, and unclear ones back to certainty.
+//!
+//! The intent (`submitting`) is committed before the scheduler is called. Whatever happens after that line — a time-out,
+//! an unreadable id, a dead daemon — the next pass finds the row and looks the tag up before anything else.
+
+use std::sync::Arc;
+
+use jiff::{SignedDuration, Timestamp};
+use thiserror::Error;
+
+use super::clusters::Cluster;
+use super::lease::Predecessor;
+use super::pools::Pool;
+use super::site::Site;
+use super::staging::{self, Staged};
+use super::troubles::chain;
+use crate::jobscript::ScriptError;
+use crate::model::ids::SchedulerJobId;
+use crate::model::job::SubmissionState;
+use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, SubmissionStep, next_step};
+use crate::scheduler::{FindAnswer, Refusal, SchedulerError, SubmitAnswer, SubmitRequest};
+use crate::spool::SpoolError;
+use crate::spool::evidence;
+use crate::store::StoreError;
+use crate::store::submission::{SubmissionNote, SubmissionRow};
+
+/// A look-up asks for jobs made since this long before the call: clocks of two hosts differ.
+const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
+
+/// Why a submission did not go on in this pass.
+#[derive(Debug, Error)]
+pub enum SubmitterError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The spool: full, or not writable.
+    #[error("failed to stage its files")]
+    Spool(#[from] SpoolError),
+    /// The template.
+    #[error("failed to render its job script")]
+    Script(#[from] ScriptError),
+    /// The adapter cannot express the request.
+    #[error("failed to make its directives")]
+    Scheduler(#[from] SchedulerError),
+    /// `/proc` is not readable.
+    #[error("failed to find the running program's own path")]
+    OwnProgram(#[source] std::io::Error),
+    /// The runtime is shutting down.
+    #[error("interrupted while staging")]
+    Interrupted(#[source] tokio::task::JoinError),
+}
+
+/// Submits until shutdown.
+pub async fn run(site: Arc<Site>, cluster: Arc<Cluster>) {
+    let subject = format!("submitter {}", cluster.name);
+    loop {
+        let outcome = submit_all(&site, &cluster).await;
+        site.settle(&subject, outcome);
+        tokio::select! {
+            () = site.shutdown.cancelled() => return,
+            () = site.submitter_bell.notified() => {}
+            () = tokio::time::sleep(site.config.daemon.tick) => {}
+        }
+    }
+}
+
+async fn submit_all(site: &Arc<Site>, cluster: &Arc<Cluster>) -> Result<(), StoreError> {
+    let mut open = site.store.open_submissions(site.name()).await?;
+    // Doubts first: until they are settled their tasks' slots are taken.
+    open.sort_by_key(|submission| submission.state == SubmissionState::Planned);
+    for submission in open {
+        if site.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        let Some(pool) = site.pool(&submission.pool) else {
+            site.troubles.note(
+                &format!("pool {}", submission.pool),
+                "has submissions but is no longer configured; put it back to let them go on",
+            );
+            continue;
+        };
+        if !Arc::ptr_eq(&pool.cluster, cluster) {
+            continue;
+        }
+        match lead(site, pool, &submission).await {
+            Ok(()) => site.troubles.clear(&subject_of(&submission)),
+            Err(SubmitterError::Store(error)) => return Err(error),
+            Err(error) => site.troubles.note(&subject_of(&submission), chain(&error)),
+        }
+    }
+    Ok(())
+}
+
+fn subject_of(submission: &SubmissionRow) -> String {
+    format!("submission {}", submission.tag)
+}
+
+async fn lead(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
+    let scheduler = &pool.cluster.scheduler;
+    let known = OpenSubmission {
+        state: submission.state,
+        called_on: submission.called_on,
+        empty_lookups: submission.empty_lookups,
+        empty_lookup_on: submission.empty_lookup_on,
+        not_before: submission.not_before,
+    };
+    let client = client(site, pool, submission);
+    let policy = LookupPolicy { gap: scheduler.lookup_gap(), client_timeout: scheduler.submit_timeout() };
+    match next_step(known, client, policy, Timestamp::now()) {
+        SubmissionStep::Submit => submit(site, pool, submission).await,
+        SubmissionStep::LookUp => look_up(site, pool, submission).await,
+        SubmissionStep::PlanAgain => {
+            let note = SubmissionNote::said("the scheduler answered twice that it does not know the tag");
+            site.writer
+                .move_submission(submission.id, submission.state, SubmissionState::Planned, note)
+                .await?;
+            Ok(())
+        }
+        SubmissionStep::Wait => Ok(()),
+    }
+}
+
+/// Whether the client of an earlier call can still be at work. Only calls of a daemon that died need to be asked about:
+/// this one waits for its own.
+fn client(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Client {
+    if submission.state == SubmissionState::Planned {
+        return Client::Gone;
+    }
+    let directory = site.spool.submission(&submission.pool, &submission.tag);
+    let resources = submission.resources.clone();
+    let request = staging::request(pool, &directory, &submission.tag, submission.array_size, resources);
+    let here = submission.fence == site.writer.fence() || site.predecessor == Predecessor::Here;
+    if here && pool.cluster.scheduler.client_is_gone(&request) { Client::Gone } else { Client::Perhaps }
+}
+
+async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
+    let request = match staging::stage(site, pool, submission).await? {
+        Staged::Ready(request) => request,
+        Staged::Empty => {
+            site.writer.withdraw_submission(submission.id, "every task of it was cancelled").await?;
+            return Ok(());
+        }
+    };
+    let taken = site
+        .writer
+        .move_submission(
+            submission.id,
+            SubmissionState::Planned,
+            SubmissionState::Submitting,
+            SubmissionNote::default(),
+        )
+        .await?;
+    if !taken {
+        return Ok(());
+    }
+    let answer = pool.cluster.scheduler.submit(&request).await;
+    settle(site, pool, submission, &request, answer).await
+}
+
+async fn settle(
+    site: &Arc<Site>,
+    pool: &Pool,
+    submission: &SubmissionRow,
+    request: &SubmitRequest,
+    answer: SubmitAnswer,
+) -> Result<(), SubmitterError> {
+    let (from, writer) = (SubmissionState::Submitting, &site.writer);
+    match answer {
+        SubmitAnswer::Accepted { scheduler_job_id } => {
+            tracing::info!(
+                submission.id = submission.id.0, tag = %submission.tag, %scheduler_job_id, jobs = request.array_size,
+                "submitted",
+            );
+            accept(site, pool, submission, from, scheduler_job_id).await?;
+            pool.accepted();
+        }
+        SubmitAnswer::Unclear { message } => {
+            tracing::warn!(submission.id = submission.id.0, tag = %submission.tag, message, "unclear answer");
+            writer.move_submission(submission.id, from, SubmissionState::Unknown, SubmissionNote::said(message)).await?;
+        }
+        SubmitAnswer::Refused { kind: Refusal::Permanent, message } => {
+            tracing::error!(submission.id = submission.id.0, message, "the scheduler refused for good");
+            writer.reject_submission(submission.id, from, &message).await?;
+            let until = pool.refused(&message, Timestamp::now());
+            site.troubles.note(&pool.subject(), format!("paused until {until}: {message}"));
+        }
+        SubmitAnswer::Refused { kind: Refusal::Limit | Refusal::Transient, message } => {
+            let not_before = pool.refused(&message, Timestamp::now());
+            let note = SubmissionNote { error: Some(message), not_before: Some(not_before) };
+            writer.move_submission(submission.id, from, SubmissionState::Planned, note).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Stores the scheduler's ids of a submission and of each of its jobs.
+async fn accept(
+    site: &Site,
+    pool: &Pool,
+    submission: &SubmissionRow,
+    from: SubmissionState,
+    id: SchedulerJobId,
+) -> Result<(), SubmitterError> {
+    let scheduler = &pool.cluster.scheduler;
+    let elements = (0..submission.array_size)
+        .map(|index| (index, scheduler.element_id(&id, index, submission.array_size)))
+        .collect();
+    site.writer.accept_submission(submission.id, from, &id, elements).await?;
+    Ok(())
+}
+
+async fn look_up(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
+    if let Some(id) = id_by_evidence(site, pool, submission) {
+        tracing::info!(tag = %submission.tag, scheduler_job_id = %id, "adopted by its own start record");
+        return accept(site, pool, submission, submission.state, id).await;
+    }
+    let since = submission.called_on.unwrap_or_else(Timestamp::now);
+    let since = since.checked_sub(CLOCK_SLACK).unwrap_or(since);
+    match pool.cluster.scheduler.find_by_tag(&submission.tag, since).await {
+        FindAnswer::Known(ids) => {
+            let mut ids = ids.into_iter();
+            if let Some(oldest) = ids.next() {
+                tracing::info!(tag = %submission.tag, scheduler_job_id = %oldest, "adopted by its tag");
+                accept(site, pool, submission, submission.state, oldest).await?;
+            }
+            let others: Vec<SchedulerJobId> = ids.collect();
+            if !others.is_empty() {
+                tracing::error!(tag = %submission.tag, ?others, "more than one job has the tag; the others are cancelled");
+                pool.cluster.scheduler.cancel(&others).await?;
+            }
+            Ok(())
+        }
+        FindAnswer::NotKnown => {
+            let empty = site.writer.count_empty_lookup(submission.id).await?;
+            tracing::info!(tag = %submission.tag, empty, "the scheduler does not know the tag");
+            Ok(())
+        }
+        FindAnswer::Unanswered { message } => {
+            site.troubles.note(&pool.cluster.subject(), format!("look-up by tag: {message}"));
+            Ok(())
+        }
+    }
+}
+
+/// A job that wrote its start record was surely accepted, even if the scheduler has forgotten it.
+fn id_by_evidence(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Option<SchedulerJobId> {
+    let directory = site.spool.submission(&submission.pool, &submission.tag);
+    let scheduler = &pool.cluster.scheduler;
+    (0..submission.array_size).find_map(|index| {
+        let start = evidence::gather(&directory.job(index)).ok()?.start?;
+        let element = start.scheduler_job_id?;
+        scheduler.submission_id(&SchedulerJobId(element), index, submission.array_size)
+    })
+}
