@@ -34,7 +34,10 @@ fn a_daemon_that_is_down_is_one_line_and_a_hint() {
     drop(UnixListener::bind(&socket).unwrap());
     let output = status(&socket);
     assert_eq!(output.status.code(), Some(4));
-    assert!(errors(&output).starts_with("error: the daemon is not running (nobody listens at "), "{output:?}");
+    assert!(
+        errors(&output).starts_with("error: the daemon is not running (nobody listens at "),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -73,7 +76,10 @@ fn another_user_is_refused_by_the_socket_and_by_the_server() {
     set_mode(&server.socket(), 0o666);
     let output = as_nobody();
     assert_eq!(output.status.code(), Some(1), "{output:?}");
-    assert!(errors(&output).starts_with("error: this daemon answers user 0 and root only\nhint: "), "{output:?}");
+    assert!(
+        errors(&output).starts_with("error: this daemon answers user 0 and root only\nhint: "),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -89,7 +95,10 @@ fn no_answer_and_a_strange_answer_are_told_apart() {
     drop(listener.accept().unwrap());
 
     let answering = std::thread::spawn(move || {
-        for answer in ["HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}"] {
+        for answer in [
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}",
+        ] {
             let (mut stream, _) = listener.accept().unwrap();
             let mut request = [0; 1024];
             let _ = stream.read(&mut request).unwrap();

@@ -12,7 +12,7 @@ use qcbatch::config::{Config, LoadOptions, Machine, Override};
 use qcbatch::model::ids::PoolName;
 use qcbatch::model::view::PoolSummary;
 use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
-use qcbatch::store::{DatabaseTarget, Store, TlsMode};
+use qcbatch::store::{DatabaseTarget, Store, TlsMode, Writer};
 use tokio::runtime::Runtime;
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -23,12 +23,15 @@ use crate::harness::private_dir::PrivateDir;
 /// The built program.
 pub const QCBATCH: &str = env!("CARGO_BIN_EXE_qcbatch");
 
+/// The site that it serves.
+pub const SITE: &str = "default";
+
 /// A running server and what belongs to it.
 pub struct Server {
     pub directory: PrivateDir,
     pub database: Database,
     pub store: Store,
-    pub wake: Arc<Notify>,
+    pub writer: Writer,
     pub stored: watch::Sender<u64>,
     stopping: CancellationToken,
     serving: Option<tokio::task::JoinHandle<()>>,
@@ -41,23 +44,24 @@ impl Server {
         let database = Database::fresh();
         let runtime = Runtime::new().unwrap();
         let (stored, stored_receiver) = watch::channel(0);
-        let (stopping, wake) = (CancellationToken::new(), Arc::new(Notify::new()));
+        let stopping = CancellationToken::new();
         let config = config(&directory);
-        let (store, serving) = runtime.block_on(async {
+        let (store, writer, serving) = runtime.block_on(async {
             let store = open(&database).await;
             let holder = LeaseHolder::this_process().unwrap();
             let ttl = Duration::from_secs(3600);
             let LeaseAnswer::Held(fence) =
-                store.acquire("default", &holder, ttl, TakeOver::WhenExpired).await.unwrap()
+                store.acquire(SITE, &holder, ttl, TakeOver::WhenExpired).await.unwrap()
             else {
                 panic!("nobody else uses this database");
             };
+            let writer = store.writer(SITE, fence);
             let state = Arc::new(ApiState {
-                writer: store.writer("default", fence),
+                writer: writer.clone(),
                 store: store.clone(),
                 config: Arc::new(config),
                 status: Arc::new(status),
-                wake: wake.clone(),
+                wake: Arc::new(Notify::new()),
                 stored: stored_receiver,
                 preview: Arc::new(|calculations, _| {
                     Ok(vec![PreviewedSubmission {
@@ -71,9 +75,9 @@ impl Server {
                 stopping: stopping.clone(),
             });
             let socket = LocalSocket::bind(&directory.join("state/qcbatch.sock")).unwrap();
-            (store, tokio::spawn(async move { serve(socket, state).await.unwrap() }))
+            (store, writer, tokio::spawn(async move { serve(socket, state).await.unwrap() }))
         });
-        Server { directory, database, store, wake, stored, stopping, serving: Some(serving), runtime }
+        Server { directory, database, store, writer, stored, stopping, serving: Some(serving), runtime }
     }
 
     pub fn socket(&self) -> PathBuf {
@@ -146,7 +150,7 @@ async fn open(database: &Database) -> Store {
 
 fn status() -> DaemonStatus {
     DaemonStatus {
-        site: "default".to_owned(),
+        site: SITE.to_owned(),
         version: "0.0.0".to_owned(),
         pid: 7,
         hostname: "here".to_owned(),

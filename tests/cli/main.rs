@@ -9,4 +9,6 @@ mod harness;
 
 mod connection;
 mod fixture;
+mod looking;
 mod submission;
+mod work;

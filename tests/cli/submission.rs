@@ -124,14 +124,15 @@ fn standard_input_directories_and_xyz_are_taken() {
     server.file("inputs/water.xyz", "3\n\nO 0 0 0.1173\nH 0 0.7572 -0.4692\nH 0 -0.7572 -0.4692\n");
     server.file("inputs/one.json", &inputs::water_psi4().to_string());
     let directory = server.directory.join("inputs");
-    let options = ["--program", "mopac", "--method", "PM7", "--driver", "gradient", "--tag", "t", "--cores", "3"];
+    let options =
+        ["--program", "mopac", "--method", "PM7", "--driver", "gradient", "--tag", "t", "--cores", "3"];
     let mut arguments = vec!["submit".as_ref(), directory.as_os_str()];
     arguments.extend(options.iter().map(std::ffi::OsStr::new));
     let told = server.ask(arguments);
     assert_eq!(told, "2 records submitted: 3-4\n");
     let stored = server.database.sql(
-        "select s.program, s.method, s.driver, r.compute_tag, t.cores from record r \
-         join specification s on s.id = r.specification_id join task t on t.record_id = r.id \
+        "select s.program, s.method, s.driver, r.compute_tag, d.cores from record r \
+         join specification s on s.id = r.specification_id join task t on t.record_id = r.id join demand d on d.id = t.demand_id \
          where r.id > 2 order by r.id",
     );
     assert_eq!(stored, "psi4|hf|energy|t|3\nmopac|pm7|gradient|t|3");
