@@ -75,3 +75,26 @@ pub async fn serve(mut socket: LocalSocket, state: Arc<ApiState>) -> std::io::Re
         () = async { stopping.cancelled().await; tokio::time::sleep(FAREWELL).await } => Ok(()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn every_route_is_documented_and_nothing_else() {
+        let (code, _) = include_str!("local.rs").split_once("#[cfg(test)]").unwrap();
+        let mut routes: Vec<String> = code
+            .lines()
+            .filter_map(|line| line.trim().strip_prefix(".route(\"")?.split_once("\", "))
+            .map(|(path, handler)| {
+                let method = if handler.starts_with("get(") { "GET" } else { "POST" };
+                format!("{method} {path}").replace("{attempt}", "{history_id}")
+            })
+            .collect();
+        let page = include_str!("../../docs/local-api.md");
+        let rows = page.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` |"));
+        let mut documented: Vec<String> = rows.map(|(request, _)| request.to_owned()).collect();
+        routes.sort();
+        documented.sort();
+        assert_eq!(routes, documented);
+        assert!(routes.len() > 10, "{routes:?}");
+    }
+}

@@ -167,9 +167,6 @@ fn settings(config: &Config, session: &Session) -> Result<Settings, CliError> {
         .map_err(|source| CliError::local("cannot tell where this program is", source))?;
     let cores = session.machine()?.cores;
     let mut settings = Settings::of_this_process(program, StateLayout::of(config).local_scheduler, cores);
-    let own = std::mem::take(&mut settings.search_path);
-    let paths = config.scheduler.search_path.iter().cloned().chain(std::env::split_paths(&own));
-    settings.search_path = std::env::join_paths(paths)
-        .map_err(|error| CliError::local("`[scheduler] search_path` cannot be joined", error))?;
+    settings.search_first(&config.scheduler.search_path);
     Ok(settings)
 }

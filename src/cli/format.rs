@@ -43,11 +43,6 @@ pub fn age(then: Timestamp, now: Timestamp) -> String {
     }
 }
 
-/// Date and minute.
-pub fn moment(at: Timestamp, zone: &TimeZone) -> String {
-    at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M").to_string()
-}
-
 /// Date and second.
 pub fn exact_moment(at: Timestamp, zone: &TimeZone) -> String {
     at.to_zoned(zone.clone()).strftime("%Y-%m-%d %H:%M:%S").to_string()

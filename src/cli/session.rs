@@ -6,7 +6,6 @@ use super::Globals;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::screen::{OutputMode, Screen};
-use super::table::Colour;
 use crate::api::client::Client;
 use crate::config::{Config, LoadOptions, Loaded, Machine, Override, RenderStyle};
 
@@ -78,11 +77,6 @@ impl Session {
             anstream::ColorChoice::Never => RenderStyle::Plain,
             _ => RenderStyle::Coloured,
         }
-    }
-
-    /// Whether standard output takes colours.
-    pub fn colour(&self) -> Colour {
-        self.screen.colour
     }
 
     /// Runs a command on this thread; a client needs no more.

@@ -26,9 +26,8 @@ pub(super) async fn export(
 ) -> Result<Response, ApiError> {
     let pages = stream::try_unfold((state, filter, Some(RecordId(0))), async |(state, filter, after)| {
         let Some(after) = after else { return Ok(None) };
-        let page = state.store.export(&filter, after, PAGE).await.map_err(|error| {
-            tracing::warn!(error = %chain(&error), "an export broke off: {}", chain(&error));
-            error
+        let page = state.store.export(&filter, after, PAGE).await.inspect_err(|error| {
+            tracing::warn!(error = %chain(error), "an export broke off: {}", chain(error));
         })?;
         let mut bytes = Vec::new();
         for result in &page.results {
