@@ -11,6 +11,7 @@ use super::error::ApiError;
 use super::state::ApiState;
 use crate::api::wire::{ChangeQuery, ChangeReceipt, ErrorCode, Reach};
 use crate::model::view::RecordFilter;
+use crate::store::StoreError;
 
 /// Cancels records that have not ended.
 pub(super) async fn cancel(
@@ -19,9 +20,15 @@ pub(super) async fn cancel(
 ) -> Result<Json<ChangeReceipt>, ApiError> {
     check_reach(&query)?;
     let writer = state.writer()?;
-    let changed = tokio::spawn(async move { writer.cancel(&query.filter).await }).await??;
+    let outcome = tokio::spawn(async move {
+        let outcome = writer.cancel(&query.filter).await?;
+        // The daemon ends jobs that are left without work.
+        writer.request_cancel(&outcome.jobs_without_work).await?;
+        Ok::<_, StoreError>(outcome)
+    })
+    .await??;
     state.wake.notify_one();
-    Ok(Json(ChangeReceipt { changed }))
+    Ok(Json(ChangeReceipt { changed: outcome.cancelled.len() as u64 }))
 }
 
 /// Makes failed and cancelled records wait again.
@@ -31,9 +38,9 @@ pub(super) async fn retry(
 ) -> Result<Json<ChangeReceipt>, ApiError> {
     check_reach(&query)?;
     let writer = state.writer()?;
-    let changed = tokio::spawn(async move { writer.retry(&query.filter).await }).await??;
+    let outcome = tokio::spawn(async move { writer.retry(&query.filter).await }).await??;
     state.wake.notify_one();
-    Ok(Json(ChangeReceipt { changed }))
+    Ok(Json(ChangeReceipt { changed: outcome.retried.len() as u64 }))
 }
 
 fn check_reach(query: &ChangeQuery) -> Result<(), ApiError> {

@@ -26,12 +26,12 @@ pub(super) async fn export(
 ) -> Result<Response, ApiError> {
     let pages = stream::try_unfold((state, filter, Some(RecordId(0))), async |(state, filter, after)| {
         let Some(after) = after else { return Ok(None) };
-        let page = state.store.export(&filter, after, PAGE).await.inspect_err(|error| {
+        let page = state.store.export(&filter, Some(after), PAGE).await.inspect_err(|error| {
             tracing::warn!(error = %chain(error), "an export broke off: {}", chain(error));
         })?;
         let mut bytes = Vec::new();
-        for result in &page.results {
-            bytes.extend_from_slice(result.get().as_bytes());
+        for (_, result) in &page.results {
+            bytes.extend_from_slice(result.to_string().as_bytes());
             bytes.push(b'\n');
         }
         Ok::<_, crate::store::StoreError>(Some((Bytes::from(bytes), (state, filter, page.next))))

@@ -101,9 +101,10 @@ impl Follower {
 /// The job that holds a record and its directory; none while the record waits for one or has ended.
 async fn holding_job(state: &ApiState, record: RecordId) -> Result<Option<(JobId, PathBuf)>, ApiError> {
     let found = state.store.job_of_record(record).await?.ok_or_else(|| ApiError::no_record(record))?;
-    Ok(found.job.filter(|_| !found.status.is_ended()).map(|job| {
+    let holding = found.job.zip(found.array_index).filter(|_| !found.status.is_ended());
+    Ok(holding.map(|(job, array_index)| {
         let submission = Spool::new(&state.config.spool.path).submission(&job.pool, &job.tag);
-        (job.id, submission.job(found.array_index).path().to_owned())
+        (job.id, submission.job(array_index).path().to_owned())
     }))
 }
 
