@@ -12,10 +12,10 @@ const SCRIPT_BYTES_MAX: usize = 4 << 20;
 /// The script for `input`.
 pub fn render(input: &ScriptInput, templates: &TemplateSet) -> Result<String, ScriptError> {
     let name = input.template.as_str();
-    let template = templates.environment.get_template(name).map_err(|_| ScriptError::Unknown {
-        name: name.to_owned(),
-        known: templates.names().join(", "),
-    })?;
+    let template = templates
+        .environment
+        .get_template(name)
+        .map_err(|_| ScriptError::Unknown { name: name.to_owned(), known: templates.names().join(", ") })?;
     let context = context! {
         directives => safe_lines("directive", &input.directives)?,
         scheduler_lines => safe_lines("scheduler line", &input.scheduler_lines)?,

@@ -72,7 +72,9 @@ fn read(directory: &Path) -> Result<BTreeMap<String, String>, ScriptError> {
     let mut sources = BTreeMap::new();
     for entry in entries {
         let path = entry.map_err(failed(directory))?.path();
-        if let Some(name) = path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".j2")) {
+        if let Some(name) =
+            path.file_name().and_then(|name| name.to_str()).filter(|name| name.ends_with(".j2"))
+        {
             sources.insert(name.to_owned(), std::fs::read_to_string(&path).map_err(failed(&path))?);
         }
     }

@@ -67,7 +67,8 @@ impl Scheduler {
             match self.query(verb, call, &values).await {
                 Ok(_)
                 | Err(SchedulerError::Failed {
-                    class: Some(MessageClass::NotFound | MessageClass::Harmless), ..
+                    class: Some(MessageClass::NotFound | MessageClass::Harmless),
+                    ..
                 }) => {}
                 Err(error) => failed = Some(error),
             }

@@ -6,6 +6,7 @@ pub mod answer;
 pub mod capabilities;
 mod control;
 mod find;
+pub mod local;
 mod poll;
 mod post_mortem;
 mod probe;
@@ -20,14 +21,14 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
 use adapter::messages::{MessageClass, Verb};
 use adapter::template;
 use adapter::values::{Value, Values};
+pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
 use adapter::{Call, Variants};
 pub use answer::{
-    ExitStatus, FindAnswer, JobLimits, JobSighting, PollAnswer, PostMortem, PostMortemAnswer, Refusal, SchedulerState,
-    SubmitAnswer, Sureness,
+    ExitStatus, FindAnswer, JobLimits, JobSighting, PollAnswer, PostMortem, PostMortemAnswer, Refusal,
+    SchedulerState, SubmitAnswer, Sureness,
 };
 pub use capabilities::Capabilities;
 pub use request::SubmitRequest;
@@ -128,7 +129,11 @@ impl Scheduler {
 
     /// The id of the job `index` (from 0) of a submission: the submission's own for a single job.
     pub fn element_id(&self, submission: &SchedulerJobId, index: u32, array_size: u32) -> SchedulerJobId {
-        if array_size > 1 { self.inner.adapter.ids.element_id(&submission.0, index) } else { submission.clone() }
+        if array_size > 1 {
+            self.inner.adapter.ids.element_id(&submission.0, index)
+        } else {
+            submission.clone()
+        }
     }
 
     /// Values that every command may use.

@@ -62,7 +62,9 @@ pub(super) fn read_books(
             steps.push((adapter.ids.listed_id(id, row.get("index")), row));
             continue;
         }
-        let Some(state) = adapter.states.state(row) else { return Err(format!("a job without state: {row:?}")) };
+        let Some(state) = adapter.states.state(row) else {
+            return Err(format!("a job without state: {row:?}"));
+        };
         let id = adapter.ids.listed_id(id, row.get("index"));
         let submitted = row.get("submitted").and_then(times::instant);
         if jobs.get(&id).is_none_or(|(known, _)| submitted >= *known) {

@@ -79,9 +79,14 @@ impl SubmitRequest {
 /// A name that stands unquoted in a directive: no blanks, quotes, backslashes, control characters, and not empty.
 fn word(name: &'static str, text: Option<&str>) -> Result<Option<Value>, SchedulerError> {
     let Some(text) = text else { return Ok(None) };
-    let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '\\' | '`' | '#' | '$');
+    let odd =
+        |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\'' | '\\' | '`' | '#' | '$');
     if text.is_empty() || text.contains(odd) {
-        return Err(SchedulerError::Value { name, text: text.to_owned(), allowed: "a word without blanks or quotes" });
+        return Err(SchedulerError::Value {
+            name,
+            text: text.to_owned(),
+            allowed: "a word without blanks or quotes",
+        });
     }
     Ok(Some(Value::Text(text.to_owned())))
 }
@@ -98,7 +103,11 @@ fn path(name: &'static str, path: &Path) -> Result<Value, SchedulerError> {
 
 fn refuse_control(name: &'static str, text: &str) -> Result<(), SchedulerError> {
     if text.contains(char::is_control) {
-        return Err(SchedulerError::Value { name, text: text.to_owned(), allowed: "text without control characters" });
+        return Err(SchedulerError::Value {
+            name,
+            text: text.to_owned(),
+            allowed: "text without control characters",
+        });
     }
     Ok(())
 }

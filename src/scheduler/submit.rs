@@ -36,9 +36,7 @@ impl Scheduler {
             .submit_values(request)
             .and_then(|values| Ok((self.choose(Verb::Submit, Some(&self.inner.adapter.submit))?, values)));
         match prepared {
-            Err(error) => {
-                SubmitAnswer::Refused { kind: Refusal::Permanent, message: error.to_string() }
-            }
+            Err(error) => SubmitAnswer::Refused { kind: Refusal::Permanent, message: error.to_string() },
             Ok((call, values)) => {
                 let ran = runner::run(&self.invocation(Verb::Submit, call, &values)).await;
                 self.read_submit(call, &ran)

@@ -22,8 +22,14 @@ async fn refusals_of_sbatch() {
         (255, "sbatch: unrecognized option '--nonsense'\nTry \"sbatch --help\" for more information\n"),
         (1, "sbatch: error: Unable to open file missing.sh\n"),
         (1, "sbatch: error: Invalid generic resource (gres) specification\n"),
-        (1, "sbatch: error: Batch script contains DOS line breaks (\\r\\n)\nsbatch: error: instead of expected UNIX line breaks (\\n).\n"),
-        (1, "sbatch: error: This does not look like a batch script.  The first\nsbatch: error: line must start with #! followed by the path to an interpreter.\nsbatch: error: For instance: #!/bin/sh\n"),
+        (
+            1,
+            "sbatch: error: Batch script contains DOS line breaks (\\r\\n)\nsbatch: error: instead of expected UNIX line breaks (\\n).\n",
+        ),
+        (
+            1,
+            "sbatch: error: This does not look like a batch script.  The first\nsbatch: error: line must start with #! followed by the path to an interpreter.\nsbatch: error: For instance: #!/bin/sh\n",
+        ),
     ];
     for (code, stderr) in local {
         let answer = submit("", stderr, code).await;
@@ -54,13 +60,18 @@ async fn refusals_of_sbatch() {
     ];
     for (kind, text) in remote {
         let answer = submit("", &format!("{FAILED}{text}\n"), 1).await;
-        assert!(matches!(&answer, SubmitAnswer::Refused { kind: found, .. } if *found == kind), "{text}: {answer:?}");
+        assert!(
+            matches!(&answer, SubmitAnswer::Refused { kind: found, .. } if *found == kind),
+            "{text}: {answer:?}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_first_of_two_lines_tells_a_limit_from_a_violation() {
-    let policy = format!("{FAILED}Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)\n");
+    let policy = format!(
+        "{FAILED}Job violates accounting/QOS policy (job submit limit, user's size and/or time limits)\n"
+    );
     for (kind, word) in [
         (Refusal::Limit, "AssocMaxSubmitJobLimit"),
         (Refusal::Limit, "QOSMaxSubmitJobPerUserLimit"),
@@ -69,7 +80,10 @@ async fn the_first_of_two_lines_tells_a_limit_from_a_violation() {
         (Refusal::Permanent, "QOSMaxCpuPerJobLimit"),
     ] {
         let answer = submit("", &format!("sbatch: error: {word}\n{policy}"), 1).await;
-        assert!(matches!(&answer, SubmitAnswer::Refused { kind: found, .. } if *found == kind), "{word}: {answer:?}");
+        assert!(
+            matches!(&answer, SubmitAnswer::Refused { kind: found, .. } if *found == kind),
+            "{word}: {answer:?}"
+        );
     }
 }
 
@@ -100,16 +114,25 @@ async fn ids_are_found_behind_banners_and_warnings() {
     for (stdout, stderr) in [
         ("4711\n", ""),
         ("4711;cluster2\n", ""),
-        ("*** Account chem42: 12 h left ***\n13 nodes are down\n4711\n", "sbatch: lua: your project is fine\n"),
+        (
+            "*** Account chem42: 12 h left ***\n13 nodes are down\n4711\n",
+            "sbatch: lua: your project is fine\n",
+        ),
     ] {
-        let SubmitAnswer::Accepted { scheduler_job_id } = submit(stdout, stderr, 0).await else { panic!("{stdout}") };
+        let SubmitAnswer::Accepted { scheduler_job_id } = submit(stdout, stderr, 0).await else {
+            panic!("{stdout}")
+        };
         assert_eq!(scheduler_job_id.0, "4711");
     }
 }
 
 #[tokio::test]
 async fn a_client_that_is_not_there_surely_did_nothing() {
-    let answer = Recorded::new().program("other", "").scheduler_without_system_path().submit(&request("/tmp", 1)).await;
+    let answer = Recorded::new()
+        .program("other", "")
+        .scheduler_without_system_path()
+        .submit(&request("/tmp", 1))
+        .await;
     assert!(matches!(answer, SubmitAnswer::Refused { kind: Refusal::Transient, .. }), "{answer:?}");
 }
 
@@ -125,7 +148,10 @@ async fn accepted_although_the_exit_code_says_otherwise() {
     let text = "extends = \"slurm\"\n[messages.accepted]\nclass = \"accepted\"\npattern = 'has been submitted'\n[submit]\nread = { from = \"both\", lines = '^Your job (?<id>\\d+) ', unmatched = \"skip\" }\n";
     let scheduler = recorded.scheduler_of("sge", text);
     let answer = scheduler.submit(&request("/tmp", 1)).await;
-    assert!(matches!(&answer, SubmitAnswer::Accepted { scheduler_job_id } if scheduler_job_id.0 == "17"), "{answer:?}");
+    assert!(
+        matches!(&answer, SubmitAnswer::Accepted { scheduler_job_id } if scheduler_job_id.0 == "17"),
+        "{answer:?}"
+    );
 }
 
 #[tokio::test]
@@ -164,7 +190,9 @@ async fn find(squeue: (&str, &str, i32), sacct: (&str, &str, i32)) -> FindAnswer
 
 #[tokio::test]
 async fn a_tag_is_unknown_only_when_everybody_says_so() {
-    let known = |ids: &[&str]| FindAnswer::Known(ids.iter().map(|id| qcbatch::model::ids::SchedulerJobId((*id).into())).collect());
+    let known = |ids: &[&str]| {
+        FindAnswer::Known(ids.iter().map(|id| qcbatch::model::ids::SchedulerJobId((*id).into())).collect())
+    };
     let none = ("", "", 0);
     let away = ("", "slurm_load_jobs error: Unable to contact slurm controller (connect failure)\n", 1);
     let disabled = ("", "Slurm accounting storage is disabled\n", 1);
@@ -197,7 +225,12 @@ async fn ids_that_are_gone_are_no_failure_to_cancel() {
     let gone = Recorded::new().program("scancel", count);
     gone.scheduler("slurm").cancel(&ids).await.unwrap();
     assert_eq!(gone.calls("scancel"), 3);
-    let denied = Recorded::new().answers("scancel", "", "scancel: error: Kill job error on job id 5: Access/permission denied\n", 1);
+    let denied = Recorded::new().answers(
+        "scancel",
+        "",
+        "scancel: error: Kill job error on job id 5: Access/permission denied\n",
+        1,
+    );
     assert!(denied.scheduler("slurm").cancel(&ids[..1]).await.is_err());
     // Recorded: told of a job in a partition it can never run in, and done.
     let text = "Requested partition configuration not available now for job 9\nslurm_suspend error: Requested partition configuration not available now\n";

@@ -44,7 +44,11 @@ impl Job {
         Command::new("/bin/bash")
             .arg(&self.script)
             .env_clear()
-            .envs([("PATH", "/usr/bin:/bin"), ("QCBATCH_LOCAL_ARRAY_INDEX", "1"), ("QCBATCH_LOCAL_JOB_ID", "7_1")])
+            .envs([
+                ("PATH", "/usr/bin:/bin"),
+                ("QCBATCH_LOCAL_ARRAY_INDEX", "1"),
+                ("QCBATCH_LOCAL_JOB_ID", "7_1"),
+            ])
             .env("TMPDIR", self.directory.path())
             .spawn()
             .unwrap()
@@ -77,7 +81,9 @@ fn signal(child: &Child, signal: Signal) {
 
 #[test]
 fn a_runner_that_ends_well_leaves_nothing_to_say() {
-    let job = Job::new(r#"echo "$1 $2 $TMPDIR $QCBATCH_SCHEDULER_JOB_ID $PWD" > "$2/seen"; umask >> "$2/seen"; exit 0"#);
+    let job = Job::new(
+        r#"echo "$1 $2 $TMPDIR $QCBATCH_SCHEDULER_JOB_ID $PWD" > "$2/seen"; umask >> "$2/seen"; exit 0"#,
+    );
     assert_eq!(job.run().code(), Some(0));
     assert_eq!(job.end(), None);
     let seen = std::fs::read_to_string(job.file("seen")).unwrap();
@@ -114,7 +120,8 @@ fn another_copys_records_are_left_alone() {
     std::fs::write(job.file("start.json"), r#"{"job_id":102,"scheduler_job_id":"6_1"}"#).unwrap();
     assert_eq!(job.run().code(), Some(9));
     assert_eq!(job.end(), None);
-    std::fs::write(job.file("start.json"), "{\n  \"job_id\": 102,\n  \"scheduler_job_id\": \"7_1\"\n}").unwrap();
+    std::fs::write(job.file("start.json"), "{\n  \"job_id\": 102,\n  \"scheduler_job_id\": \"7_1\"\n}")
+        .unwrap();
     assert_eq!(job.run().code(), Some(9));
     assert!(job.end().is_some());
 }
@@ -146,7 +153,8 @@ while :; do sleep 0.05; done"#;
 #[test]
 fn a_signal_at_the_very_end_does_not_change_the_exit_code() {
     let own = r#"{"job_id":102,"reason":"done","exit_code":5,"results":2,"results_bytes":9,"detail":null}"#;
-    let runner = format!("trap '' USR2; touch \"$2/ready\"; echo '{own}' > \"$2/end.json\"; sleep 0.03; exit 5");
+    let runner =
+        format!("trap '' USR2; touch \"$2/ready\"; echo '{own}' > \"$2/end.json\"; sleep 0.03; exit 5");
     for round in 0..60_u64 {
         let job = Job::new(&runner);
         let mut child = job.start();

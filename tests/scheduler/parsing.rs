@@ -98,7 +98,9 @@ const BOOKS: &str = "\
 async fn the_books_of_slurm() {
     let recorded = Recorded::new().answers("sacct", BOOKS, "", 0);
     let asked: Vec<_> = ["31", "40_2", "50", "51", "52", "53", "60"].map(id).into();
-    let PostMortemAnswer::Known(jobs) = recorded.scheduler("slurm").post_mortem(&asked).await else { panic!() };
+    let PostMortemAnswer::Known(jobs) = recorded.scheduler("slurm").post_mortem(&asked).await else {
+        panic!()
+    };
     assert_eq!(recorded.argv("sacct")[4], "31,40_2,50,51,52,53,60");
     assert_eq!(jobs.len(), 6);
     let outcome = |text| jobs[&id(text)].outcome();
@@ -141,7 +143,9 @@ esac"#;
 #[tokio::test]
 async fn old_clients_get_the_states_by_name() {
     for (version, by_name) in [("21.08.8", true), ("22.05.8", false), ("25.11.1", false)] {
-        let scontrol = format!("case \"$1\" in --version) echo 'slurm {version}';; *) echo 'SLURM_VERSION = {version}';; esac");
+        let scontrol = format!(
+            "case \"$1\" in --version) echo 'slurm {version}';; *) echo 'SLURM_VERSION = {version}';; esac"
+        );
         let recorded = Recorded::new().program("scontrol", &scontrol).answers("squeue", "", "", 0);
         let scheduler = recorded.scheduler("slurm");
         scheduler.probe().await.unwrap();
@@ -156,7 +160,8 @@ fn reading(read: &str) -> Reading {
     let directory = tempfile::tempdir().unwrap();
     let text = format!("extends = \"local\"\n[poll]\nargv = [\"x\"]\n{read}\n");
     std::fs::write(directory.path().join("other.toml"), text).unwrap();
-    let adapter = Adapter::load("other", &[directory.path().to_owned()]).unwrap_or_else(|error| panic!("{error}"));
+    let adapter =
+        Adapter::load("other", &[directory.path().to_owned()]).unwrap_or_else(|error| panic!("{error}"));
     adapter.poll.0.last().unwrap().read.clone().unwrap()
 }
 
@@ -165,21 +170,43 @@ fn reading(read: &str) -> Reading {
 fn forms_that_other_schedulers_answer_in() {
     let seen = |reading: &Reading, stdout: &str| {
         let rows = reading.rows(stdout, "", &[]).unwrap();
-        rows.iter().map(|row| format!("{}={}", row.get("id").unwrap_or("?"), row.get("state").unwrap_or("?"))).collect::<Vec<_>>()
+        rows.iter()
+            .map(|row| format!("{}={}", row.get("id").unwrap_or("?"), row.get("state").unwrap_or("?")))
+            .collect::<Vec<_>>()
     };
-    let dsv = reading("[poll.read]\nfields = { id = \"id\", state = \"job_state\", exit = \"Exit_status\" }\nrecords = { separator = \"=\", field_separator = \"\\u001f\", start = '^Job Id: (?<id>.+)$' }");
+    let dsv = reading(
+        "[poll.read]\nfields = { id = \"id\", state = \"job_state\", exit = \"Exit_status\" }\nrecords = { separator = \"=\", field_separator = \"\\u001f\", start = '^Job Id: (?<id>.+)$' }",
+    );
     let line = "Job Id: 1.pbs\u{1f}Job_Name=x=y\u{1f}job_state=F\u{1f}Exit_status=-29\n";
-    assert_eq!(seen(&dsv, &format!("{line}{}", line.replace("1.pbs", "2[3].pbs"))), ["1.pbs=F", "2[3].pbs=F"]);
-    let full = reading("[poll.read]\nunmatched = \"skip\"\nfields = { id = \"id\", state = \"job_state\" }\nrecords = { separator = \" = \", continuation = '^\\t', start = '^Job Id: (?<id>.+)$' }");
-    assert_eq!(seen(&full, "Job Id: 1.pbs\n    Job_Name = a\n\tb\n    job_state = R\n\nJob Id: 2.pbs\n    job_state = Q\n"), ["1.pbs=R", "2.pbs=Q"]);
-    let pbs = reading("[poll.read]\nfields = { state = \"job_state\", exit = [\"Exit_status\", \"/x/y\"] }\njson = { rows = \"/Jobs\", rows_may_be_absent = true, key = \"id\" }");
-    assert_eq!(seen(&pbs, "{\"timestamp\":1,\n\"Jobs\":{\"1.s\":{\"job_state\":\"F\",\"Exit_status\":3}}}"), ["1.s=F"]);
+    assert_eq!(
+        seen(&dsv, &format!("{line}{}", line.replace("1.pbs", "2[3].pbs"))),
+        ["1.pbs=F", "2[3].pbs=F"]
+    );
+    let full = reading(
+        "[poll.read]\nunmatched = \"skip\"\nfields = { id = \"id\", state = \"job_state\" }\nrecords = { separator = \" = \", continuation = '^\\t', start = '^Job Id: (?<id>.+)$' }",
+    );
+    assert_eq!(
+        seen(
+            &full,
+            "Job Id: 1.pbs\n    Job_Name = a\n\tb\n    job_state = R\n\nJob Id: 2.pbs\n    job_state = Q\n"
+        ),
+        ["1.pbs=R", "2.pbs=Q"]
+    );
+    let pbs = reading(
+        "[poll.read]\nfields = { state = \"job_state\", exit = [\"Exit_status\", \"/x/y\"] }\njson = { rows = \"/Jobs\", rows_may_be_absent = true, key = \"id\" }",
+    );
+    assert_eq!(
+        seen(&pbs, "{\"timestamp\":1,\n\"Jobs\":{\"1.s\":{\"job_state\":\"F\",\"Exit_status\":3}}}"),
+        ["1.s=F"]
+    );
     assert_eq!(seen(&pbs, "{\"timestamp\":1}"), Vec::<String>::new());
-    let lsf = reading("[poll.read]\nfields = { id = \"JOBID\", state = \"STAT\" }\njson = { rows = \"/RECORDS\" }");
+    let lsf =
+        reading("[poll.read]\nfields = { id = \"JOBID\", state = \"STAT\" }\njson = { rows = \"/RECORDS\" }");
     let json = "Cannot connect to LSF. Please wait ...\n{\"JOBS\":1,\"RECORDS\":[{\"JOBID\":\"33\",\"STAT\":\"RUN\",\"EXIT_CODE\":\"\"}]}";
     assert_eq!(seen(&lsf, json), ["33=RUN"]);
     assert!(lsf.rows("{\"JOBS\":0}", "", &[]).is_err());
-    let columns = reading("[poll.read]\ncolumns = { separator = \"|\", names = [\"id\", \"state\", \"reason\"] }");
+    let columns =
+        reading("[poll.read]\ncolumns = { separator = \"|\", names = [\"id\", \"state\", \"reason\"] }");
     assert_eq!(seen(&columns, "33|PEND|a|b\n34|RUN|\n"), ["33=PEND", "34=RUN"]);
     assert!(columns.rows("33\n", "", &[]).is_err());
 }
@@ -216,7 +243,8 @@ fn readings() -> Vec<(Adapter, Reading)> {
     let mut readings = Vec::new();
     for name in built_in_names() {
         let adapter = Adapter::load(name, &[]).unwrap();
-        let calls = adapter.find_by_tag.iter().chain([&adapter.submit, &adapter.poll]).chain(&adapter.post_mortem);
+        let calls =
+            adapter.find_by_tag.iter().chain([&adapter.submit, &adapter.poll]).chain(&adapter.post_mortem);
         let calls = calls.chain(adapter.probe.iter().map(|probe| &probe.call)).chain(&adapter.limits);
         let all: Vec<Reading> = calls.flat_map(|call| &call.0).filter_map(|call| call.read.clone()).collect();
         readings.extend(all.into_iter().map(|reading| (adapter.clone(), reading)));

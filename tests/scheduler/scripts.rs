@@ -112,13 +112,20 @@ fn a_users_template_overrides_by_name_and_may_extend_the_built_in_one() {
     )
     .unwrap();
     std::fs::write(directory.path().join("bad.sh.j2"), "#!/bin/bash\n\necho {{ colour }}\n").unwrap();
-    std::fs::write(directory.path().join("endless.sh.j2"), "{% for a in range(9999) %}{% for b in range(9999) %}{{ b }}{% endfor %}{% endfor %}").unwrap();
+    std::fs::write(
+        directory.path().join("endless.sh.j2"),
+        "{% for a in range(9999) %}{% for b in range(9999) %}{{ b }}{% endfor %}{% endfor %}",
+    )
+    .unwrap();
     std::fs::write(directory.path().join("none.sh.j2"), "echo hi\n").unwrap();
     let templates = TemplateSet::load(Some(directory.path())).unwrap();
     let scheduler = scheduler("slurm");
     let mut input = script_input(&scheduler, &request("/spool/x", 1));
     let script = render(&input, &templates).unwrap();
-    assert!(script.starts_with("#!/bin/bash\n#SBATCH --job-name") && script.contains("\necho main here\n"), "{script}");
+    assert!(
+        script.starts_with("#!/bin/bash\n#SBATCH --job-name") && script.contains("\necho main here\n"),
+        "{script}"
+    );
     let mut error = |name: &str| {
         input.template = name.to_owned();
         render(&input, &templates).unwrap_err().to_string()

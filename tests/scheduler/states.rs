@@ -1,6 +1,8 @@
 //! Every state in Slurm's documentation, and the reasons and exit codes that change what it means.
 
-use qcbatch::model::job::JobOutcome::{self, Cancelled, Completed, Failed, Lost, Memory, NodeFailure, Preempted, Walltime};
+use qcbatch::model::job::JobOutcome::{
+    self, Cancelled, Completed, Failed, Lost, Memory, NodeFailure, Preempted, Walltime,
+};
 use qcbatch::scheduler::adapter::reading::Row;
 use qcbatch::scheduler::{Adapter, ExitStatus, SchedulerState, Sureness};
 use rstest::rstest;

@@ -285,7 +285,9 @@ impl<'de> Deserialize<'de> for PieceDocument {
             type Value = PieceDocument;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a word, a list of words, or a table with `if`, `unless`, `since`, `until` and `then`")
+                f.write_str(
+                    "a word, a list of words, or a table with `if`, `unless`, `since`, `until` and `then`",
+                )
             }
 
             fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<PieceDocument, E> {

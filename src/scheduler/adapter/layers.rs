@@ -96,7 +96,9 @@ fn lay_over<'i>(base: &mut DeTable<'i>, over: DeTable<'i>) {
         let whole = key.get_ref().as_ref() == "read";
         let merged = match (base.get_mut(key.get_ref().as_ref()), value.get_ref()) {
             (Some(existing), DeValue::Table(_)) if !whole && existing.get_ref().is_table() => {
-                if let (DeValue::Table(existing), DeValue::Table(new)) = (existing.get_mut(), value.into_inner()) {
+                if let (DeValue::Table(existing), DeValue::Table(new)) =
+                    (existing.get_mut(), value.into_inner())
+                {
                     lay_over(existing, new);
                 }
                 continue;

@@ -56,7 +56,10 @@ fn a_users_file_overrides_key_by_key() {
 fn a_new_adapter_extends_another() {
     let (_held, dirs) = directory(&[
         ("big.toml", "extends = \"slurm\"\nname = \"big\"\n[poll]\ntimeout = \"90s\"\n"),
-        ("bigger.toml", "extends = \"big\"\nname = \"bigger\"\n[cancel]\nargv = [\"scancel\", \"-Mx\", \"{ids}\"]\n"),
+        (
+            "bigger.toml",
+            "extends = \"big\"\nname = \"bigger\"\n[cancel]\nargv = [\"scancel\", \"-Mx\", \"{ids}\"]\n",
+        ),
     ]);
     let adapter = Adapter::load("bigger", &dirs).unwrap();
     assert_eq!(adapter.poll.0[1].timeout, Some(Duration::from_secs(90)));

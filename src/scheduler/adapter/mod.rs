@@ -182,7 +182,9 @@ impl Call {
     /// The columns to ask for: those wanted that the scheduler has, as far as that was probed.
     pub fn columns_for(&self, capabilities: &Capabilities) -> Vec<String> {
         let listed = self.columns_listed_in.as_ref().and_then(|list| capabilities.lists.get(list));
-        let there = |name: &String| listed.is_none_or(|listed| listed.iter().any(|one| one.eq_ignore_ascii_case(name)));
+        let there = |name: &String| {
+            listed.is_none_or(|listed| listed.iter().any(|one| one.eq_ignore_ascii_case(name)))
+        };
         self.columns.iter().filter(|name| there(name)).cloned().collect()
     }
 }
@@ -228,7 +230,9 @@ impl Adapter {
             count: problems.len(),
             lines: problems
                 .iter()
-                .map(|problem| format!("{}: {}; {}", sources.place(&problem.span), problem.title, problem.allowed))
+                .map(|problem| {
+                    format!("{}: {}; {}", sources.place(&problem.span), problem.title, problem.allowed)
+                })
                 .collect(),
             report: sources.report(&problems),
         })

@@ -99,8 +99,7 @@ impl Rule {
 impl ExitEncoding {
     fn decode(&self, text: &str) -> Option<ExitStatus> {
         let captures = self.pattern.captures(text)?;
-        let number =
-            |group| captures.name(group).and_then(|found| found.as_str().parse::<i32>().ok());
+        let number = |group| captures.name(group).and_then(|found| found.as_str().parse::<i32>().ok());
         let signal = number("signal")
             .and_then(|number| number.checked_sub(self.signal_offset))
             .filter(|number| *number != 0);

@@ -67,7 +67,9 @@ impl Template {
                 && known.iter().any(|one| one.name == *name && one.kind == ValueKind::List)
                 && self.parts.len() > 1
             {
-                return Err(format!("`{{{name}}}` is a list: let it stand alone, or join it as `{{{name}:,}}`"));
+                return Err(format!(
+                    "`{{{name}}}` is a list: let it stand alone, or join it as `{{{name}:,}}`"
+                ));
             }
         }
         Ok(())

@@ -37,13 +37,19 @@ impl Checker {
             let there: Vec<&str> = self.services.iter().map(String::as_str).collect();
             self.problems.add(service.span(), title, format!("probed services: {}", there.join(", ")));
         }
-        if let Some(list) = call.columns_listed_in.as_ref().filter(|name| !self.lists.contains(name.get_ref())) {
+        if let Some(list) =
+            call.columns_listed_in.as_ref().filter(|name| !self.lists.contains(name.get_ref()))
+        {
             let title = format!("no probe fills in the list `{}`", list.get_ref());
             let there: Vec<&str> = self.lists.iter().map(String::as_str).collect();
             self.problems.add(list.span(), title, format!("probed lists: {}", there.join(", ")));
         }
         let Some(argv) = call.argv.filter(|argv| !argv.is_empty()) else {
-            self.problems.add(span.clone(), format!("`{}` has no command", verb.as_str()), "argv = [\"program\", …]");
+            self.problems.add(
+                span.clone(),
+                format!("`{}` has no command", verb.as_str()),
+                "argv = [\"program\", …]",
+            );
             return None;
         };
         let columns = call.columns.map(Spanned::into_inner).unwrap_or_default();
@@ -68,13 +74,18 @@ impl Checker {
     }
 
     /// Checks the pieces of a command or of the directives.
-    pub(super) fn pieces(&mut self, pieces: Vec<Spanned<PieceDocument>>, known: &[Placeholder]) -> Vec<Piece> {
+    pub(super) fn pieces(
+        &mut self,
+        pieces: Vec<Spanned<PieceDocument>>,
+        known: &[Placeholder],
+    ) -> Vec<Piece> {
         pieces.into_iter().map(|piece| self.piece(piece, known)).collect()
     }
 
     fn piece(&mut self, piece: Spanned<PieceDocument>, known: &[Placeholder]) -> Piece {
         let span = piece.span();
-        let simple = |templates| Piece { only_if: None, unless: None, versions: VersionRange::default(), templates };
+        let simple =
+            |templates| Piece { only_if: None, unless: None, versions: VersionRange::default(), templates };
         match piece.into_inner() {
             PieceDocument::Word(text) => {
                 simple(self.template(&Spanned::new(span, text), known, true).into_iter().collect())
@@ -114,12 +125,16 @@ impl Checker {
                 return None;
             }
         };
-        let missing = template
-            .names()
-            .find(|name| stays && known.iter().any(|one| one.name == *name && !one.always && *name != "extra"));
+        let missing = template.names().find(|name| {
+            stays && known.iter().any(|one| one.name == *name && !one.always && *name != "extra")
+        });
         if let Some(name) = missing {
             let title = format!("`{{{name}}}` has not always a value");
-            self.problems.add(text.span(), title, format!("put it in a list of its own: [\"{}\"]", text.get_ref()));
+            self.problems.add(
+                text.span(),
+                title,
+                format!("put it in a list of its own: [\"{}\"]", text.get_ref()),
+            );
         }
         Some(template)
     }
@@ -142,7 +157,9 @@ impl Checker {
                 self.problems.add(number.span(), title, format!("one of {}", NUMBERS.join(", ")));
             }
             let subtract = number.get_ref().subtract;
-            if let Some(field) = self.required(number.into_inner().field, "field", "the field that holds the number") {
+            if let Some(field) =
+                self.required(number.into_inner().field, "field", "the field that holds the number")
+            {
                 numbers.push((name, field.into_inner(), subtract));
             }
         }
@@ -150,7 +167,8 @@ impl Checker {
         for (name, service) in probe.services {
             let service = service.into_inner();
             let field = self.required(service.field, "field", "the field that tells of the service");
-            let absent = self.required(service.absent_when, "absent_when", "a pattern of the service's absence");
+            let absent =
+                self.required(service.absent_when, "absent_when", "a pattern of the service's absence");
             if let (Some(field), Some(pattern)) = (field, absent.and_then(|text| self.regex(&text, &[]))) {
                 self.services.insert(name.clone());
                 services.push((name, field.into_inner(), pattern));

@@ -22,10 +22,8 @@ impl Checker {
             let allowed = "[states] with a line such as RUNNING = \"running\" for each of the scheduler's";
             self.problems.add(self.end.clone(), "there is no map of states", allowed);
         }
-        let words = words
-            .into_iter()
-            .filter_map(|(word, meaning)| Some((word, self.target(&meaning)?)))
-            .collect();
+        let words =
+            words.into_iter().filter_map(|(word, meaning)| Some((word, self.target(&meaning)?))).collect();
         let mut ranked: Vec<_> = rules.into_values().collect();
         ranked.sort_by_key(|rule| rule.get_ref().rank);
         let rules = ranked.into_iter().filter_map(|rule| self.rule(rule)).collect();
@@ -75,10 +73,15 @@ impl Checker {
 
     fn exit(&mut self, exit: Spanned<ExitDocument>) -> Option<ExitEncoding> {
         let exit = exit.into_inner();
-        let text = self.required(exit.pattern, "pattern", "a pattern with the groups `code`, `signal` or both")?;
+        let text =
+            self.required(exit.pattern, "pattern", "a pattern with the groups `code`, `signal` or both")?;
         let pattern = self.regex(&text, &[])?;
         if !pattern.capture_names().flatten().any(|name| name == "code" || name == "signal") {
-            self.problems.add(text.span(), "the pattern finds neither code nor signal", "(?<code>…), (?<signal>…)");
+            self.problems.add(
+                text.span(),
+                "the pattern finds neither code nor signal",
+                "(?<code>…), (?<signal>…)",
+            );
         }
         Some(ExitEncoding { pattern, signal_offset: exit.signal_offset })
     }

@@ -61,7 +61,8 @@ impl Checker {
     fn adapter(&mut self, name: &str, document: Document) -> Option<Adapter> {
         // A name in a file that this one extends is that file's.
         let own = |written: &&Spanned<String>| written.span().start >= self.end.start;
-        if let Some(written) = document.name.as_ref().filter(own).filter(|written| written.get_ref() != name) {
+        if let Some(written) = document.name.as_ref().filter(own).filter(|written| written.get_ref() != name)
+        {
             self.problems.add(
                 written.span(),
                 format!("the adapter calls itself `{}`", written.get_ref()),
@@ -111,18 +112,28 @@ impl Checker {
         let names = document.environment.pass.iter().map(|name| (name.get_ref().as_str(), name.span()));
         let set = &document.environment.set;
         for (name, span) in names.chain(set.iter().map(|(name, value)| (name.as_str(), value.span()))) {
-            let valid = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let valid =
+                !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
             if !valid {
-                self.problems.add(span, format!("`{name}` is no name of a variable"), "letters, digits and `_`");
+                self.problems.add(
+                    span,
+                    format!("`{name}` is no name of a variable"),
+                    "letters, digits and `_`",
+                );
             }
         }
         set.iter().map(|(name, value)| (name.clone(), value.get_ref().clone())).collect()
     }
 
     fn ids(&mut self, ids: IdsDocument) -> Option<IdForm> {
-        let submission = self.required(ids.submission, "ids.submission", "a pattern of the scheduler's job ids")?;
+        let submission =
+            self.required(ids.submission, "ids.submission", "a pattern of the scheduler's job ids")?;
         let pattern = self.regex(&submission, &[])?;
-        let element = self.required(ids.element, "ids.element", "an array element's id, such as '{submission}_{index}'")?;
+        let element = self.required(
+            ids.element,
+            "ids.element",
+            "an array element's id, such as '{submission}_{index}'",
+        )?;
         let mut rest = element.get_ref().replace("{index}", "");
         for name in pattern.capture_names().flatten() {
             rest = rest.replace(&format!("{{{name}}}"), "");
@@ -145,7 +156,11 @@ impl Checker {
         let log_name = script.log_name.map_or_else(|| "scheduler.log".to_owned(), Spanned::into_inner);
         for line in lines.iter().chain(&script.job_id).chain(&script.array_index_variable) {
             if line.get_ref().contains(char::is_control) {
-                self.problems.add(line.span(), "a control character in a script line", "one line of plain text");
+                self.problems.add(
+                    line.span(),
+                    "a control character in a script line",
+                    "one line of plain text",
+                );
             }
         }
         ScriptFacts {
@@ -187,7 +202,8 @@ impl Checker {
             Ok(pattern) => pattern,
             Err(error) => {
                 let told = error.to_string();
-                let why = told.lines().last().unwrap_or("not a pattern").trim_start_matches("error: ").to_owned();
+                let why =
+                    told.lines().last().unwrap_or("not a pattern").trim_start_matches("error: ").to_owned();
                 self.problems.add(text.span(), "the pattern does not compile", why);
                 return None;
             }

@@ -8,7 +8,9 @@ use super::{Checker, Span};
 use crate::scheduler::adapter::document::{JsonDocument, ReadDocument, RecordsDocument};
 use crate::scheduler::adapter::messages::Verb;
 use crate::scheduler::adapter::placeholders;
-use crate::scheduler::adapter::reading::{Form, JsonReading, Reading, RecordsReading, Stream, Take, Unmatched};
+use crate::scheduler::adapter::reading::{
+    Form, JsonReading, Reading, RecordsReading, Stream, Take, Unmatched,
+};
 
 impl Checker {
     pub(super) fn reading(
@@ -22,7 +24,11 @@ impl Checker {
         let Some(read) = read else {
             if !needed.is_empty() {
                 let title = format!("nothing says how the answer of `{}` is read", verb.as_str());
-                self.problems.add(span.clone(), title, "a table `read` with lines, columns, records, json or words");
+                self.problems.add(
+                    span.clone(),
+                    title,
+                    "a table `read` with lines, columns, records, json or words",
+                );
             }
             return None;
         };
@@ -30,16 +36,17 @@ impl Checker {
         let read = read.into_inner();
         let fields: BTreeMap<String, Vec<String>> =
             read.fields.into_iter().map(|(ours, theirs)| (ours, theirs.into_inner().0)).collect();
-        let from = self.word(read.from, Stream::Stdout, &[
-            ("stdout", Stream::Stdout),
-            ("stderr", Stream::Stderr),
-            ("both", Stream::Both),
-        ]);
+        let from = self.word(
+            read.from,
+            Stream::Stdout,
+            &[("stdout", Stream::Stdout), ("stderr", Stream::Stderr), ("both", Stream::Both)],
+        );
         let take = self.word(read.take, Take::All, &[("all", Take::All), ("last", Take::Last)]);
-        let unmatched = self.word(read.unmatched, Unmatched::Refuse, &[
-            ("refuse", Unmatched::Refuse),
-            ("skip", Unmatched::Skip),
-        ]);
+        let unmatched = self.word(
+            read.unmatched,
+            Unmatched::Refuse,
+            &[("refuse", Unmatched::Refuse), ("skip", Unmatched::Skip)],
+        );
         let ignore = read.ignore.iter().filter_map(|text| self.regex(text, &[])).collect();
         let step = read.step.and_then(|text| self.regex(&text, &["id", "step"]));
 

@@ -25,8 +25,8 @@ impl JsonReading {
         fields: &BTreeMap<String, Vec<String>>,
     ) -> Result<Vec<Row>, Unreadable> {
         let start = text.find(['{', '[']).ok_or_else(|| Unreadable::new("an answer without JSON", text))?;
-        let document: Value =
-            serde_json::from_str(&text[start..]).map_err(|_| Unreadable::new("broken JSON", &text[start..]))?;
+        let document: Value = serde_json::from_str(&text[start..])
+            .map_err(|_| Unreadable::new("broken JSON", &text[start..]))?;
         let row = |value: &Value| -> Row {
             let mut row = Row::default();
             for (ours, theirs) in fields {

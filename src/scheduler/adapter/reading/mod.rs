@@ -129,12 +129,17 @@ impl Reading {
         };
         let mut rows = match &self.form {
             Form::Json(json) => json.rows(text, &self.fields)?,
-            Form::Records(records) => {
-                records.rows(self.lines(text)?.into_iter(), self.unmatched)?.iter().map(|row| self.renamed(row)).collect()
-            }
+            Form::Records(records) => records
+                .rows(self.lines(text)?.into_iter(), self.unmatched)?
+                .iter()
+                .map(|row| self.renamed(row))
+                .collect(),
             form => {
                 let lines = self.lines(text)?;
-                text::rows(form, &lines, columns, self.unmatched)?.iter().map(|row| self.renamed(row)).collect()
+                text::rows(form, &lines, columns, self.unmatched)?
+                    .iter()
+                    .map(|row| self.renamed(row))
+                    .collect()
             }
         };
         if self.take == Take::Last && rows.len() > 1 {

@@ -68,7 +68,12 @@ impl RecordsReading {
         Ok(rows)
     }
 
-    fn finish(&self, pair: &mut String, row: Option<&mut Row>, unmatched: Unmatched) -> Result<(), Unreadable> {
+    fn finish(
+        &self,
+        pair: &mut String,
+        row: Option<&mut Row>,
+        unmatched: Unmatched,
+    ) -> Result<(), Unreadable> {
         if pair.is_empty() {
             return Ok(());
         }
