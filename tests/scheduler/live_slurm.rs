@@ -161,3 +161,44 @@ async fn what_can_never_run_is_refused_or_blocked() {
     assert!(job.reason.as_deref().is_some_and(|reason| reason.starts_with("Partition")), "{job:?}");
     live.scheduler.cancel(&[id]).await.unwrap();
 }
+
+#[tokio::test]
+#[ignore = "needs a Slurm controller of one's own, named by SLURM_CONF"]
+async fn the_base_script_hands_a_cancel_on_and_knows_its_job() {
+    let live = Live::new();
+    let root = live.directory.path();
+    let runner = "#!/bin/bash\ntrap 'echo TERM >> \"$2/seen\"; exit 0' TERM\necho \"$QCBATCH_SCHEDULER_JOB_ID $TMPDIR $LC_ALL\" > \"$2/seen\"\nwhile :; do sleep 0.1; done\n";
+    let program = root.join("qcbatch");
+    std::fs::write(&program, runner).unwrap();
+    crate::support::make_executable(&program);
+    let request = live.request(6, 2, "");
+    let mut input = crate::scripts::script_input(&live.scheduler, &request);
+    input.program = program;
+    let script =
+        qcbatch::jobscript::render(&input, &qcbatch::jobscript::TemplateSet::load(None).unwrap()).unwrap();
+    std::fs::write(&request.script, script).unwrap();
+    for index in ["0", "1"] {
+        std::fs::create_dir(root.join(index)).unwrap();
+    }
+    let id = live.submit(&request).await;
+    let seen =
+        |index: u32| std::fs::read_to_string(root.join(index.to_string()).join("seen")).unwrap_or_default();
+    for index in 0..2 {
+        while !seen(index).ends_with('\n') {
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let element = live.scheduler.element_id(&id, index, 2);
+        assert!(
+            seen(index).starts_with(&format!("{element} /tmp/qcbatch.")) && seen(index).contains(" C\n"),
+            "{}",
+            seen(index)
+        );
+    }
+    live.scheduler.cancel(std::slice::from_ref(&id)).await.unwrap();
+    for index in 0..2 {
+        let element = live.scheduler.element_id(&id, index, 2);
+        live.until(&element, |job| ended(job).is_some()).await;
+        assert!(seen(index).ends_with("TERM\n"), "{}", seen(index));
+        assert!(!root.join(index.to_string()).join("end.json").exists());
+    }
+}
