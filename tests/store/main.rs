@@ -6,8 +6,12 @@
 #[path = "../postgres/fixture.rs"]
 #[allow(dead_code, reason = "shared with another test target")]
 mod fixture;
+mod change;
+mod export;
 mod ingest;
 mod intake;
+mod looking;
 mod queue;
+mod schema;
 mod submission;
 mod world;
