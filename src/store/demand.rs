@@ -78,9 +78,13 @@ async fn run(
     diesel::sql_query(format!("WITH given AS ({GIVEN}) {statement}"))
         .bind::<Array<Text>, _>(programs.collect::<Vec<_>>())
         .bind::<Array<Text>, _>(wanted.iter().map(|demand| &demand.compute_tag).collect::<Vec<_>>())
-        .bind::<Array<Nullable<Text>>, _>(wanted.iter().map(|demand| demand.pool.as_ref()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(
+            wanted.iter().map(|demand| demand.pool.as_ref()).collect::<Vec<_>>(),
+        )
         .bind::<Array<Nullable<Integer>>, _>(wanted.iter().map(|demand| demand.cores).collect::<Vec<_>>())
-        .bind::<Array<Nullable<BigInt>>, _>(wanted.iter().map(|demand| demand.memory_bytes).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(
+            wanted.iter().map(|demand| demand.memory_bytes).collect::<Vec<_>>(),
+        )
         .bind::<Array<Nullable<BigInt>>, _>(
             wanted.iter().map(|demand| demand.walltime_seconds).collect::<Vec<_>>(),
         )

@@ -84,7 +84,10 @@ const INSERT: &str = "
     SELECT id FROM given ORDER BY place";
 
 /// Writes `attempts` and their outputs.
-pub(crate) async fn insert(conn: &mut AsyncPgConnection, attempts: Vec<NewAttempt>) -> Result<(), StoreError> {
+pub(crate) async fn insert(
+    conn: &mut AsyncPgConnection,
+    attempts: Vec<NewAttempt>,
+) -> Result<(), StoreError> {
     if attempts.is_empty() {
         return Ok(());
     }

@@ -174,7 +174,8 @@ async fn prepare(records: Vec<NewRecord>) -> Result<Vec<Prepared>, StoreError> {
         let mut prepared = Vec::with_capacity(records.len());
         for record in records {
             let specification = record.calculation.specification;
-            let repeated = last.as_ref().filter(|(full, _)| *full == specification).map(|(_, key)| key.clone());
+            let repeated =
+                last.as_ref().filter(|(full, _)| *full == specification).map(|(_, key)| key.clone());
             let full_specification = if repeated.is_some() { None } else { Some(specification.clone()) };
             let key = repeated.unwrap_or_else(|| SpecificationKey::of(&specification));
             let mut extras = serde_json::Value::Object(record.calculation.extras);
@@ -368,7 +369,8 @@ async fn insert(
     if new.is_empty() {
         return Ok(Vec::new());
     }
-    let texts = |text: fn(&Prepared) -> &str| -> Vec<&str> { new.iter().map(|i| text(&prepared[*i])).collect() };
+    let texts =
+        |text: fn(&Prepared) -> &str| -> Vec<&str> { new.iter().map(|i| text(&prepared[*i])).collect() };
     let ids = |id: fn(&Wanted) -> i64| -> Vec<i64> { new.iter().map(|i| id(&wanted[*i])).collect() };
     let rows: Vec<InsertedRow> = diesel::sql_query(INSERT)
         .bind::<Array<Text>, _>(texts(|record| record.record_type.as_str()))

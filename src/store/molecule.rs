@@ -119,10 +119,7 @@ async fn find(
 }
 
 /// Adds `rows`, sorted by hash, and returns those that were not there.
-async fn add(
-    conn: &mut AsyncPgConnection,
-    rows: &[&MoleculeRow],
-) -> Result<Vec<Found>, StoreError> {
+async fn add(conn: &mut AsyncPgConnection, rows: &[&MoleculeRow]) -> Result<Vec<Found>, StoreError> {
     let column = |text: fn(&MoleculeRow) -> &str| -> Vec<&str> { rows.iter().map(|row| text(row)).collect() };
     diesel::sql_query(
         "INSERT INTO molecule
@@ -158,12 +155,11 @@ pub(crate) async fn documents(
 ) -> Result<HashMap<MoleculeId, serde_json::Value>, StoreError> {
     ids.sort_unstable();
     ids.dedup();
-    let rows: Vec<DocumentRow> =
-        diesel::sql_query("SELECT id, document FROM molecule WHERE id = ANY($1)")
-            .bind::<Array<BigInt>, _>(ids)
-            .load(conn)
-            .await
-            .doing("reading molecules")?;
+    let rows: Vec<DocumentRow> = diesel::sql_query("SELECT id, document FROM molecule WHERE id = ANY($1)")
+        .bind::<Array<BigInt>, _>(ids)
+        .load(conn)
+        .await
+        .doing("reading molecules")?;
     Ok(rows.into_iter().map(|row| (row.id, row.document)).collect())
 }
 

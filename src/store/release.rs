@@ -194,12 +194,7 @@ fn given_up(task: &HeldRow, end: &JobEnd) -> Result<NewAttempt, StoreError> {
         Charge::Nothing => FailureClass::Infrastructure,
     };
     let error_type = format!("job_{}", end.outcome.as_str());
-    let message = format!(
-        "{}; {} tries and {} losses before that",
-        explain(end),
-        task.tries,
-        task.losses
-    );
+    let message = format!("{}; {} tries and {} losses before that", explain(end), task.tries, task.losses);
     let error = json!({ "error_type": error_type, "error_message": message, "extras": null });
     let blob = output::pack(&error).map_err(|error| StoreError::Stored {
         what: format!("error of record {}", task.record_id),

@@ -63,16 +63,7 @@ macro_rules! from_word {
     )*};
 }
 
-from_word!(
-    RecordStatus,
-    RecordType,
-    Driver,
-    SubmissionState,
-    JobState,
-    JobOutcome,
-    FailureClass,
-    OutputType,
-);
+from_word!(RecordStatus, RecordType, Driver, SubmissionState, JobState, JobOutcome, FailureClass, OutputType,);
 
 impl FromSql<sql::Placement, Pg> for Placement {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
@@ -205,10 +196,8 @@ pub(crate) fn make_storable(value: &mut serde_json::Value) {
         Value::Array(items) => items.iter_mut().for_each(make_storable),
         Value::Object(members) => {
             if members.keys().any(|key| key.contains('\0')) {
-                *members = std::mem::take(members)
-                    .into_iter()
-                    .map(|(key, value)| (storable(&key), value))
-                    .collect();
+                *members =
+                    std::mem::take(members).into_iter().map(|(key, value)| (storable(&key), value)).collect();
             }
             members.values_mut().for_each(make_storable);
         }

@@ -45,7 +45,9 @@ async fn what_was_cancelled_or_failed_can_be_retried() {
     for _ in 0..3 {
         let jobs = world.run_all(4).await;
         let reports = jobs[0].1.iter().filter(|task| task.record_id == ids[0]);
-        world.ingest(jobs[0].0, reports.map(|task| bad(jobs[0].0, task, FailureClass::Program)).collect()).await;
+        world
+            .ingest(jobs[0].0, reports.map(|task| bad(jobs[0].0, task, FailureClass::Program)).collect())
+            .await;
         world.writer.cancel(&these(&[ids[1]])).await.unwrap();
         world.writer.retry(&these(&[ids[1]])).await.unwrap();
         let end = qcbatch::store::release::JobEnd {

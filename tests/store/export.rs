@@ -28,9 +28,9 @@ for line in sys.stdin:
 "#;
 
 fn python(variable: &str, environment: &str) -> PathBuf {
-    let python = std::env::var_os(variable).map(PathBuf::from).unwrap_or_else(|| {
-        PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(environment).join("bin/python")
-    });
+    let python = std::env::var_os(variable)
+        .map(PathBuf::from)
+        .unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(environment).join("bin/python"));
     assert!(python.exists(), "{} is missing: run make test-setup", python.display());
     python
 }

@@ -76,7 +76,10 @@ async fn lists_are_filtered_and_paged() {
     world.ingest(job, vec![good(job, one)]).await;
     assert_eq!(ids_of(&world, RecordFilter { pool: words("alpha"), ..filter() }).await.len(), 4);
     let line = world.store.list(&filter(), None, 9).await.unwrap().records.pop().unwrap();
-    assert_eq!((line.status, line.return_energy, line.wall_seconds), (RecordStatus::Complete, Some(-0.09), Some(1.5)));
+    assert_eq!(
+        (line.status, line.return_energy, line.wall_seconds),
+        (RecordStatus::Complete, Some(-0.09), Some(1.5))
+    );
     assert_eq!(line.pool, Some(PoolName("alpha".to_owned())));
 }
 
@@ -85,7 +88,9 @@ async fn points_of_trajectories_are_not_in_the_way() {
     let world = World::new().await;
     let id = world.add(vec![record_of(optimization(), water(0))]).await[0].record_id;
     let jobs = world.run_all(1).await;
-    world.ingest(jobs[0].0, vec![good_with(jobs[0].0, &jobs[0].1[0], &optimization_result(&[-1.25, -1.5]))]).await;
+    world
+        .ingest(jobs[0].0, vec![good_with(jobs[0].0, &jobs[0].1[0], &optimization_result(&[-1.25, -1.5]))])
+        .await;
     let detail = world.store.detail(id).await.unwrap().unwrap();
     assert_eq!(detail.trajectory.len(), 2);
     assert_eq!(detail.energies.as_deref(), Some(&[-1.25, -1.5][..]));
@@ -99,7 +104,9 @@ async fn points_of_trajectories_are_not_in_the_way() {
     assert_eq!((point.line.status, point.line.return_energy), (RecordStatus::Complete, Some(-1.5)));
     assert_eq!(point.history[0].outputs, ["stdout"]);
     // Asked for by itself, it is found and shown.
-    let qcbatch::model::calculation::Specification::Singlepoint(mut qc) = singlepoint("pm7") else { unreachable!() };
+    let qcbatch::model::calculation::Specification::Singlepoint(mut qc) = singlepoint("pm7") else {
+        unreachable!()
+    };
     qc.driver = qcbatch::model::calculation::Driver::Gradient;
     let specification = qcbatch::model::calculation::Specification::Singlepoint(qc);
     let added = world.add(vec![record_of(specification, water(11))]).await;
@@ -150,7 +157,11 @@ async fn it_is_told_why_a_record_waits() {
         Some("waits for a free job slot in a pool with mopac that serves the compute tag gpu")
     );
     let task = world.candidates(1).await[0].task_id;
-    world.writer.note_waiting(vec![(task, "asks for more memory than pool alpha has".to_owned())]).await.unwrap();
+    world
+        .writer
+        .note_waiting(vec![(task, "asks for more memory than pool alpha has".to_owned())])
+        .await
+        .unwrap();
     assert_eq!(why(ids[0]).await.as_deref(), Some("asks for more memory than pool alpha has"));
 
     let id = world.writer.plan_submission(&planned(vec![vec![task]])).await.unwrap().unwrap();
@@ -205,14 +216,23 @@ async fn jobs_and_counts_follow_what_happens() {
     assert!(world.store.jobs(&[PoolName("beta".to_owned())], &[], 10).await.unwrap().is_empty());
 
     let counts = world.store.unfinished(&ids).await.unwrap();
-    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(RecordStatus::Running, 1), (RecordStatus::Complete, 2)]);
+    assert_eq!(
+        counts.into_iter().collect::<Vec<_>>(),
+        [(RecordStatus::Running, 1), (RecordStatus::Complete, 2)]
+    );
     assert!(world.store.unfinished(&[]).await.unwrap().is_empty());
     let counts = world.store.status(SITE).await.unwrap().records;
-    assert_eq!(counts.into_iter().collect::<Vec<_>>(), [(RecordStatus::Running, 1), (RecordStatus::Complete, 2)]);
+    assert_eq!(
+        counts.into_iter().collect::<Vec<_>>(),
+        [(RecordStatus::Running, 1), (RecordStatus::Complete, 2)]
+    );
     let rows = world.number("SELECT count(*) AS value FROM record_count").await;
     assert!(rows <= 4, "the counts were folded at the job's end, yet there are {rows} rows");
 
-    assert!(world.store.ended_submissions(SITE, Duration::ZERO, 10).await.unwrap().is_empty(), "one job runs");
+    assert!(
+        world.store.ended_submissions(SITE, Duration::ZERO, 10).await.unwrap().is_empty(),
+        "one job runs"
+    );
     let end = JobEnd {
         id: jobs[1].0,
         outcome: JobOutcome::Lost,

@@ -90,7 +90,8 @@ impl World {
 
     /// Stores reports of a job from its beginning.
     pub async fn ingest(&self, job: JobId, reports: Vec<TaskReport>) {
-        let from = self.number(&format!("SELECT results_offset AS value FROM job WHERE id = {job}")).await as u64;
+        let from =
+            self.number(&format!("SELECT results_offset AS value FROM job WHERE id = {job}")).await as u64;
         let outcome = self.writer.ingest(job, from, from + 100, reports, &decide).await.unwrap();
         assert!(matches!(outcome, IngestOutcome::Stored(_)), "{outcome:?}");
     }

@@ -160,7 +160,8 @@ fn read_point(point: Value) -> Result<Result<TrajectoryPoint, Unreadable>, PackE
     let Some(driver) = driver else { return Ok(Err("`driver` is not known".to_owned())) };
     let mut outputs = Vec::new();
     for output in [OutputType::Stdout, OutputType::Stderr] {
-        if let Some(text) = point.get(output.as_str()).and_then(Value::as_str).filter(|text| !text.is_empty()) {
+        if let Some(text) = point.get(output.as_str()).and_then(Value::as_str).filter(|text| !text.is_empty())
+        {
             outputs.push((output, pack(text)?));
         }
     }

@@ -118,15 +118,14 @@ impl Writer {
         from: u64,
         to: u64,
     ) -> Result<Option<u64>, StoreError> {
-        let row: Option<OffsetRow> = diesel::sql_query(
-            "SELECT results_offset FROM job WHERE id = $1 AND site = $2 FOR NO KEY UPDATE",
-        )
-        .bind::<BigInt, _>(job_id.0)
-        .bind::<Text, _>(&self.site)
-        .get_result(conn)
-        .await
-        .optional()
-        .doing("reading a job's position")?;
+        let row: Option<OffsetRow> =
+            diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2 FOR NO KEY UPDATE")
+                .bind::<BigInt, _>(job_id.0)
+                .bind::<Text, _>(&self.site)
+                .get_result(conn)
+                .await
+                .optional()
+                .doing("reading a job's position")?;
         let row = row.ok_or_else(|| StoreError::Stored {
             what: format!("job {job_id}"),
             source: format!("site `{}` has no such job", self.site).into(),

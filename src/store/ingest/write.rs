@@ -88,7 +88,9 @@ impl Batch {
             (Verdict::Failed { task_id, class, decision }, Body::Error { summary, .. }) => {
                 self.attempts.push(report.row);
                 let reason = match decision {
-                    RetryDecision::Retry { .. } => format!("attempt {attempt} failed, it is tried again: {summary}"),
+                    RetryDecision::Retry { .. } => {
+                        format!("attempt {attempt} failed, it is tried again: {summary}")
+                    }
                     RetryDecision::Fail => format!("attempt {attempt} failed: {summary}"),
                 };
                 let kind = if decision == RetryDecision::Fail { "failed" } else { "retried" };
@@ -96,7 +98,8 @@ impl Batch {
                 self.settled.push(Settled { task_id, charge: Charge::Failure(class), decision, reason });
             }
             (Verdict::Duplicate, _) => {
-                let message = format!("attempt {attempt} was reported again by job {job_id}; nothing was stored");
+                let message =
+                    format!("attempt {attempt} was reported again by job {job_id}; nothing was stored");
                 self.events.push(event("duplicate", message));
             }
             (Verdict::Dropped(why), _) => {
@@ -131,7 +134,8 @@ impl Batch {
             let molecule = parts.molecule(&optimization.final_molecule);
             completed.final_molecule_id = Some(molecule.ok_or_else(|| missing("final molecule", id))?);
             completed.energies = Some(optimization.energies);
-            self.points.extend((0..).zip(optimization.trajectory).map(|(position, point)| (id, position, point)));
+            self.points
+                .extend((0..).zip(optimization.trajectory).map(|(position, point)| (id, position, point)));
         }
         self.completed.push(completed);
         Ok(())
@@ -139,7 +143,10 @@ impl Batch {
 }
 
 fn missing(what: &str, id: RecordId) -> StoreError {
-    StoreError::Stored { what: format!("{what} of record {id}"), source: "not found after it was stored".into() }
+    StoreError::Stored {
+        what: format!("{what} of record {id}"),
+        source: "not found after it was stored".into(),
+    }
 }
 
 fn json_rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
@@ -230,7 +237,8 @@ async fn store_points(
         records.push(PointRecord {
             optimization_id,
             position,
-            specification_id: specification_id.ok_or_else(|| missing("specification of a point", optimization_id))?,
+            specification_id: specification_id
+                .ok_or_else(|| missing("specification of a point", optimization_id))?,
             molecule_id: molecule_id.ok_or_else(|| missing("molecule of a point", optimization_id))?,
             return_energy: point.answer.return_energy,
             properties: point.answer.properties,
@@ -247,7 +255,8 @@ async fn store_points(
         .doing("storing trajectories")?;
     let (mut attempts, mut wavefunctions) = (Vec::new(), Vec::new());
     for row in rows {
-        let Some((provenance, wavefunction, outputs)) = rests.remove(&(row.optimization_id, row.position)) else {
+        let Some((provenance, wavefunction, outputs)) = rests.remove(&(row.optimization_id, row.position))
+        else {
             continue;
         };
         let text = |key: &str| provenance.get(key).and_then(Value::as_str).map(str::to_owned);
