@@ -5,7 +5,7 @@
 
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
@@ -108,6 +108,9 @@ const CANDIDATES: &str = "
         AND ($9 IS NULL OR coalesce(d.walltime_seconds, $10, 0) <= $9)
     ORDER BY t.compute_priority DESC, t.sort_date, t.id LIMIT $4";
 
+/// Just after a large intake there are no statistics yet, and the planner would read and sort whole demands.
+const BY_INDEX: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off";
+
 impl Store {
     /// The next `limit` tasks that a pool may run: by priority, then age.
     pub async fn candidates(
@@ -117,7 +120,7 @@ impl Store {
     ) -> Result<Vec<Candidate>, StoreError> {
         let (most, defaults) = (&filter.most, &filter.defaults);
         let mut conn = self.conn().await?;
-        let rows: Vec<CandidateRow> = diesel::sql_query(CANDIDATES)
+        let query = diesel::sql_query(CANDIDATES)
             .bind::<Text, _>(&filter.pool.0)
             .bind::<Nullable<Array<Text>>, _>(&filter.programs)
             .bind::<Array<Text>, _>(&filter.compute_tags)
@@ -127,8 +130,12 @@ impl Store {
             .bind::<Nullable<BigInt>, _>(most.memory_bytes.map(bigint))
             .bind::<Nullable<BigInt>, _>(defaults.memory_bytes.map(bigint))
             .bind::<Nullable<BigInt>, _>(most.walltime_seconds.map(bigint))
-            .bind::<Nullable<BigInt>, _>(defaults.walltime_seconds.map(bigint))
-            .load(&mut conn)
+            .bind::<Nullable<BigInt>, _>(defaults.walltime_seconds.map(bigint));
+        let rows = conn
+            .transaction::<Vec<CandidateRow>, diesel::result::Error, _>(async |conn| {
+                conn.batch_execute(BY_INDEX).await?;
+                query.load(conn).await
+            })
             .await
             .doing("reading the queue")?;
         Ok(rows.into_iter().map(candidate).collect())

@@ -10,7 +10,8 @@ use qcbatch::store::release::{Charge, JobEnd};
 use serde_json::{Value, json};
 
 use crate::world::{
-    World, atomic_result, bad, decide, good, good_with, optimization, record_of, water, water_record,
+    World, atomic_result, bad, decide, good, good_with, optimization, optimization_result, record_of, water,
+    water_record,
 };
 
 async fn ingest(world: &World, job: JobId, from: u64, to: u64, reports: Vec<TaskReport>) -> Stored {
@@ -207,28 +208,6 @@ async fn nul_characters_stop_nothing() {
     assert_eq!(stdout.as_deref(), Some("before\0after"), "blobs hold every byte");
     assert_eq!(value_of(&world, ids[0], "extras->'k\u{fffd}y'").await, json!(["v\u{fffd}"]));
     assert_eq!(world.store.native_file(ids[0], "na\u{fffd}me").await.unwrap().unwrap(), b"con\0tent");
-}
-
-fn optimization_result(energies: &[f64]) -> Value {
-    let points: Vec<Value> = energies
-        .iter()
-        .zip(10..)
-        .map(|(energy, number)| {
-            let mut point = atomic_result(*energy);
-            point["driver"] = json!("gradient");
-            point["return_result"] = json!([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -0.1]);
-            point["molecule"] = json!(water(number));
-            point["stdout"] = json!("point");
-            point
-        })
-        .collect();
-    json!({
-        "schema_name": "qcschema_optimization_output", "schema_version": 1, "success": true,
-        "initial_molecule": water(0), "final_molecule": water(9 + energies.len() as u32),
-        "energies": energies, "trajectory": points, "keywords": {"program": "mopac"},
-        "input_specification": {"driver": "gradient", "model": {"method": "pm7"}},
-        "provenance": {"creator": "geomeTRIC", "version": "1.0"}, "extras": {},
-    })
 }
 
 #[tokio::test]

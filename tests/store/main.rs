@@ -3,11 +3,16 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+mod change;
+mod export;
 #[path = "../postgres/fixture.rs"]
 #[allow(dead_code, reason = "shared with another test target")]
 mod fixture;
 mod ingest;
 mod intake;
+mod looking;
+mod measure;
 mod queue;
+mod schema;
 mod submission;
 mod world;

@@ -13,6 +13,7 @@ use qcbatch::model::job::SubmissionState;
 use qcbatch::model::molecule::Molecule;
 use qcbatch::model::resources::{JobResources, NodeSharing, TaskResources};
 use qcbatch::model::task::{Placement, TaskOutcome, TaskProvenance, TaskReport};
+use qcbatch::store::ingest::IngestOutcome;
 use qcbatch::store::intake::{AddedRecord, NewRecord, Reuse};
 use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
 use qcbatch::store::queue::{Candidate, CandidateFilter};
@@ -85,6 +86,14 @@ impl World {
 
     pub async fn status_of(&self, id: RecordId) -> String {
         self.text(&format!("SELECT status::text AS value FROM record WHERE id = {id}")).await
+    }
+
+    /// Stores reports of a job from its beginning.
+    pub async fn ingest(&self, job: JobId, reports: Vec<TaskReport>) {
+        let from =
+            self.number(&format!("SELECT results_offset AS value FROM job WHERE id = {job}")).await as u64;
+        let outcome = self.writer.ingest(job, from, from + 100, reports, &decide).await.unwrap();
+        assert!(matches!(outcome, IngestOutcome::Stored(_)), "{outcome:?}");
     }
 
     pub async fn text(&self, sql: &str) -> String {
@@ -251,6 +260,29 @@ pub fn atomic_result(energy: f64) -> Value {
         "properties": {"return_energy": energy, "calcinfo_natom": 3, "scf_iterations": null},
         "extras": {"qcvars": {"PM7 HOF": -54.3}, "note": "kept"},
         "provenance": {"creator": "MOPAC", "version": "22.0"},
+    })
+}
+
+/// An optimization whose points are the molecules 10, 11, …; the last of them is the final one.
+pub fn optimization_result(energies: &[f64]) -> Value {
+    let points: Vec<Value> = energies
+        .iter()
+        .zip(10..)
+        .map(|(energy, number)| {
+            let mut point = atomic_result(*energy);
+            point["driver"] = json!("gradient");
+            point["return_result"] = json!([0.0, 0.0, 0.1, 0.0, 0.0, 0.0, 0.0, 0.0, -0.1]);
+            point["molecule"] = json!(water(number));
+            point["stdout"] = json!("point");
+            point
+        })
+        .collect();
+    json!({
+        "schema_name": "qcschema_optimization_output", "schema_version": 1, "success": true,
+        "initial_molecule": water(0), "final_molecule": water(9 + energies.len() as u32),
+        "energies": energies, "trajectory": points, "keywords": {"program": "mopac"},
+        "input_specification": {"driver": "gradient", "model": {"method": "pm7"}},
+        "provenance": {"creator": "geomeTRIC", "version": "1.0"}, "extras": {},
     })
 }
 
