@@ -29,7 +29,7 @@ pub(super) async fn export(
 ) -> Result<Response, ApiError> {
     let pages = stream::try_unfold((state, filter, Some(None)), async |(state, filter, after): Position| {
         let Some(after) = after else { return Ok(None) };
-        let page = state.store.export(&filter, Some(after), PAGE).await.inspect_err(|error| {
+        let page = state.store.export(&filter, after, PAGE).await.inspect_err(|error| {
             tracing::warn!(error = %chain(error), "an export broke off: {}", chain(error));
         })?;
         let mut bytes = Vec::new();
