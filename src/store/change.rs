@@ -219,7 +219,8 @@ async fn refused(
         .load(conn)
         .await
         .doing("reading statuses")?;
-    let statuses: HashMap<RecordId, RecordStatus> = rows.into_iter().map(|row| (row.id, row.status)).collect();
+    let statuses: HashMap<RecordId, RecordStatus> =
+        rows.into_iter().map(|row| (row.id, row.status)).collect();
     let reason = |id: RecordId| match statuses.get(&id) {
         Some(status) => format!("it is {}", status.as_str()),
         None => "there is no such record".to_owned(),

@@ -33,9 +33,10 @@ pub(crate) type Filtered = BoxedSqlQuery<'static, Pg, SqlQuery>;
 /// `statement` with `{filter}` replaced by the condition, and its binds.
 pub(crate) fn filtered(statement: &str, filter: &RecordFilter) -> Filtered {
     let lower = |words: &[String]| words.iter().map(|word| word.to_lowercase()).collect::<Vec<_>>();
-    let formulas = filter.formula.iter().map(|formula| {
-        reorder_formula(formula, FormulaOrder::Hill).unwrap_or_else(|| formula.clone())
-    });
+    let formulas = filter
+        .formula
+        .iter()
+        .map(|formula| reorder_formula(formula, FormulaOrder::Hill).unwrap_or_else(|| formula.clone()));
     diesel::sql_query(statement.replace("{filter}", CONDITION))
         .into_boxed()
         .bind::<Array<BigInt>, _>(raw(filter.ids.iter().copied()))

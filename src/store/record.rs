@@ -173,7 +173,8 @@ impl Store {
             return super::count::by_status(&mut conn).await;
         }
         let statement = "SELECT r.status, count(*) AS records FROM record r WHERE {filter} GROUP BY r.status";
-        let rows: Vec<CountRow> = filtered(statement, filter).load(&mut conn).await.doing("counting records")?;
+        let rows: Vec<CountRow> =
+            filtered(statement, filter).load(&mut conn).await.doing("counting records")?;
         Ok(rows.into_iter().map(|row| (row.status, row.records)).collect())
     }
 

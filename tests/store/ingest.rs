@@ -9,7 +9,9 @@ use qcbatch::store::ingest::{IngestOutcome, Stored};
 use qcbatch::store::release::{Charge, JobEnd};
 use serde_json::{Value, json};
 
-use crate::world::{World, atomic_result, bad, decide, good, good_with, optimization, record_of, water, water_record};
+use crate::world::{
+    World, atomic_result, bad, decide, good, good_with, optimization, record_of, water, water_record,
+};
 
 async fn ingest(world: &World, job: JobId, from: u64, to: u64, reports: Vec<TaskReport>) -> Stored {
     match world.writer.ingest(job, from, to, reports, &decide).await.unwrap() {
@@ -19,7 +21,8 @@ async fn ingest(world: &World, job: JobId, from: u64, to: u64, reports: Vec<Task
 }
 
 async fn value_of(world: &World, record: RecordId, column: &str) -> Value {
-    let text = world.text(&format!("SELECT to_json({column})::text AS value FROM record WHERE id = {record}")).await;
+    let text =
+        world.text(&format!("SELECT to_json({column})::text AS value FROM record WHERE id = {record}")).await;
     serde_json::from_str(&text).unwrap()
 }
 
@@ -37,11 +40,13 @@ async fn a_good_result_completes_its_record() {
 
     assert_eq!(world.status_of(id).await, "complete");
     assert_eq!(value_of(&world, id, "return_energy").await, json!(-0.09));
-    let properties = json!({"return_result": -0.09, "pm7 hof": -54.3, "return_energy": -0.09, "calcinfo_natom": 3});
+    let properties =
+        json!({"return_result": -0.09, "pm7 hof": -54.3, "return_energy": -0.09, "calcinfo_natom": 3});
     assert_eq!(value_of(&world, id, "properties").await, properties);
     assert_eq!(value_of(&world, id, "extras").await, json!({"mine": 1, "note": "kept"}));
     assert_eq!(world.number("SELECT count(*) AS value FROM task").await, 0);
-    let history = "SELECT concat_ws(' ', status, attempt, hostname, cores, wall_seconds, program, program_version)
+    let history =
+        "SELECT concat_ws(' ', status, attempt, hostname, cores, wall_seconds, program, program_version)
         AS value FROM compute_history";
     assert_eq!(world.text(history).await, "complete 0 node1 2 1.5 mopac 22.0");
     let stdout = world.store.output(id, None, OutputType::Stdout).await.unwrap();
@@ -109,7 +114,10 @@ async fn failures_are_retried_until_the_tries_are_spent() {
     }
     assert_eq!(world.status_of(id).await, "error");
     assert!(world.candidates(9).await.is_empty());
-    assert_eq!(world.number("SELECT count(*) AS value FROM task WHERE NOT available AND job_id IS NULL").await, 1);
+    assert_eq!(
+        world.number("SELECT count(*) AS value FROM task WHERE NOT available AND job_id IS NULL").await,
+        1
+    );
     assert_eq!(world.number("SELECT count(*) AS value FROM compute_history WHERE status = 'error'").await, 3);
     let error = world.store.output(id, None, OutputType::Error).await.unwrap();
     assert_eq!(error.as_deref(), Some("random_error: first line\nboom\n"));
@@ -241,7 +249,8 @@ async fn an_optimization_leaves_its_trajectory() {
 
     assert_eq!(value_of(&world, id, "energies").await, json!([-1.25, -1.5]));
     assert_eq!(value_of(&world, id, "return_energy").await, json!(-1.5));
-    let same = "SELECT count(DISTINCT final_molecule_id) AS value FROM record WHERE record_type = 'optimization'";
+    let same =
+        "SELECT count(DISTINCT final_molecule_id) AS value FROM record WHERE record_type = 'optimization'";
     assert_eq!(world.number(same).await, 1);
     for id in [id, other] {
         let points = format!(

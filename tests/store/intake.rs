@@ -4,7 +4,7 @@ use qcbatch::model::calculation::Specification;
 use qcbatch::store::StoreError;
 use qcbatch::store::intake::{AddedRecord, Novelty, Reuse};
 
-use crate::world::{World, record_of, singlepoint, optimization, take_lease, water, water_record};
+use crate::world::{World, optimization, record_of, singlepoint, take_lease, water, water_record};
 
 fn novelties(added: &[AddedRecord]) -> Vec<Novelty> {
     added.iter().map(|added| added.novelty).collect()
@@ -19,11 +19,10 @@ async fn identical_requests_are_one_record() {
     assert_eq!(first[0].record_id, first[2].record_id);
     let second = world.add(batch).await;
     assert_eq!(novelties(&second), [Novelty::Existing; 3]);
-    assert_eq!(second.iter().map(|added| added.record_id).collect::<Vec<_>>(), [
-        first[0].record_id,
-        first[1].record_id,
-        first[0].record_id
-    ]);
+    assert_eq!(
+        second.iter().map(|added| added.record_id).collect::<Vec<_>>(),
+        [first[0].record_id, first[1].record_id, first[0].record_id]
+    );
     assert_eq!(world.number("SELECT count(*) AS value FROM molecule").await, 2);
     assert_eq!(world.number("SELECT count(*) AS value FROM specification").await, 1);
     assert_eq!(world.number("SELECT count(*) AS value FROM demand").await, 1);
@@ -66,7 +65,11 @@ async fn types_and_methods_are_told_apart() {
     assert_eq!(novelties(&added), [Novelty::New, Novelty::New, Novelty::New, Novelty::Existing]);
     // Two single points, the optimization, and its gradients (driver `deferred`).
     assert_eq!(world.number("SELECT count(*) AS value FROM specification").await, 4);
-    let programs = world.text("SELECT string_agg(required_programs::text, ' ' ORDER BY required_programs) AS value FROM demand").await;
+    let programs = world
+        .text(
+            "SELECT string_agg(required_programs::text, ' ' ORDER BY required_programs) AS value FROM demand",
+        )
+        .await;
     assert_eq!(programs, "{geometric,mopac} {mopac}");
 }
 
@@ -102,7 +105,9 @@ async fn what_was_asked_is_what_is_staged() {
     asked.calculation.extras.insert("note".to_owned(), "mine".into());
     let Specification::Optimization(part) = &mut asked.calculation.specification else { unreachable!() };
     part.keywords.insert("maxiter".to_owned(), 12.into());
-    part.qc_specification.keywords.insert("nested".to_owned(), serde_json::json!({"a": [1.5, null, "\u{e5}"]}));
+    part.qc_specification
+        .keywords
+        .insert("nested".to_owned(), serde_json::json!({"a": [1.5, null, "\u{e5}"]}));
     world.add(vec![asked.clone()]).await;
     let jobs = world.run_all(1).await;
     assert_eq!(jobs[0].1[0].calculation, asked.calculation);

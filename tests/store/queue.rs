@@ -21,7 +21,12 @@ async fn priority_goes_before_age() {
     let first = world.store.candidates(&any_pool("alpha"), 2).await.unwrap();
     assert_eq!(first.iter().map(|task| task.record_id.0).collect::<Vec<_>>(), [ids[3], ids[0]]);
     // An older one comes first, also when it needs other programs.
-    world.execute(&format!("UPDATE task SET sort_date = now() - interval '1 day' WHERE record_id = {}", ids[2])).await;
+    world
+        .execute(&format!(
+            "UPDATE task SET sort_date = now() - interval '1 day' WHERE record_id = {}",
+            ids[2]
+        ))
+        .await;
     assert_eq!(found(&world, &any_pool("alpha")).await, [ids[3], ids[2], ids[0], ids[1]]);
 }
 
@@ -61,7 +66,12 @@ async fn a_task_that_is_not_due_waits() {
     let world = World::new().await;
     let ids = world.add_waters(2).await;
     assert!(world.store.has_waiting_tasks().await.unwrap());
-    world.execute(&format!("UPDATE task SET not_before = now() + interval '1 hour' WHERE record_id = {}", ids[0])).await;
+    world
+        .execute(&format!(
+            "UPDATE task SET not_before = now() + interval '1 hour' WHERE record_id = {}",
+            ids[0]
+        ))
+        .await;
     assert_eq!(found(&world, &any_pool("alpha")).await, [ids[1].0]);
     world.execute("UPDATE task SET not_before = now() + interval '1 hour'").await;
     assert!(!world.store.has_waiting_tasks().await.unwrap());
@@ -99,6 +109,8 @@ async fn reasons_are_noted_for_waiting_tasks_only() {
     world.writer.plan_submission(&planned(vec![vec![tasks[0]]])).await.unwrap().unwrap();
     let reasons = tasks.iter().map(|task| (*task, "too large\0".to_owned())).collect();
     world.writer.note_waiting(reasons).await.unwrap();
-    let noted = world.text("SELECT string_agg(coalesce(waiting_reason, '-'), ',' ORDER BY id) AS value FROM task").await;
+    let noted = world
+        .text("SELECT string_agg(coalesce(waiting_reason, '-'), ',' ORDER BY id) AS value FROM task")
+        .await;
     assert_eq!(noted, "-,too large\u{fffd}");
 }

@@ -34,7 +34,11 @@ async fn a_submission_is_led_by_compare_and_swap() {
     world.add_waters(3).await;
     let tasks: Vec<TaskId> = world.candidates(10).await.iter().map(|task| task.task_id).collect();
     let writer = &world.writer;
-    let id = writer.plan_submission(&planned(vec![tasks[..2].to_vec(), tasks[2..].to_vec()])).await.unwrap().unwrap();
+    let id = writer
+        .plan_submission(&planned(vec![tasks[..2].to_vec(), tasks[2..].to_vec()]))
+        .await
+        .unwrap()
+        .unwrap();
     let none = SubmissionNote::default;
 
     let open = world.store.open_submissions(SITE).await.unwrap();
@@ -45,7 +49,9 @@ async fn a_submission_is_led_by_compare_and_swap() {
     assert!(writer.move_submission(id, Planned, Submitting, none()).await.unwrap());
     assert!(!writer.move_submission(id, Planned, Submitting, none()).await.unwrap(), "it has moved");
     assert!(!writer.move_submission(id, Submitting, Submitting, none()).await.unwrap(), "not legal");
-    assert!(writer.move_submission(id, Submitting, Unknown, SubmissionNote::said("timed out")).await.unwrap());
+    assert!(
+        writer.move_submission(id, Submitting, Unknown, SubmissionNote::said("timed out")).await.unwrap()
+    );
     assert!(!writer.reject_submission(id, Unknown, "no").await.unwrap(), "an unknown one cannot be rejected");
     assert_eq!(writer.count_empty_lookup(id).await.unwrap(), 1);
     assert_eq!(writer.count_empty_lookup(id).await.unwrap(), 2);
@@ -57,7 +63,11 @@ async fn a_submission_is_led_by_compare_and_swap() {
     assert!(writer.move_submission(id, Unknown, Planned, none()).await.unwrap());
     assert_eq!(writer.count_empty_lookup(id).await.unwrap(), 0, "nothing to look up");
     assert!(writer.move_submission(id, Planned, Submitting, none()).await.unwrap());
-    assert_eq!(world.store.open_submissions(SITE).await.unwrap()[0].empty_lookups, 0, "a new call counts anew");
+    assert_eq!(
+        world.store.open_submissions(SITE).await.unwrap()[0].empty_lookups,
+        0,
+        "a new call counts anew"
+    );
 
     let elements = vec![(0, SchedulerJobId("47_0".into())), (1, SchedulerJobId("47_1".into()))];
     let scheduler_id = SchedulerJobId("47".into());
@@ -70,7 +80,10 @@ async fn a_submission_is_led_by_compare_and_swap() {
     assert_eq!((jobs[0].tasks, jobs[1].tasks, jobs[1].array_index, jobs[1].array_size), (2, 1, 1, 2));
     assert!(jobs[0].queued_on.is_some());
     let live = world.store.live_jobs_by_pool(SITE).await.unwrap();
-    assert_eq!(live.into_iter().map(|(pool, jobs)| (pool.0, jobs)).collect::<Vec<_>>(), [("alpha".to_owned(), 2)]);
+    assert_eq!(
+        live.into_iter().map(|(pool, jobs)| (pool.0, jobs)).collect::<Vec<_>>(),
+        [("alpha".to_owned(), 2)]
+    );
     assert!(world.store.live_jobs("elsewhere").await.unwrap().is_empty());
 }
 
@@ -99,7 +112,8 @@ async fn jobs_move_along_legal_ways_only() {
     let jobs = world.run_all(1).await;
     let (id, writer) = (jobs[0].0, &world.writer);
     assert_eq!(world.status_of(records[0]).await, "running");
-    let job = || async { world.store.live_jobs(SITE).await.unwrap().into_iter().find(|job| job.id == id).unwrap() };
+    let job =
+        || async { world.store.live_jobs(SITE).await.unwrap().into_iter().find(|job| job.id == id).unwrap() };
     assert_eq!(job().await.state, JobState::Running);
     assert!(job().await.started_on.is_some());
 
@@ -110,7 +124,8 @@ async fn jobs_move_along_legal_ways_only() {
         JobUpdate::from_state(id, JobState::Running).to(JobState::Ended),
     ];
     assert!(writer.update_jobs(illegal).await.unwrap().is_empty());
-    let missing = JobUpdate::from_state(id, JobState::Running).missing().to(JobState::Missing).reason("not listed");
+    let missing =
+        JobUpdate::from_state(id, JobState::Running).missing().to(JobState::Missing).reason("not listed");
     let other = JobUpdate::from_state(jobs[1].0, JobState::Running).beat(7).hostname("n2");
     assert_eq!(writer.update_jobs(vec![missing, other]).await.unwrap().len(), 2);
     let seen = job().await;
@@ -123,7 +138,10 @@ async fn jobs_move_along_legal_ways_only() {
     assert_eq!((seen.state, seen.missing_polls, seen.missing_since), (JobState::Queued, 0, None));
     assert_eq!(world.status_of(records[0]).await, "waiting", "a requeued job does not run");
     assert_eq!(world.status_of(records[1]).await, "running");
-    assert_eq!(world.number("SELECT count(*) AS value FROM event WHERE kind IN ('missing', 'queued')").await, 2);
+    assert_eq!(
+        world.number("SELECT count(*) AS value FROM event WHERE kind IN ('missing', 'queued')").await,
+        2
+    );
 
     assert_eq!(writer.request_cancel(&[id, jobs[1].0]).await.unwrap().len(), 2);
     assert!(writer.request_cancel(&[id]).await.unwrap().is_empty(), "asked before");
@@ -184,7 +202,10 @@ async fn an_old_fence_writes_nothing() {
     let tasks = vec![vec![jobs[0].1[0].task_id]];
     let refused = [
         stale.plan_submission(&planned(tasks)).await.map(drop),
-        stale.move_submission(qcbatch::model::ids::SubmissionId(1), Submitting, Unknown, none).await.map(drop),
+        stale
+            .move_submission(qcbatch::model::ids::SubmissionId(1), Submitting, Unknown, none)
+            .await
+            .map(drop),
         stale.update_jobs(vec![JobUpdate::from_state(job, JobState::Running).beat(1)]).await.map(drop),
         stale.start_jobs(&[job]).await,
         stale.request_cancel(&[job]).await.map(drop),

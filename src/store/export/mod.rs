@@ -161,8 +161,7 @@ async fn load(
         .load(conn)
         .await
         .doing("reading results")?;
-    let specifications =
-        specification::read(conn, raw(rows.iter().map(|row| row.specification_id))).await?;
+    let specifications = specification::read(conn, raw(rows.iter().map(|row| row.specification_id))).await?;
     let molecules = rows.iter().flat_map(|row| std::iter::once(row.molecule_id).chain(row.final_molecule_id));
     let molecules = molecule::documents(conn, raw(molecules)).await?;
     let mut parts = HashMap::new();
@@ -172,7 +171,8 @@ async fn load(
             source: "there is no such row".into(),
         };
         let molecule = molecules.get(&row.molecule_id).ok_or_else(|| missing("molecule"))?;
-        let specification = specifications.get(&row.specification_id).ok_or_else(|| missing("specification"))?;
+        let specification =
+            specifications.get(&row.specification_id).ok_or_else(|| missing("specification"))?;
         let wavefunction = match &row.wavefunction {
             Some(blob) => Some(unpack(blob, &format!("wavefunction of record {}", row.id))?),
             None => None,
