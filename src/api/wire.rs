@@ -115,8 +115,19 @@ pub enum Reach {
 /// What a cancel or retry did.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ChangeReceipt {
-    /// Records that changed.
+    /// How many records changed.
     pub changed: u64,
+    /// Records named by id that did not change, the first twenty.
+    pub refused: Vec<RefusedChange>,
+}
+
+/// A record that was named and did not change.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct RefusedChange {
+    /// The record.
+    pub record_id: RecordId,
+    /// Why.
+    pub reason: String,
 }
 
 /// `POST /v1/jobs/query`.

@@ -9,7 +9,7 @@ use super::format;
 use super::screen::{Report, Screen};
 use super::selection::{self, SelectionArgs};
 use super::session::Session;
-use crate::api::wire::{ChangeQuery, ChangeReceipt, Reach};
+use crate::api::wire::{ChangeQuery, ChangeReceipt, Reach, RefusedChange};
 use crate::model::record::RecordStatus;
 
 /// What was typed.
@@ -30,14 +30,20 @@ pub(super) struct Changed {
     pub status: RecordStatus,
     /// How many.
     pub changed: u64,
+    /// Records named by id that did not change, the first twenty.
+    pub refused: Vec<RefusedChange>,
 }
 
 impl Report for Changed {
     fn table(&self, _: &Screen) -> String {
-        match self.changed {
+        let mut text = match self.changed {
             0 => "nothing to do\n".to_owned(),
             changed => format!("{} now {}\n", format::count(changed, "record"), self.status.as_str()),
+        };
+        for refused in &self.refused {
+            text.push_str(&format!("record {} is left as it is: {}\n", refused.record_id, refused.reason));
         }
+        text
     }
 
     fn quiet(&self) -> String {
@@ -58,6 +64,7 @@ pub(super) async fn change(
         return Err(CliError::usage("name records by id or by a filter, or give --all"));
     }
     let receipt: ChangeReceipt = session.client()?.post(path, &ChangeQuery { filter, reach }).await?;
-    session.screen.print(&Changed { status, changed: receipt.changed })?;
-    Ok(ExitCode::Success)
+    let nothing_done = receipt.changed == 0 && !receipt.refused.is_empty();
+    session.screen.print(&Changed { status, changed: receipt.changed, refused: receipt.refused })?;
+    Ok(if nothing_done { ExitCode::Failed } else { ExitCode::Success })
 }

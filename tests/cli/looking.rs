@@ -134,13 +134,19 @@ fn records_are_cancelled_and_tried_again() {
     let (server, _) = three_records();
     assert_eq!(server.ask(["retry", "--status", "error"]), "1 record now waiting\n");
     assert_eq!(ids(&server, &["--status", "waiting"]), [3, 2]);
-    assert_eq!(server.ask(["retry", "2"]), "nothing to do\n");
+    let output = server.cli(["retry", "2"]);
+    assert_eq!(text(&output), "nothing to do\nrecord 2 is left as it is: it is waiting\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(server.ask(["retry", "--status", "error"]), "nothing to do\n");
     assert_eq!(
         server.ask(["cancel", "--tag", "weekly", "--json"]).split_whitespace().collect::<String>(),
-        "{\"status\":\"cancelled\",\"changed\":1}"
+        "{\"status\":\"cancelled\",\"changed\":1,\"refused\":[]}"
     );
     assert_eq!(ids(&server, &["--status", "cancelled"]), [2]);
-    assert_eq!(server.ask(["cancel", "1"]), "nothing to do\n");
+    assert_eq!(
+        text(&server.cli(["cancel", "1"])),
+        "nothing to do\nrecord 1 is left as it is: it is complete\n"
+    );
     assert_eq!(server.ask(["retry", "2"]), "1 record now waiting\n");
     for changing in ["cancel", "retry"] {
         let output = server.cli([changing]);

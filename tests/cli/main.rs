@@ -10,5 +10,6 @@ mod harness;
 mod connection;
 mod fixture;
 mod looking;
+mod standalone;
 mod submission;
 mod work;

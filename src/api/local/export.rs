@@ -18,15 +18,18 @@ use crate::model::view::RecordFilter;
 /// Results read at once; a Hessian of a large molecule is some megabytes.
 const PAGE: u32 = 50;
 
+/// State, filter, and the page to read next: the first, or the one after a record; none after the last.
+type Position = (Arc<ApiState>, RecordFilter, Option<Option<RecordId>>);
+
 /// Streams complete records, oldest first. A failure in mid-stream breaks the connection off, which the client reports:
 /// a shorter export is never taken for a whole one.
 pub(super) async fn export(
     State(state): State<Arc<ApiState>>,
     Query(filter): Query<RecordFilter>,
 ) -> Result<Response, ApiError> {
-    let pages = stream::try_unfold((state, filter, Some(RecordId(0))), async |(state, filter, after)| {
+    let pages = stream::try_unfold((state, filter, Some(None)), async |(state, filter, after): Position| {
         let Some(after) = after else { return Ok(None) };
-        let page = state.store.export(&filter, Some(after), PAGE).await.inspect_err(|error| {
+        let page = state.store.export(&filter, after, PAGE).await.inspect_err(|error| {
             tracing::warn!(error = %chain(error), "an export broke off: {}", chain(error));
         })?;
         let mut bytes = Vec::new();
@@ -34,7 +37,7 @@ pub(super) async fn export(
             bytes.extend_from_slice(result.to_string().as_bytes());
             bytes.push(b'\n');
         }
-        Ok::<_, crate::store::StoreError>(Some((Bytes::from(bytes), (state, filter, page.next))))
+        Ok::<_, crate::store::StoreError>(Some((Bytes::from(bytes), (state, filter, page.next.map(Some)))))
     });
     Ok(([(CONTENT_TYPE, NDJSON)], Body::from_stream(pages)).into_response())
 }

@@ -12,7 +12,7 @@ use crate::model::ids::PoolName;
 use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
-use crate::store::intake::{self as store_intake, NewRecord, Novelty};
+use crate::store::intake::{self as store_intake, Intake, NewRecord, Novelty};
 use crate::store::{StoreError, Writer};
 
 /// Documents stored together.
@@ -123,11 +123,20 @@ pub async fn take_in_file(
     .map_err(stopped)?
     .map_err(refused)?;
     let mut receipt = SubmitReceipt { ids: Vec::new(), existing: Vec::new() };
-    let mut intake = None;
+    let mut intake: Option<Intake> = None;
     loop {
         let (rest, read) = tokio::task::spawn_blocking(move || next_batch(batches)).await.map_err(stopped)?;
         batches = rest;
-        let Some(calculations) = read? else { break };
+        let calculations = match read {
+            Ok(Some(calculations)) => calculations,
+            Ok(None) => break,
+            Err(problem) => {
+                if let Some(open) = intake {
+                    open.roll_back().await?;
+                }
+                return Err(problem);
+            }
+        };
         let open = match &mut intake {
             Some(open) => open,
             none => none.insert(writer.begin_intake().await?),

@@ -22,6 +22,7 @@ use super::state::ApiState;
 use crate::api::wire::{LiveLogPiece, NDJSON};
 use crate::model::ids::{JobId, RecordId};
 use crate::spool::layout::Spool;
+use crate::store::job_line::Hold;
 
 /// The files that are followed.
 const FILES: [&str; 2] = ["runner.log", "worker.stderr"];
@@ -101,11 +102,11 @@ impl Follower {
 /// The job that holds a record and its directory; none while the record waits for one or has ended.
 async fn holding_job(state: &ApiState, record: RecordId) -> Result<Option<(JobId, PathBuf)>, ApiError> {
     let found = state.store.job_of_record(record).await?.ok_or_else(|| ApiError::no_record(record))?;
-    let holding = found.job.zip(found.array_index).filter(|_| !found.status.is_ended());
-    Ok(holding.map(|(job, array_index)| {
-        let submission = Spool::new(&state.config.spool.path).submission(&job.pool, &job.tag);
-        (job.id, submission.job(array_index).path().to_owned())
-    }))
+    let (Hold::Now, Some(job), Some(index)) = (found.hold, found.job, found.array_index) else {
+        return Ok(None);
+    };
+    let submission = Spool::new(&state.config.spool.path).submission(&job.pool, &job.tag);
+    Ok(Some((job.id, submission.job(index).path().to_owned())))
 }
 
 /// Reads what the files hold beyond the offsets, as JSON lines.

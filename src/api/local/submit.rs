@@ -15,8 +15,8 @@ use super::peer::Peer;
 use super::state::ApiState;
 use crate::api::wire::SubmitReceipt;
 use crate::model::calculation::Calculation;
-use crate::store::Writer;
-use crate::store::intake::Novelty;
+use crate::store::intake::{Intake, Novelty};
+use crate::store::{StoreError, Writer};
 
 mod parse;
 
@@ -80,7 +80,11 @@ async fn store(
                     Some(open) => open,
                     none => none.insert(writer.begin_intake().await?),
                 };
-                for added in open.add(request.records(calculations)).await? {
+                let added = match open.add(request.records(calculations)).await {
+                    Ok(added) => added,
+                    Err(error) => return Err(give_up(intake, error).await),
+                };
+                for added in added {
                     if added.novelty == Novelty::Existing {
                         receipt.existing.push(receipt.ids.len());
                     }
@@ -95,8 +99,20 @@ async fn store(
             }
         }
     }
-    // Dropping the open intake rolls it back.
+    if let Some(open) = intake {
+        open.roll_back().await?;
+    }
     Ok(None)
+}
+
+/// Ends a transaction in which something failed, so that the next intake need not wait for it.
+async fn give_up(intake: Option<Intake>, error: StoreError) -> ApiError {
+    if let Some(open) = intake
+        && let Err(second) = open.roll_back().await
+    {
+        tracing::debug!(error = %second, "a failed intake could not be rolled back: {second}");
+    }
+    error.into()
 }
 
 /// Why the transaction's task ended early.
