@@ -95,7 +95,7 @@ impl Writer {
         let mut transaction = self.begin().await?;
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<BigInt, _>(INTAKE_LOCK)
-            .execute(&mut transaction.conn)
+            .execute(transaction.conn())
             .await
             .doing("waiting for another intake")?;
         Ok(Intake { transaction, specifications: HashMap::new(), demands: HashMap::new() })
@@ -109,7 +109,7 @@ impl Intake {
             return Ok(Vec::new());
         }
         let prepared = prepare(records).await?;
-        let conn = &mut *self.transaction.conn;
+        let conn = self.transaction.conn();
         let rows: Vec<&MoleculeRow> = prepared.iter().map(|record| &record.molecule).collect();
         let molecules = molecule::store(conn, &rows).await?;
         learn_specifications(conn, &mut self.specifications, &prepared).await?;

@@ -96,7 +96,7 @@ impl Writer {
         let prepared = prepare::prepare(reports).await?;
         let parts = parts::store(&self.store, &prepared).await?;
         let mut transaction = self.begin().await?;
-        let conn = &mut *transaction.conn;
+        let conn = transaction.conn();
         if let Some(offset) = self.move_offset(conn, job_id, from_offset, to_offset).await? {
             transaction.roll_back().await?;
             return Ok(IngestOutcome::Moved { offset });
