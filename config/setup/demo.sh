@@ -28,7 +28,7 @@ suits() {
 state=${QCBATCH_DEMO_STATE:-$project/.qcbatch-demo}
 suits "$state" || state=/var/tmp/qcbatch-demo-$(id -u)
 mkdir -p "$state"
-[ -O "$state" ] || die "$state belongs to somebody else"
+{ [ -O "$state" ] && [ ! -L "$state" ]; } || die "$state is not a directory of your own"
 
 config=$state/qcbatch.toml
 cat >"$config" <<END
@@ -36,6 +36,9 @@ cat >"$config" <<END
 [site]
 name = "demo"
 state = "$state"
+
+[database]
+bin_dir = "$QCBATCH_PG_BIN"
 
 [worker]
 python = "$QCBATCH_PYTHON"
@@ -54,7 +57,7 @@ for input in config/demo/*.json config/demo/*.jsonl; do
     esac
     chosen="$chosen $input"
 done
-[ "$skipped" -eq 0 ] || say "left out $skipped inputs that need psi4, which is not here"
+[ "$skipped" -eq 0 ] || say "without psi4, $skipped of the inputs are left out"
 
 cancel_all() {
     say "stopping; what is not calculated yet comes with the next run"
