@@ -26,7 +26,7 @@ suits() {
     done
 }
 state=${QCBATCH_DEMO_STATE:-$project/.qcbatch-demo}
-suits "$state" || state=/var/tmp/qcbatch-demo-$(id -u)
+suits "$state" || { state=/var/tmp/qcbatch-demo-$(id -u); say "PostgreSQL cannot work in this directory; the demo's state is in $state"; }
 mkdir -p "$state"
 { [ -O "$state" ] && [ ! -L "$state" ]; } || die "$state is not a directory of your own"
 
