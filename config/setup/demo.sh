@@ -75,7 +75,9 @@ daemon=
 stop() {
     status=$?
     trap - EXIT
-    trap '' INT TERM HUP
+    trap '' INT TERM HUP PIPE
+    # Whatever fails from here on, such as a message that nobody reads any more: all is stopped.
+    set +e
     if [ -n "$daemon" ]; then
         # Only after an interruption is anything still open; its jobs would go on without the daemon.
         [ "$status" -lt 128 ] || cancel_all
@@ -92,6 +94,7 @@ stop() {
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
+trap 'exit 141' PIPE
 say "starting the daemon; its log is $state/daemon.log"
 # Not through the function: $! has to be the daemon itself. In a session of its own, so that Ctrl-C ends this script first.
 setsid "$program" --config "$config" daemon >"$state/daemon.log" 2>&1 &
