@@ -65,6 +65,8 @@ pub enum Verb {
     Submit,
     /// Look a tag up.
     FindByTag,
+    /// List the ids of the user's jobs, which the poll then asks about.
+    PollIds,
     /// List all of the user's jobs.
     Poll,
     /// Ask the books.
@@ -83,10 +85,11 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Verb; 10] = [
+    pub const ALL: [Verb; 11] = [
         Verb::Probe,
         Verb::Submit,
         Verb::FindByTag,
+        Verb::PollIds,
         Verb::Poll,
         Verb::PostMortem,
         Verb::Cancel,
@@ -102,6 +105,7 @@ impl Verb {
             Verb::Probe => "probe",
             Verb::Submit => "submit",
             Verb::FindByTag => "find_by_tag",
+            Verb::PollIds => "poll_ids",
             Verb::Poll => "poll",
             Verb::PostMortem => "post_mortem",
             Verb::Cancel => "cancel",
