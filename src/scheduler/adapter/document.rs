@@ -115,6 +115,7 @@ pub struct MessageDocument {
     pub pattern: Text,
     pub class: Text,
     pub verbs: Option<Vec<Spanned<String>>>,
+    pub exit_codes: Vec<i32>,
 }
 
 /// One call of the probe and what is learned from it.
