@@ -10,3 +10,5 @@ mod pbs;
 mod scripts;
 mod states;
 mod support;
+mod torque;
+mod warning;
