@@ -7,10 +7,12 @@ pub mod capabilities;
 mod clients;
 mod control;
 mod find;
+mod inventory;
 pub mod local;
 mod poll;
 mod post_mortem;
 mod probe;
+pub mod replay;
 mod request;
 pub mod runner;
 mod settings;
@@ -32,6 +34,7 @@ pub use answer::{
     SchedulerState, SubmitAnswer, Sureness,
 };
 pub use capabilities::Capabilities;
+pub use inventory::{ChosenCommand, NeededProgram};
 pub use request::SubmitRequest;
 use runner::{Invocation, Ran};
 pub use settings::Settings;

@@ -35,7 +35,7 @@ impl Scheduler {
     }
 }
 
-fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
+pub(super) fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
     let text = |field: &String| rows.iter().find_map(|row| row.get(field));
     if let Some(version) = probe.version.as_ref().and_then(text).and_then(Version::parse) {
         learned.version = Some(version);

@@ -24,6 +24,7 @@ pub struct Document {
     pub directives: DirectivesDocument,
     pub script: ScriptDocument,
     pub states: Table<Spanned<String>>,
+    pub documented_states: Vec<Spanned<String>>,
     pub state_word: Text,
     pub rules: Table<Spanned<RuleDocument>>,
     pub exits: Table<Spanned<ExitDocument>>,

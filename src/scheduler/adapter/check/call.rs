@@ -24,7 +24,8 @@ impl Checker {
                 let title = format!("the variant `{name}` is for no version in particular");
                 self.problems.add(place.clone(), title, "`since`, `until` or both");
             }
-            calls.extend(self.call(verb, variant.over(&call), &place));
+            let called = self.call(verb, variant.over(&call), &place);
+            calls.extend(called.map(|call| Call { variant: Some(name), ..call }));
         }
         calls.extend(self.call(verb, call, span));
         Variants(calls)
@@ -55,6 +56,7 @@ impl Checker {
         let columns = call.columns.map(Spanned::into_inner).unwrap_or_default();
         let read = self.reading(verb, call.read, &columns, span);
         Some(Call {
+            variant: None,
             versions: VersionRange { since: self.version(call.since), until: self.version(call.until) },
             needs: call.needs.map(Spanned::into_inner),
             argv: self.pieces(argv, &known),

@@ -33,6 +33,7 @@ pub(super) fn adapter(
         services: BTreeSet::new(),
         lists: BTreeSet::new(),
         row_fields: BTreeSet::new(),
+        written_states: BTreeSet::new(),
         ids_per_call: 100,
     };
     let adapter = checker.adapter(name, document);
@@ -54,6 +55,8 @@ struct Checker {
     lists: BTreeSet<String>,
     /// Fields that rows of poll and post-mortem have.
     row_fields: BTreeSet<String>,
+    /// Words that `[states]` gives a meaning, right or wrong.
+    written_states: BTreeSet<String>,
     ids_per_call: usize,
 }
 
@@ -80,6 +83,7 @@ impl Checker {
         let post_mortem = self.optional_verb(Verb::PostMortem, document.post_mortem);
         let cancel = self.verb(Verb::Cancel, document.cancel);
         let states = self.states(document.states, document.state_word, document.rules, document.exits);
+        self.documented_states(&states, &document.documented_states);
         let (directive_prefix, directives) = self.directives(document.directives);
         Some(Adapter {
             name: name.to_owned(),
