@@ -7,5 +7,6 @@ mod job_script;
 mod live_slurm;
 mod parsing;
 mod scripts;
+mod sites;
 mod states;
 mod support;
