@@ -37,7 +37,7 @@ fn the_built_in_adapters_are_sound() {
 #[test]
 fn an_unknown_adapter_is_told_with_the_known_ones() {
     let error = Adapter::load("pbs_of_tomorrow", &[]).unwrap_err().to_string();
-    assert!(error.contains("local, slurm"), "{error}");
+    assert!(error.contains("local, ") && error.contains("slurm"), "{error}");
 }
 
 #[test]
@@ -165,4 +165,26 @@ fn a_rule_that_looks_at_the_state_gives_it_a_meaning_too() {
     let text = "documented_states = [\"PENDING\", \"E\"]\n[rules.ended]\nwhen.state = '^E$'\nwhen.exit = '.'\nthen = \"ended completed\"\n";
     let (_held, dirs) = directory(&[("slurm.toml", text)]);
     Adapter::load("slurm", &dirs).unwrap();
+}
+
+#[test]
+fn a_poll_by_ids_needs_the_ids_and_a_joined_word_its_joint() {
+    let poll = "argv = [\"q\", [\"{ids}\"]]\nread = { lines = '^(?<id>\\d+) (?<state>\\w+)$' }\n";
+    let own = format!("extends = \"slurm\"\n[poll]\n{poll}");
+    let (lines, _) = problems(&[("own.toml", &own)], "own");
+    assert!(
+        lines.iter().any(|line| line.contains("nothing tells the ids that [poll] asks about")),
+        "{lines:?}"
+    );
+    let ids = "[poll_ids]\nargv = [\"ids\"]\nread = { words = true, fields = { id = \"word\" } }\n";
+    let (lines, _) = problems(&[("slurm.toml", ids)], "slurm");
+    assert!(lines.iter().any(|line| line.contains("does not ask about the ids")), "{lines:?}");
+    let text = "[directives]\nlines = [{ pieces = [\"a\"] }]\n[probe.version]\nproves = \"X\"\n[probe.x]\nproves = \"Y\"\ncall.argv = [\"x\"]\n";
+    let (lines, _) = problems(&[("slurm.toml", text)], "slurm");
+    assert!(lines.iter().any(|line| line.starts_with("slurm.toml:2: half of a joined word")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("slurm.toml:6: nothing proves that this is Y")),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
 }
