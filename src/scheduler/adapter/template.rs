@@ -1,6 +1,8 @@
 //! Texts with `{placeholders}` and the lists made of them (commands, directive lines). Pure.
 //! Compiled and checked when the adapter is loaded, so that expanding one can fail only for want of a value.
 
+use regex::Regex;
+
 use super::values::{Format, ValueKind, Values};
 use crate::scheduler::capabilities::Capabilities;
 use crate::scheduler::version::VersionRange;
@@ -122,6 +124,8 @@ pub struct Piece {
     pub unless: Option<&'static str>,
     /// Appears only for these versions.
     pub versions: VersionRange,
+    /// Appears only when these probed texts match; a text that was not told is empty.
+    pub probed: Vec<(String, Regex)>,
     /// What appears; nothing of it when one of its values is absent.
     pub templates: Vec<Template>,
 }
@@ -132,6 +136,7 @@ pub fn expand(pieces: &[Piece], values: &Values, capabilities: &Capabilities) ->
         .iter()
         .filter(|piece| {
             piece.versions.contains(capabilities.version.as_ref())
+                && piece.probed.iter().all(|(name, pattern)| pattern.is_match(capabilities.text(name)))
                 && piece.only_if.is_none_or(|name| values.get(name).is_some())
                 && piece.unless.is_none_or(|name| values.get(name).is_none())
         })

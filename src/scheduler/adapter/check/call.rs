@@ -84,8 +84,13 @@ impl Checker {
 
     fn piece(&mut self, piece: Spanned<PieceDocument>, known: &[Placeholder]) -> Piece {
         let span = piece.span();
-        let simple =
-            |templates| Piece { only_if: None, unless: None, versions: VersionRange::default(), templates };
+        let simple = |templates| Piece {
+            only_if: None,
+            unless: None,
+            versions: VersionRange::default(),
+            probed: Vec::new(),
+            templates,
+        };
         match piece.into_inner() {
             PieceDocument::Word(text) => {
                 simple(self.template(&Spanned::new(span, text), known, true).into_iter().collect())
@@ -97,9 +102,23 @@ impl Checker {
                 only_if: piece.only_if.and_then(|name| self.value_name(&name, known)),
                 unless: piece.unless.and_then(|name| self.value_name(&name, known)),
                 versions: VersionRange { since: self.version(piece.since), until: self.version(piece.until) },
+                probed: self.probed(piece.probed),
                 templates: piece.then.iter().filter_map(|text| self.template(text, known, false)).collect(),
             },
         }
+    }
+
+    fn probed(&mut self, probed: BTreeMap<String, Spanned<String>>) -> Vec<(String, regex::Regex)> {
+        let mut conditions = Vec::new();
+        for (name, text) in probed {
+            if !self.texts.contains(&name) {
+                let there: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+                let title = format!("no probe tells the text `{name}`");
+                self.problems.add(text.span(), title, format!("probed texts: {}", there.join(", ")));
+            }
+            conditions.extend(self.regex(&text, &[]).map(|pattern| (name, pattern)));
+        }
+        conditions
     }
 
     fn value_name(&mut self, name: &Spanned<String>, known: &[Placeholder]) -> Option<&'static str> {
@@ -176,6 +195,9 @@ impl Checker {
         }
         let lists: Vec<(String, String)> =
             probe.lists.into_iter().map(|(name, field)| (name, field.into_inner())).collect();
+        let texts: Vec<(String, String)> =
+            probe.texts.into_iter().map(|(name, field)| (name, field.into_inner())).collect();
+        self.texts.extend(texts.iter().map(|(name, _)| name.clone()));
         self.lists.extend(lists.iter().map(|(name, _)| name.clone()));
         Probe {
             call,
@@ -184,6 +206,7 @@ impl Checker {
             numbers,
             services,
             lists,
+            texts,
         }
     }
 
