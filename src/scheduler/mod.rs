@@ -236,11 +236,19 @@ impl Scheduler {
                         Some(_) => Some(stderr.trim()),
                     };
                     return match trouble {
+                        // Nothing but "no such job": an answer, and a plain one.
+                        None if class == Some(MessageClass::NotFound) && stdout.trim().is_empty() => {
+                            Err((clip(stderr.trim()), class))
+                        }
                         None => Ok(Output { stdout: stdout.clone(), stderr: stderr.clone() }),
                         Some(text) => Err((format!("unexpected words: {}", clip(text)), class)),
                     };
                 }
                 let class = class.or_else(|| messages.class_with(verb, stdout, *code));
+                // "No such job" beside rows does not mean that there are no jobs.
+                let lists = matches!(verb, Verb::Poll | Verb::FindByTag);
+                let rows = lists && messages.unknown_line(verb, stdout).is_some();
+                let class = class.filter(|class| *class != MessageClass::NotFound || !rows);
                 Err((format!("exit code {code}: {}", clip(&said(stdout, stderr))), class))
             }
         }

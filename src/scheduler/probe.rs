@@ -69,6 +69,11 @@ pub(super) fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
         let there = text(field).is_some_and(|text| !absent.is_match(text));
         learned.services.insert(name.clone(), there);
     }
+    for (name, field) in &probe.texts {
+        if let Some(found) = text(field) {
+            learned.texts.insert(name.clone(), found.to_owned());
+        }
+    }
     for (name, field) in &probe.lists {
         let names: Vec<String> = rows.iter().filter_map(|row| row.get(field).map(str::to_owned)).collect();
         if !names.is_empty() {

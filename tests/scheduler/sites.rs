@@ -18,7 +18,8 @@ fn folder() -> PathBuf {
 fn names() -> Vec<String> {
     let entries = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
     let files = entries.filter(|path| path.extension().is_some_and(|end| end == "toml"));
-    let mut names: Vec<String> = files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    let mut names: Vec<String> =
+        files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
     names.sort();
     names
 }
@@ -37,7 +38,8 @@ fn load(name: &str) -> Config {
             user: "ada".into(),
         },
     };
-    let loaded = Config::load(&options).unwrap_or_else(|error| panic!("{}", error.render(RenderStyle::Plain)));
+    let loaded =
+        Config::load(&options).unwrap_or_else(|error| panic!("{}", error.render(RenderStyle::Plain)));
     let warnings: Vec<String> =
         loaded.warnings.iter().map(|warning| warning.render(RenderStyle::Plain)).collect();
     assert!(warnings.is_empty(), "{name}: {}", warnings.join("\n"));
@@ -82,7 +84,8 @@ fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, St
 
 /// The script without the lines that every script has; `…` stands for them.
 fn own_lines(script: &str) -> String {
-    let template = std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/base.sh.j2")).unwrap();
+    let template =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/base.sh.j2")).unwrap();
     let usual: BTreeSet<&str> = template.lines().filter(|line| !line.trim().is_empty()).collect();
     let mut shown: Vec<&str> = Vec::new();
     for line in script.lines().filter(|line| !line.trim().is_empty()) {

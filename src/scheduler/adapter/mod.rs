@@ -228,6 +228,8 @@ pub struct Probe {
     pub services: Vec<(String, String, regex::Regex)>,
     /// Lists: name, field.
     pub lists: Vec<(String, String)>,
+    /// Texts: name, field.
+    pub texts: Vec<(String, String)>,
 }
 
 impl Adapter {

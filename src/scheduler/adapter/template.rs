@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use regex::Regex;
+
 use super::values::{Format, ValueKind, Values};
 use crate::scheduler::capabilities::Capabilities;
 use crate::scheduler::version::VersionRange;
@@ -109,7 +111,7 @@ impl Template {
             }
         }
         pattern.push('$');
-        let captures = regex::Regex::new(&pattern).ok()?.captures(word)?;
+        let captures = Regex::new(&pattern).ok()?.captures(word)?;
         let texts = captures.iter().skip(1).map(|found| found.map_or("", |found| found.as_str()).to_owned());
         Some(self.names().zip(texts).collect())
     }
@@ -162,6 +164,8 @@ pub struct Piece {
     pub unless: Option<&'static str>,
     /// Appears only for these versions.
     pub versions: VersionRange,
+    /// Appears only when these probed texts match; a text that was not told is empty.
+    pub probed: Vec<(String, Regex)>,
     /// What appears; nothing of it when one of its values is absent.
     pub templates: Vec<Template>,
     /// Pieces whose words appear as one.
@@ -201,6 +205,7 @@ pub fn expand(pieces: &[Piece], values: &Values, capabilities: &Capabilities) ->
         .iter()
         .filter(|piece| {
             piece.versions.contains(capabilities.version.as_ref())
+                && piece.probed.iter().all(|(name, pattern)| pattern.is_match(capabilities.text(name)))
                 && piece.only_if.is_none_or(|name| values.get(name).is_some())
                 && piece.unless.is_none_or(|name| values.get(name).is_none())
         })

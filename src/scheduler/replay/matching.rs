@@ -50,7 +50,10 @@ fn compare<'a>(verb: Verb, call: &'a Call, words: &[String]) -> Found<'a> {
     let always = |name: &str| known.iter().any(|one| one.name == name && one.always);
     let mut templates: Vec<(&Template, bool)> = Vec::new();
     for piece in &call.argv {
-        let unconditional = piece.only_if.is_none() && piece.unless.is_none() && piece.versions.is_all();
+        let unconditional = piece.only_if.is_none()
+            && piece.unless.is_none()
+            && piece.versions.is_all()
+            && piece.probed.is_empty();
         templates.extend(
             piece.templates.iter().map(|template| (template, unconditional && template.names().all(always))),
         );

@@ -284,7 +284,13 @@ impl Scheduler {
             }
         };
         match verb {
-            Verb::Poll => match poll::read_poll(adapter, call, &output.stdout, &output.stderr) {
+            Verb::Poll => match poll::read_poll(
+                adapter,
+                call,
+                &self.inner.settings.user,
+                &output.stdout,
+                &output.stderr,
+            ) {
                 PollAnswer::Valid { jobs, listed_all_users_jobs } => {
                     (format!("valid: {} jobs, {listed_all_users_jobs} of them not over", jobs.len()), true)
                 }

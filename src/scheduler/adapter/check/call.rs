@@ -90,6 +90,7 @@ impl Checker {
             only_if: None,
             unless: None,
             versions: VersionRange::default(),
+            probed: Vec::new(),
             templates,
             joined: None,
         };
@@ -105,6 +106,7 @@ impl Checker {
                 only_if: piece.only_if.and_then(|name| self.value_name(&name, known)),
                 unless: piece.unless.and_then(|name| self.value_name(&name, known)),
                 versions: VersionRange { since: self.version(piece.since), until: self.version(piece.until) },
+                probed: self.probed(piece.probed),
                 templates: piece.then.iter().filter_map(|text| self.template(text, known, false)).collect(),
             },
         }
@@ -131,6 +133,19 @@ impl Checker {
                 None
             }
         }
+    }
+
+    fn probed(&mut self, probed: BTreeMap<String, Spanned<String>>) -> Vec<(String, regex::Regex)> {
+        let mut conditions = Vec::new();
+        for (name, text) in probed {
+            if !self.texts.contains(&name) {
+                let there: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+                let title = format!("no probe tells the text `{name}`");
+                self.problems.add(text.span(), title, format!("probed texts: {}", there.join(", ")));
+            }
+            conditions.extend(self.regex(&text, &[]).map(|pattern| (name, pattern)));
+        }
+        conditions
     }
 
     fn value_name(&mut self, name: &Spanned<String>, known: &[Placeholder]) -> Option<&'static str> {
@@ -208,6 +223,9 @@ impl Checker {
         }
         let lists: Vec<(String, String)> =
             probe.lists.into_iter().map(|(name, field)| (name, field.into_inner())).collect();
+        let texts: Vec<(String, String)> =
+            probe.texts.into_iter().map(|(name, field)| (name, field.into_inner())).collect();
+        self.texts.extend(texts.iter().map(|(name, _)| name.clone()));
         self.lists.extend(lists.iter().map(|(name, _)| name.clone()));
         if let Some(what) = probe.proves.as_ref().filter(|_| probe.version.is_none()) {
             let title = format!("nothing proves that this is {}", what.get_ref());
@@ -221,6 +239,7 @@ impl Checker {
             numbers,
             services,
             lists,
+            texts,
         }
     }
 

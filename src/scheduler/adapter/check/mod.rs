@@ -32,6 +32,7 @@ pub(super) fn adapter(
         end: sources.last_start()..sources.last_start(),
         services: BTreeSet::new(),
         lists: BTreeSet::new(),
+        texts: BTreeSet::new(),
         row_fields: BTreeSet::new(),
         written_states: BTreeSet::new(),
         ids_per_call: 100,
@@ -50,9 +51,10 @@ struct Checker {
     problems: Problems,
     /// Where problems of no place of their own are shown: the beginning of the last file.
     end: Span,
-    /// Services and lists that the probe fills in.
+    /// Services, lists and texts that the probe fills in.
     services: BTreeSet<String>,
     lists: BTreeSet<String>,
+    texts: BTreeSet<String>,
     /// Fields that rows of poll and post-mortem have.
     row_fields: BTreeSet<String>,
     /// Words that `[states]` gives a meaning, right or wrong.
