@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 
 use super::canceller;
 use super::clusters::{Cluster, Snapshot};
@@ -22,6 +22,7 @@ use crate::plan::job::{
 use crate::plan::poll::{self, Belief, Coverage};
 use crate::plan::retry;
 use crate::scheduler::{JobSighting, PostMortemAnswer, SchedulerState, Sureness};
+use crate::spool::chunk;
 use crate::spool::evidence;
 use crate::spool::frame::Finality;
 use crate::spool::layout::JobDirectory;
@@ -31,6 +32,9 @@ use crate::store::release::{Charge, JobEnd};
 
 /// Job directories looked into in one pass; with more live jobs they take turns.
 const DIRECTORIES_PER_PASS: usize = 1000;
+
+/// A heartbeat is stored now and then only: it is a write per running job.
+const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(60);
 
 /// A job just submitted may not be listed yet (peers F5).
 const SUBMIT_GRACE: Duration = Duration::from_secs(60);
@@ -66,8 +70,12 @@ async fn observe(site: &Arc<Site>, memory: &mut Memory) -> Result<(), StoreError
     let mut by_cluster: HashMap<&str, Vec<&JobRow>> = HashMap::new();
     // Jobs of a submission that is not accepted are the submitter's: no poll can know them.
     for job in jobs.iter().filter(|job| job.submission_state == SubmissionState::Accepted) {
-        if let Some(pool) = site.pool(&job.pool) {
-            by_cluster.entry(&pool.cluster.name).or_default().push(job);
+        match site.pool(&job.pool) {
+            Some(pool) => by_cluster.entry(&pool.cluster.name).or_default().push(job),
+            None => site.troubles.note(
+                &format!("pool {}", job.pool),
+                "has live jobs but is no longer configured; put it back so that they are followed",
+            ),
         }
     }
     for cluster in &site.clusters {
@@ -88,12 +96,25 @@ async fn observe(site: &Arc<Site>, memory: &mut Memory) -> Result<(), StoreError
                 let sighting = sighting_of(job, polled.as_ref());
                 let reason = reason_of(job, polled.as_ref());
                 let accounting = accounting_of(job, &accounting);
-                follow(site, pool, job, Seen { sighting, reason }, accounting).await?;
+                let outcome = follow(site, pool, job, Seen { sighting, reason }, accounting).await;
+                stop_for_all(site, job, outcome)?;
             }
         }
     }
     memory.turn = memory.turn.wrapping_add(1);
     Ok(())
+}
+
+/// A trouble of one job is noted; only a lost lease or a database that is away stops the pass for all.
+fn stop_for_all(site: &Site, job: &JobRow, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
+    match outcome {
+        Err(error @ (StoreError::LeaseLost { .. } | StoreError::Connect { .. })) => Err(error),
+        Err(error) => {
+            site.troubles.note(&format!("job {}", job.id), chain(&error));
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    }
 }
 
 fn is_its_turn(job: &JobRow, jobs: usize, turn: usize) -> bool {
@@ -266,6 +287,7 @@ fn known_job(job: &JobRow) -> KnownJob {
         missing_polls: job.missing_polls,
         cancel_requested: job.cancel_requested_on.is_some(),
         beat: job.beat,
+        beat_on: job.beat_on,
         results_offset: job.results_offset,
     }
 }
@@ -334,10 +356,14 @@ fn update_of(job: &JobRow, found: &evidence::Evidence, reason: Option<&str>) -> 
     if let Some(reason) = reason {
         update = update.reason(reason);
     }
-    if let Some(heartbeat) = &found.heartbeat {
-        update = update.beat(heartbeat.beat.cast_signed());
+    let noted_lately = job.beat_on.is_some_and(|time| Timestamp::now().duration_since(time) < BETWEEN_BEATS);
+    let beat = found.heartbeat.as_ref().map(|heartbeat| heartbeat.beat.cast_signed());
+    if let Some(beat) =
+        beat.filter(|beat| *beat != job.beat && (!noted_lately || job.missing_since.is_some()))
+    {
+        update = update.beat(beat);
     }
-    if let Some(start) = &found.start {
+    if let Some(start) = found.start.as_ref().filter(|start| job.hostname.as_ref() != Some(&start.hostname)) {
         update = update.hostname(&start.hostname);
     }
     update
@@ -361,6 +387,10 @@ async fn end(
             return Ok(());
         }
     };
+    if found.chunk == evidence::ChunkState::Waiting && !withdraw_chunk(directory).await {
+        // Somebody has just claimed it: it lives after all.
+        return Ok(());
+    }
     let detail = found.end.as_ref().and_then(|end| end.detail.clone());
     let job_end = JobEnd {
         id: job.id,
@@ -381,6 +411,13 @@ async fn end(
     site.ring_stored();
     site.planner_bell.notify_one();
     Ok(())
+}
+
+/// Takes the chunk of a job that never started, so that a late start of it finds nothing to do. Says whether it could.
+async fn withdraw_chunk(directory: &JobDirectory) -> bool {
+    let directory = directory.clone();
+    let claimed = tokio::task::spawn_blocking(move || chunk::claim(&directory)).await;
+    matches!(claimed, Ok(Ok(_)))
 }
 
 /// What the unreported tasks are charged with. A runner that stopped before its walltime after some work gave back

@@ -30,6 +30,8 @@ pub struct Pool {
 struct Breaker {
     empty_jobs: u32,
     refusals: u32,
+    /// Pauses for jobs that ran nothing, since one ran something.
+    pauses: u32,
     paused_until: Option<Timestamp>,
     reason: Option<String>,
     /// How many jobs of the user, ours and others, there were when the scheduler refused one more (peers F10, F11).
@@ -76,8 +78,7 @@ impl Pool {
     pub fn paused(&self, now: Timestamp) -> Option<String> {
         let breaker = self.lock();
         let until = breaker.paused_until.filter(|until| *until > now)?;
-        let seconds = until.duration_since(now).as_secs();
-        Some(format!("{} (for another {seconds} s)", breaker.reason.as_deref().unwrap_or("paused")))
+        Some(format!("{} (paused until {until:.0})", breaker.reason.as_deref().unwrap_or("paused")))
     }
 
     /// A job ended. One that stored a result closes the breaker; one that ran nothing counts.
@@ -90,8 +91,11 @@ impl Pool {
                 if breaker.empty_jobs >= EMPTY_JOBS {
                     let reason =
                         format!("{} jobs in a row ran nothing; the last: {detail}", breaker.empty_jobs);
-                    let failures = breaker.empty_jobs - EMPTY_JOBS + 1;
-                    breaker.pause(failures, reason, now);
+                    if breaker.paused_until.is_none_or(|until| until <= now) {
+                        breaker.pauses += 1;
+                    }
+                    let pauses = breaker.pauses;
+                    breaker.pause(pauses, reason, now);
                 }
             }
         }
@@ -100,23 +104,36 @@ impl Pool {
     /// The scheduler refused for now. Returns when to try again.
     pub fn refused(&self, message: &str, now: Timestamp) -> Timestamp {
         let mut breaker = self.lock();
-        breaker.refusals += 1;
+        if breaker.paused_until.is_none_or(|until| until <= now) {
+            breaker.refusals += 1;
+        }
         let failures = breaker.refusals;
         breaker.pause(failures, format!("the scheduler refuses: {message}"), now)
     }
 
     /// The scheduler refused one job more. Returns when to try again.
     pub fn limit_reached(&self, message: &str, now: Timestamp) -> Timestamp {
-        let users_jobs = self.cluster.snapshot().map(|snapshot| snapshot.users_jobs);
-        self.lock().ceiling = users_jobs.filter(|jobs| *jobs > 0);
+        // Jobs that were accepted since the last poll count as well.
+        let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
+        let jobs = users_jobs.max(self.cluster.live_jobs());
+        self.lock().ceiling = (jobs > 0).then_some(jobs);
         self.refused(message, now)
     }
 
     /// How many jobs more the scheduler will take, as far as it has taught us.
     pub fn room_below_ceiling(&self) -> u32 {
+        if self.cluster.live_jobs() == 0 {
+            // Without jobs there are no polls, and what the last one counted says nothing any more.
+            return u32::MAX;
+        }
         let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
         let room = self.lock().ceiling.map(|ceiling| ceiling.saturating_sub(users_jobs));
         room.map_or(u32::MAX, |room| u32::try_from(room).unwrap_or(u32::MAX))
+    }
+
+    /// It refused, or answered nothing clear, again and again. Returns when to try again.
+    pub fn unclear_again(&self, calls: u32, message: &str, now: Timestamp) -> Option<Timestamp> {
+        (calls > 1).then(|| self.refused(message, now))
     }
 
     /// The scheduler took a submission.
@@ -144,6 +161,9 @@ pub enum Ran {
 
 impl Breaker {
     fn pause(&mut self, failures: u32, reason: String, now: Timestamp) -> Timestamp {
+        if let Some(until) = self.paused_until.filter(|until| *until > now) {
+            return until;
+        }
         let pause = backoff::delay(failures, FIRST_PAUSE, LONGEST_PAUSE, rand::random());
         let span = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(60));
         let until = now.saturating_add(span).unwrap_or(now);

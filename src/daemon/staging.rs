@@ -13,8 +13,9 @@ use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
 use crate::plan::packing::{self, Waiting};
 use crate::scheduler::SubmitRequest;
+use crate::spool::SpoolError;
 use crate::spool::layout::SubmissionDirectory;
-use crate::spool::stage::{stage_job, stage_script};
+use crate::spool::stage::{self, stage_job, stage_script};
 use crate::store::staging::{JobOrders, StagedTask};
 use crate::store::submission::SubmissionRow;
 
@@ -27,6 +28,8 @@ pub enum Staged {
     Ready(Box<SubmitRequest>),
     /// Every task of it was cancelled meanwhile.
     Empty,
+    /// A runner has been in one of its job directories: the scheduler has it already.
+    Started,
 }
 
 /// Stages `submission`.
@@ -47,11 +50,9 @@ pub async fn stage(
         job_ids.extend(batch.iter().map(|job| job.job_id));
         let jobs = batch.into_iter().map(|job| staged_job(site, pool, submission, job)).collect::<Vec<_>>();
         let directory = directory.clone();
-        run_blocking(move || {
-            jobs.into_iter()
-                .try_for_each(|job| stage_job(&directory.job(job.index), &job.manifest, job.orders).map(drop))
-        })
-        .await?;
+        if run_blocking(move || stage_jobs(&directory, jobs)).await? == stage::Staged::AlreadyStarted {
+            return Ok(Staged::Started);
+        }
     }
     if tasks == 0 {
         return Ok(Staged::Empty);
@@ -61,6 +62,18 @@ pub async fn stage(
     let script = script(site, pool, &request, job_ids)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
     Ok(Staged::Ready(Box::new(request)))
+}
+
+/// Stages job after job, up to one that a runner has been in.
+fn stage_jobs(directory: &SubmissionDirectory, jobs: Vec<StagedJob>) -> Result<stage::Staged, SpoolError> {
+    let mut tasks = 0;
+    for job in jobs {
+        match stage_job(&directory.job(job.index), &job.manifest, job.orders)? {
+            stage::Staged::Ready { tasks: more } => tasks += more,
+            stage::Staged::AlreadyStarted => return Ok(stage::Staged::AlreadyStarted),
+        }
+    }
+    Ok(stage::Staged::Ready { tasks })
 }
 
 /// The request for a submission whose files are in `directory`.

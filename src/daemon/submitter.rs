@@ -107,10 +107,18 @@ async fn lead(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Resu
     let client = client(site, pool, submission);
     let policy = LookupPolicy { gap: scheduler.lookup_gap(), client_timeout: scheduler.submit_timeout() };
     match next_step(known, client, policy, Timestamp::now()) {
+        SubmissionStep::Submit if pool.paused(Timestamp::now()).is_some() => Ok(()),
         SubmissionStep::Submit => submit(site, pool, submission).await,
         SubmissionStep::LookUp => look_up(site, pool, submission).await,
         SubmissionStep::PlanAgain => {
-            let note = SubmissionNote::said("the scheduler answered twice that it does not know the tag");
+            let unknown = "the scheduler answered twice that it does not know the tag";
+            let said = match &submission.last_error {
+                Some(error) => format!("{unknown}; the call before said: {error}"),
+                None => unknown.to_owned(),
+            };
+            // A refusal in words that no adapter knows looks like this: not again and again at full speed.
+            let not_before = pool.unclear_again(submission.calls, &said, Timestamp::now());
+            let note = SubmissionNote { error: Some(said), not_before };
             site.writer
                 .move_submission(submission.id, submission.state, SubmissionState::Planned, note)
                 .await?;
@@ -134,9 +142,24 @@ fn client(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Client {
 }
 
 async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
-    let request = match staging::stage(site, pool, submission).await? {
-        Staged::Ready(request) => *request,
-        Staged::Empty => {
+    let request = match staging::stage(site, pool, submission).await {
+        Ok(Staged::Ready(request)) => *request,
+        Ok(Staged::Started) => {
+            site.troubles.note(
+                &subject_of(submission),
+                "a job of it has started although no call was answered: it is looked up, not submitted again",
+            );
+            return look_up(site, pool, submission).await;
+        }
+        Err(error @ (SubmitterError::Scheduler(_) | SubmitterError::Script(_))) => {
+            // As it is planned it can never be submitted (a changed limit, a changed template): plan it anew.
+            let reason = chain(&error);
+            site.writer.withdraw_submission(submission.id, &reason).await?;
+            pool.refused(&reason, Timestamp::now());
+            return Err(error);
+        }
+        Err(error) => return Err(error),
+        Ok(Staged::Empty) => {
             site.writer.withdraw_submission(submission.id, "every task of it was cancelled").await?;
             return Ok(());
         }

@@ -53,13 +53,13 @@ impl SubmissionState {
 
     /// Whether a submission may go from `self` to `next`.
     ///
-    /// `submitting → planned` is a clear, transient refusal; `unknown → planned` needs the scheduler's word, twice, that
+    /// `planned → accepted` is adoption of a job that came late and was seen by what it wrote. `submitting → planned` is a clear, transient refusal; `unknown → planned` needs the scheduler's word, twice, that
     /// it does not know the tag. Nothing leads from `submitting` or `unknown` to `submitting` directly.
     pub fn may_become(self, next: SubmissionState) -> bool {
         use SubmissionState::*;
         matches!(
             (self, next),
-            (Planned, Submitting | Rejected | Withdrawn)
+            (Planned, Submitting | Rejected | Withdrawn | Accepted)
                 | (Submitting, Accepted | Unknown | Rejected | Planned)
                 | (Unknown, Accepted | Planned)
         )

@@ -25,6 +25,8 @@ pub struct KnownJob {
     pub cancel_requested: bool,
     /// The last heartbeat seen.
     pub beat: i64,
+    /// When it was first seen.
+    pub beat_on: Option<Timestamp>,
     /// How far its results are stored.
     pub results_offset: u64,
 }
@@ -134,7 +136,7 @@ pub fn next_step(
     }
     match sighting {
         Sighting::NotAsked => started_by_evidence(job, evidence),
-        Sighting::NotListed => judge_not_listed(job, accounting, patience, now),
+        Sighting::NotListed => judge_not_listed(job, evidence, accounting, patience, now),
         Sighting::Ended(ending) => judge_ended_by_scheduler(job, ending, patience, now),
         Sighting::Queued => listed(job, evidence, JobState::Queued),
         Sighting::Blocked => listed(job, evidence, JobState::Blocked),
@@ -194,7 +196,13 @@ fn judge_ended_by_scheduler(job: &KnownJob, ending: &Ending, patience: Patience,
     }
 }
 
-fn judge_not_listed(job: &KnownJob, accounting: &Accounting, patience: Patience, now: Timestamp) -> JobStep {
+fn judge_not_listed(
+    job: &KnownJob,
+    evidence: &Evidence,
+    accounting: &Accounting,
+    patience: Patience,
+    now: Timestamp,
+) -> JobStep {
     let just_submitted = job.queued_on.is_some_and(|time| !passed(time, patience.submit_grace, now));
     let Some(since) = job.missing_since else {
         return if just_submitted { JobStep::Keep } else { JobStep::CountMissing };
@@ -205,7 +213,11 @@ fn judge_not_listed(job: &KnownJob, accounting: &Accounting, patience: Patience,
         return JobStep::End(with_our_cancel(job, ending.clone()));
     }
     // Two polls, so that one odd answer never ends a job, and the time a slow file system may take.
+    // A job that still beats lives, whatever the scheduler leaves out.
+    let beats = evidence.beat > job.beat
+        || job.beat_on.is_some_and(|time| !passed(time, patience.missing_grace, now));
     let settled = job.missing_polls >= 2
+        && !beats
         && passed(
             since,
             if job.cancel_requested { patience.evidence_grace } else { patience.missing_grace },

@@ -9,6 +9,10 @@ use crate::model::task::Placement;
 use crate::plan::fit::too_large;
 use crate::plan::retry::grown;
 
+/// Time of a job before its first task: module loads, activation, the worker's imports; and Slurm may warn a minute
+/// early (sbatch(1)).
+const START_ALLOWANCE: Duration = Duration::from_secs(120);
+
 /// A waiting task that the pool's programs and tags suit, best first.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Waiting {
@@ -211,7 +215,10 @@ fn job_resources(shape: &Shape, need: Need, tasks: usize) -> JobResources {
     JobResources {
         cores,
         memory_bytes: Some(memory),
-        walltime: time_of_tasks.saturating_add(shape.margin).min(shape.walltime.unwrap_or(Duration::MAX)),
+        walltime: time_of_tasks
+            .saturating_add(shape.margin)
+            .saturating_add(START_ALLOWANCE)
+            .min(shape.walltime.unwrap_or(Duration::MAX)),
         ..shape.base.clone()
     }
 }

@@ -216,7 +216,8 @@ const APPLY: &str = "
     ), changed AS (
         UPDATE task SET job_id = NULL, available = given.delay IS NOT NULL,
             tries = task.tries + given.tries, losses = task.losses + given.losses,
-            last_failure = coalesce(given.failure::failure_class, task.last_failure),
+            last_failure = CASE WHEN given.failure = 'infrastructure' THEN coalesce(task.last_failure, 'infrastructure'::failure_class)
+                ELSE coalesce(given.failure::failure_class, task.last_failure) END,
             not_before = clock_timestamp() + make_interval(secs => nullif(given.delay, 0)),
             waiting_reason = given.reason
         FROM given WHERE task.id = given.id RETURNING task.record_id, task.available

@@ -22,6 +22,7 @@ fn running() -> KnownJob {
         missing_polls: 0,
         cancel_requested: false,
         beat: 3,
+        beat_on: None,
         results_offset: 0,
     }
 }
@@ -49,6 +50,16 @@ fn not_listed_is_not_finished() {
     assert_eq!(step(&missing, Sighting::NotListed, Evidence::default(), 399), JobStep::CountMissing);
     let lost = step(&missing, Sighting::NotListed, Evidence::default(), 400);
     assert!(matches!(lost, JobStep::End(Ending { outcome: JobOutcome::Lost, .. })));
+}
+
+#[test]
+fn a_job_that_beats_is_not_lost() {
+    let missing = KnownJob { missing_since: Some(at(0)), missing_polls: 9, ..running() };
+    let beating = Evidence { started: true, beat: 4, end: None };
+    assert_eq!(step(&missing, Sighting::NotListed, beating, 1000), JobStep::CountMissing);
+    let lately = KnownJob { beat_on: Some(at(900)), ..missing };
+    assert_eq!(step(&lately, Sighting::NotListed, Evidence::default(), 1000), JobStep::CountMissing);
+    assert!(matches!(step(&lately, Sighting::NotListed, Evidence::default(), 1200), JobStep::End(_)));
 }
 
 #[test]

@@ -72,10 +72,10 @@ fn a_shared_queue_gets_few_full_jobs_and_a_laptop_many_even_ones() {
 fn a_job_gets_the_time_its_tasks_need() {
     let waiting: Vec<Waiting> = (0..4).map(task).collect();
     let packed = pack(&waiting, &shape(), DEFAULTS, 1);
-    assert_eq!(packed.submissions[0].resources.walltime, Duration::from_secs(4 * 3600 + 120));
+    assert_eq!(packed.submissions[0].resources.walltime, Duration::from_secs(4 * 3600 + 240));
     let two_at_once = Shape { cores: Some(2), memory_bytes: Some(8 * GIB), ..shape() };
     let packed = pack(&waiting, &two_at_once, DEFAULTS, 1);
-    assert_eq!(packed.submissions[0].resources.walltime, Duration::from_secs(2 * 3600 + 120));
+    assert_eq!(packed.submissions[0].resources.walltime, Duration::from_secs(2 * 3600 + 240));
 }
 
 #[test]

@@ -26,7 +26,7 @@ pub fn supervise(state: &LocalState, id: u64) -> Result<(), LocalError> {
     let Some(entry) = state.entry(id)? else { return Ok(()) };
     let supervisor = ProcessMark::of_this().map_err(failed("read", "/proc/self/stat".as_ref()))?;
     let elements = vec![Element::default(); entry.array_size as usize];
-    let mut desk = Desk { state, entry, status: Status { supervisor, elements } };
+    let mut desk = Desk { state, entry, status: Status { supervisor, elements }, in_queue: true };
     desk.write()?;
     desk.run()
 }
@@ -35,6 +35,8 @@ struct Desk<'s> {
     state: &'s LocalState,
     entry: Entry,
     status: Status,
+    /// Whether it stands in the queue for cores.
+    in_queue: bool,
 }
 
 impl Desk<'_> {
@@ -64,20 +66,27 @@ impl Desk<'_> {
     fn start_next(&mut self, teller: &mpsc::Sender<Told>) -> Result<bool, LocalError> {
         let held = self.state.hold_mark(self.entry.id).exists();
         let waits = if held { Phase::Held } else { Phase::Queued };
+        let mut turned = false;
         for element in self.status.elements.iter_mut() {
             if matches!(element.phase, Phase::Queued | Phase::Held) && element.phase != waits {
                 element.phase = waits;
+                turned = true;
             }
+        }
+        if turned {
+            self.write()?;
         }
         let next = self.status.elements.iter().position(|element| element.phase == Phase::Queued);
         let Some(index) = next.and_then(|index| u32::try_from(index).ok()) else {
-            if held {
+            // Nothing of it waits for cores: younger submissions must not stand behind it.
+            if self.in_queue {
                 slots::leave(self.state, &self.entry)?;
-                self.write()?;
+                self.in_queue = false;
             }
             return Ok(false);
         };
         if slots::take(self.state, &self.entry, index, self.status.supervisor)? == Grant::Wait {
+            self.in_queue = true;
             return Ok(false);
         }
         self.status.elements[index as usize] =
