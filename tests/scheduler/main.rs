@@ -8,6 +8,7 @@ mod live_slurm;
 mod parsing;
 mod pbs;
 mod scripts;
+mod sites;
 mod states;
 mod support;
 mod torque;
