@@ -282,7 +282,7 @@ impl<'de> Deserialize<'de> for Names {
 pub enum PieceDocument {
     Word(String),
     Words(Vec<Spanned<String>>),
-    Conditional(ConditionalDocument),
+    Conditional(Box<ConditionalDocument>),
 }
 
 /// Words under conditions.
@@ -322,7 +322,7 @@ impl<'de> Deserialize<'de> for PieceDocument {
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<PieceDocument, A::Error> {
                 ConditionalDocument::deserialize(value::MapAccessDeserializer::new(map))
-                    .map(PieceDocument::Conditional)
+                    .map(|piece| PieceDocument::Conditional(Box::new(piece)))
             }
         }
         deserializer.deserialize_any(PieceVisitor)

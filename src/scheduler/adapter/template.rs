@@ -250,6 +250,7 @@ mod tests {
             unless: None,
             versions: VersionRange::default(),
             templates: vec![Template::parse(text, &KNOWN).unwrap()],
+            probed: Vec::new(),
             joined: None,
         };
         let pieces = vec![simple("select=1"), simple("queue={queue}"), simple("tag={tag}")];
