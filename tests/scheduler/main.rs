@@ -5,7 +5,9 @@
 mod classes;
 mod job_script;
 mod live_slurm;
+mod lsf;
 mod parsing;
 mod scripts;
 mod states;
 mod support;
+mod volclava;
