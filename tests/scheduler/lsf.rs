@@ -162,7 +162,9 @@ async fn reasons_and_states_of_the_documentation() {
     let states = Adapter::load("lsf", &[]).unwrap().states;
     let state = |word: &str, reason: &str, exit: &str| {
         let mut row = Row::default();
-        [("state", word), ("reason", reason), ("exit", exit)].map(|(field, text)| row.set(field, text));
+        for (field, text) in [("state", word), ("reason", reason), ("exit", exit)] {
+            row.set(field, text);
+        }
         states.state(&row).unwrap()
     };
     let unknown = |word: &str| SchedulerState::Unrecognised(word.to_owned());
