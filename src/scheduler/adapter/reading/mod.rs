@@ -24,6 +24,11 @@ impl Row {
         self.0.get(field).map(String::as_str)
     }
 
+    /// Fields and their texts, by name.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
+    }
+
     /// Sets `field` unless `text` is blank.
     pub fn set(&mut self, field: &str, text: &str) {
         let text = text.trim();
