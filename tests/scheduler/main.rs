@@ -13,5 +13,5 @@ mod sites;
 mod states;
 mod support;
 mod torque;
-mod warning;
 mod volclava;
+mod warning;
