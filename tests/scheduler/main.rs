@@ -5,6 +5,7 @@
 mod classes;
 mod job_script;
 mod live_slurm;
+mod lsf;
 mod parsing;
 mod pbs;
 mod scripts;
@@ -12,4 +13,5 @@ mod sites;
 mod states;
 mod support;
 mod torque;
+mod volclava;
 mod warning;

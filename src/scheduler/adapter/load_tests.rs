@@ -53,6 +53,20 @@ fn a_users_file_overrides_key_by_key() {
 }
 
 #[test]
+fn what_no_probe_tells_and_sections_without_a_beginning_are_refused() {
+    let text = "extends = \"slurm\"\n[directives]\nlines = [{ probed = { unit = \"^MB\" }, then = [\"-M\"] }]\n[poll.read]\nsections = { lines = [\"(?<id>.)(?<state>.)\"] }\nmust_contain = \"(\"\n";
+    let (lines, _) = problems(&[("x.toml", text)], "x");
+    assert_eq!(
+        lines,
+        [
+            "x.toml:1: `start` is missing; a pattern of a section's first line",
+            "x.toml:3: no probe tells the text `unit`; probed texts: ",
+            "x.toml:6: the pattern does not compile; unclosed group",
+        ]
+    );
+}
+
+#[test]
 fn a_new_adapter_extends_another() {
     let (_held, dirs) = directory(&[
         ("big.toml", "extends = \"slurm\"\nname = \"big\"\n[poll]\ntimeout = \"90s\"\n"),

@@ -1,0 +1,1 @@
+bjobs -a -u alice -J TAG -o jobid job_name submit_time

@@ -1,0 +1,1 @@
+busers alice
