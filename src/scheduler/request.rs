@@ -42,6 +42,9 @@ impl SubmitRequest {
         number("cores", cores);
         number("cores_per_node", tasks.div_ceil(nodes) * cores);
         number("cores_total", tasks * cores);
+        if tasks * cores > 1 {
+            number("parallel_cores", tasks * cores);
+        }
         if self.array_size > 1 {
             number("array_size", u64::from(self.array_size));
             number("array_first", u64::from(first_array_index));
@@ -58,6 +61,8 @@ impl SubmitRequest {
         values.set("walltime", Value::Span(resources.walltime));
         values.set("warning", Value::Span(self.warning));
         values.set_some("memory", resources.memory_bytes.map(Value::Bytes));
+        let per_core = |bytes: u64| bytes.div_ceil(tasks.div_ceil(nodes) * cores);
+        values.set_some("memory_per_core", resources.memory_bytes.map(|bytes| Value::Bytes(per_core(bytes))));
         values.set("directory", path("directory", &self.directory)?);
         values.set("script", path("script", &self.script)?);
         values.set("log", path("log", &self.log)?);
