@@ -11,8 +11,9 @@ use super::AdapterError;
 use super::document::Document;
 use super::problems::{Problem, Problems, Sources};
 
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 3] = [
     ("local", include_str!("../../../adapters/local.toml")),
+    ("sge", include_str!("../../../adapters/sge.toml")),
     ("slurm", include_str!("../../../adapters/slurm.toml")),
 ];
 

@@ -37,7 +37,7 @@ fn the_built_in_adapters_are_sound() {
 #[test]
 fn an_unknown_adapter_is_told_with_the_known_ones() {
     let error = Adapter::load("pbs_of_tomorrow", &[]).unwrap_err().to_string();
-    assert!(error.contains("local, slurm"), "{error}");
+    assert!(error.contains("local, sge, slurm"), "{error}");
 }
 
 #[test]

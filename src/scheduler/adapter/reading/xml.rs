@@ -189,7 +189,9 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_no_answer() {
-        for text in ["", "busy, try again", "<unknown_jobs ><id>1</id></unknown_jobs>", "<jobs><job></jobs></job>"] {
+        for text in
+            ["", "busy, try again", "<unknown_jobs ><id>1</id></unknown_jobs>", "<jobs><job></jobs></job>"]
+        {
             assert!(read(text).is_err(), "{text}");
         }
     }
