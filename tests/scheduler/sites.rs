@@ -77,6 +77,7 @@ fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, St
         setup: pool.setup.clone(),
         environment: pool.environment.clone(),
         scratch: pool.scratch.clone(),
+        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
     };
     let script = render(&input, &TemplateSet::load(&[]).unwrap()).unwrap();
     (scheduler.submit_argv(&request).unwrap().join(" "), script)
