@@ -23,6 +23,7 @@ else
     newer=$("$here/python.sh" v2) || complete=no
     programs=$("$here/programs.sh" all) || complete=no
     "$here/slurm.sh" || complete=no
+    "$here/gridengine.sh" || complete=no
     pythons=$(printf 'QCBATCH_TEST_PYTHON_V1="%s/bin/python"\nQCBATCH_TEST_PYTHON_V2="%s/bin/python"' "${older#*=}" "${newer#*=}")
 fi
 # After Python: PostgreSQL may come as a wheel.

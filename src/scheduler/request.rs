@@ -42,6 +42,9 @@ impl SubmitRequest {
         number("cores", cores);
         number("cores_per_node", tasks.div_ceil(nodes) * cores);
         number("cores_total", tasks * cores);
+        if tasks * cores > 1 {
+            number("parallel_cores", tasks * cores);
+        }
         if self.array_size > 1 {
             number("array_size", u64::from(self.array_size));
             number("array_first", u64::from(first_array_index));

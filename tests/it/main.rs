@@ -1,4 +1,4 @@
-//! Integration tests against the real parts: PostgreSQL, Slurm, MOPAC, Psi4, and the built `qcbatch` program.
+//! Integration tests against the real parts: PostgreSQL, Slurm, Grid Engine, MOPAC, Psi4, and the built `qcbatch` program.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics says where")]
 
@@ -8,5 +8,6 @@ mod adapter_check;
 mod afterok;
 mod crashes;
 mod harness_works;
+mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;

@@ -46,7 +46,8 @@ fn load(name: &str) -> Config {
     loaded.config
 }
 
-/// What the daemon would submit for three jobs of the pool: the command, and the script.
+/// What the daemon would submit for three jobs of the pool: the command, and the script. Nothing was probed, so that
+/// they are those for the oldest version that the adapter knows.
 fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, String) {
     let scheduler = Scheduler::new(adapter, settings("/usr/bin:/bin"));
     let directory = config.spool.path.join(&pool.name.0).join(tag().as_str());
@@ -79,6 +80,7 @@ fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, St
         setup: pool.setup.clone(),
         environment: pool.environment.clone(),
         scratch: pool.scratch.clone(),
+        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
     };
     let script = render(&input, &TemplateSet::load(&[]).unwrap()).unwrap();
     (scheduler.submit_argv(&request).unwrap().join(" "), script)

@@ -206,6 +206,7 @@ pub struct ReadDocument {
     pub records: Option<RecordsDocument>,
     pub sections: Option<SectionsDocument>,
     pub json: Option<JsonDocument>,
+    pub xml: Option<XmlDocument>,
     pub take: Text,
     pub unmatched: Text,
     pub ignore: Vec<Spanned<String>>,
@@ -249,6 +250,14 @@ pub struct JsonDocument {
     pub rows: Text,
     pub rows_may_be_absent: bool,
     pub key: Text,
+}
+
+/// An XML document.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct XmlDocument {
+    pub root: Text,
+    pub rows: Text,
 }
 
 /// One name or several of which the first that is there counts.

@@ -20,7 +20,7 @@ const EVERYWHERE: [Placeholder; 4] = [
     always("machine_cores", ValueKind::Plain),
 ];
 
-const SUBMIT: [Placeholder; 27] = [
+const SUBMIT: [Placeholder; 28] = [
     always("tag", ValueKind::Plain),
     always("script", ValueKind::Plain),
     always("directory", ValueKind::Plain),
@@ -36,6 +36,7 @@ const SUBMIT: [Placeholder; 27] = [
     always("cores", ValueKind::Plain),
     always("cores_per_node", ValueKind::Plain),
     always("cores_total", ValueKind::Plain),
+    sometimes("parallel_cores", ValueKind::Plain),
     sometimes("memory", ValueKind::Bytes),
     sometimes("memory_per_core", ValueKind::Bytes),
     sometimes("several_nodes", ValueKind::Plain),

@@ -248,6 +248,7 @@ mod tests {
         let simple = |text: &str| Piece {
             only_if: None,
             unless: None,
+            probed: Vec::new(),
             versions: VersionRange::default(),
             templates: vec![Template::parse(text, &KNOWN).unwrap()],
             probed: Vec::new(),

@@ -10,6 +10,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use super::gridengine::GridEngine;
 use super::postgres::Database;
 use super::private_dir::PrivateDir;
 use super::python::Generation;
@@ -21,6 +22,7 @@ const QCBATCH: &str = env!("CARGO_BIN_EXE_qcbatch");
 /// How a daemon is set up: its database, pools, environment.
 pub struct DaemonConfig {
     database_url: Option<String>,
+    adapter_directory: Option<PathBuf>,
     pools: Vec<String>,
     environment: Vec<(String, String)>,
     generation: Generation,
@@ -31,6 +33,7 @@ impl DaemonConfig {
     pub fn private_database() -> DaemonConfig {
         DaemonConfig {
             database_url: None,
+            adapter_directory: None,
             pools: Vec::new(),
             environment: Vec::new(),
             generation: Generation::V1,
@@ -61,6 +64,18 @@ impl DaemonConfig {
         self.with_env(name, &value.display().to_string())
     }
 
+    /// With the pool `cluster` on a private Grid Engine, and the adapters in `adapters` laid over the built-in ones.
+    pub fn with_gridengine_pool(
+        mut self,
+        cell: &GridEngine,
+        adapters: &Path,
+        settings: &str,
+    ) -> DaemonConfig {
+        self.pools.push(format!("name = \"cluster\"\nadapter = \"sge\"\nqueue = \"main\"\n{settings}"));
+        self.adapter_directory = Some(adapters.to_owned());
+        cell.env().fold(self, |config, (name, value)| config.with_env(name, &value))
+    }
+
     /// With an environment variable for the daemon and the command line.
     pub fn with_env(mut self, name: &str, value: &str) -> DaemonConfig {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -70,6 +85,9 @@ impl DaemonConfig {
     fn render(&self, state: &Path) -> String {
         let quoted = |text: &str| toml::Value::from(text).to_string();
         let mut text = format!("[site]\nstate = {}\n", quoted(&state.display().to_string()));
+        if let Some(directory) = &self.adapter_directory {
+            text += &format!("adapter_directories = [{}]\n", quoted(&directory.display().to_string()));
+        }
         match (&self.database_url, std::env::var("QCBATCH_PG_BIN")) {
             (Some(url), _) => text += &format!("[database]\nurl = {}\n", quoted(url)),
             (None, Ok(bin)) => text += &format!("[database]\nbin_dir = {}\n", quoted(&bin)),

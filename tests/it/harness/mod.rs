@@ -1,7 +1,9 @@
-//! The real parts that the tests run against: PostgreSQL, Slurm, the daemon, QCEngine. Each lives in a private directory,
+//! The real parts that the tests run against: PostgreSQL, Slurm, Grid Engine, the daemon, QCEngine. Each lives in a private directory,
 //! is stopped when it is dropped, and by a watcher process when the test process itself is killed.
 
 pub mod daemon;
+pub mod gridengine;
+pub mod gridengine_conf;
 pub mod inputs;
 pub mod munge;
 pub mod ports;

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::{Checker, Span};
-use crate::scheduler::adapter::document::{JsonDocument, ReadDocument, RecordsDocument, SectionsDocument};
+use crate::scheduler::adapter::document::{
+    JsonDocument, ReadDocument, RecordsDocument, SectionsDocument, XmlDocument,
+};
 use crate::scheduler::adapter::messages::Verb;
 use crate::scheduler::adapter::placeholders;
 use crate::scheduler::adapter::reading::{
-    Form, JsonReading, Reading, RecordsReading, SectionsReading, Stream, Take, Unmatched,
+    Form, JsonReading, Reading, RecordsReading, SectionsReading, Stream, Take, Unmatched, XmlReading,
 };
 
 impl Checker {
@@ -27,7 +29,7 @@ impl Checker {
                 self.problems.add(
                     span.clone(),
                     title,
-                    "a table `read` with lines, columns, records, sections, json or words",
+                    "a table `read` with lines, columns, records, sections, json, xml or words",
                 );
             }
             return None;
@@ -63,14 +65,19 @@ impl Checker {
             read.records.is_some(),
             read.sections.is_some(),
             read.json.is_some(),
+            read.xml.is_some(),
         ];
         let count = ways.into_iter().filter(|way| *way).count();
         if count != 1 {
             let title = format!("the answer of `{}` is read in {count} ways", verb.as_str());
-            self.problems.add(place, title, "exactly one of lines, words, columns, records, sections, json");
+            self.problems.add(
+                place,
+                title,
+                "exactly one of lines, words, columns, records, sections, json, xml",
+            );
             return None;
         }
-        // What the form can give; unknown for records and JSON.
+        // What the form can give; unknown for records, JSON and XML.
         let (form, names) = if let Some(text) = read.lines {
             let pattern = self.regex(&text, if fields.is_empty() { needed } else { &[] })?;
             let names = pattern.capture_names().flatten().map(str::to_owned).collect();
@@ -90,6 +97,8 @@ impl Checker {
             (Form::Sections(sections), Some(names))
         } else if let Some(json) = read.json {
             (Form::Json(self.json(json)), None)
+        } else if let Some(xml) = read.xml {
+            (Form::Xml(self.xml(xml)), None)
         } else {
             (Form::Words, Some(BTreeSet::from(["word".to_owned()])))
         };
@@ -167,6 +176,13 @@ impl Checker {
             rows_may_be_absent: json.rows_may_be_absent,
             key: json.key.map(Spanned::into_inner),
         }
+    }
+
+    fn xml(&mut self, xml: XmlDocument) -> XmlReading {
+        let root = self.required(xml.root, "root", "the name of the outermost element");
+        let rows = self.required(xml.rows, "rows", "the name of the elements that are rows");
+        let text = |name: Option<Spanned<String>>| name.map(Spanned::into_inner).unwrap_or_default();
+        XmlReading { root: text(root), rows: text(rows) }
     }
 
     fn word<T: Copy>(&mut self, text: Option<Spanned<String>>, default: T, words: &[(&str, T)]) -> T {

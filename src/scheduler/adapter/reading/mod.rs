@@ -1,10 +1,11 @@
-//! How a command's output becomes rows of named fields: by lines, columns, records or JSON. Pure.
+//! How a command's output becomes rows of named fields: by lines, columns, records, JSON or XML. Pure.
 //! Total: any bytes give rows or say why not, and never panic.
 
 mod json;
 mod records;
 mod sections;
 mod text;
+mod xml;
 
 use std::collections::BTreeMap;
 
@@ -13,6 +14,7 @@ use regex::Regex;
 pub use json::JsonReading;
 pub use records::RecordsReading;
 pub use sections::SectionsReading;
+pub use xml::XmlReading;
 
 /// One row: our field names and the scheduler's text. Empty texts are left out.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -103,6 +105,8 @@ pub enum Form {
     Sections(SectionsReading),
     /// JSON.
     Json(JsonReading),
+    /// XML.
+    Xml(XmlReading),
 }
 
 /// How one answer is read.
@@ -145,6 +149,7 @@ impl Reading {
         }
         let mut rows = match &self.form {
             Form::Json(json) => json.rows(text, &self.fields)?,
+            Form::Xml(xml) => xml.rows(text)?.iter().map(|row| self.renamed(row)).collect(),
             Form::Records(records) => records
                 .rows(self.lines(text)?.into_iter(), self.unmatched)?
                 .iter()
