@@ -7,5 +7,6 @@ mod job_script;
 mod live_slurm;
 mod parsing;
 mod scripts;
+mod sge;
 mod states;
 mod support;
