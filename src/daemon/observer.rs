@@ -14,7 +14,7 @@ use super::site::Site;
 use super::troubles::chain;
 use crate::model::failure::{FailureClass, TaskTally};
 use crate::model::ids::{JobId, SchedulerJobId};
-use crate::model::job::{JobOutcome, JobState};
+use crate::model::job::{JobOutcome, JobState, SubmissionState};
 use crate::model::task::EndReason;
 use crate::plan::job::{
     Accounting, EndEvidence, Ending, Evidence, JobStep, KnownJob, Patience, Sighting, next_step,
@@ -64,7 +64,8 @@ pub async fn run(site: Arc<Site>) {
 async fn observe(site: &Arc<Site>, memory: &mut Memory) -> Result<(), StoreError> {
     let jobs = site.store.live_jobs(site.name()).await?;
     let mut by_cluster: HashMap<&str, Vec<&JobRow>> = HashMap::new();
-    for job in &jobs {
+    // Jobs of a submission that is not accepted are the submitter's: no poll can know them.
+    for job in jobs.iter().filter(|job| job.submission_state == SubmissionState::Accepted) {
         if let Some(pool) = site.pool(&job.pool) {
             by_cluster.entry(&pool.cluster.name).or_default().push(job);
         }

@@ -131,6 +131,7 @@ fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrde
         walltime_seconds: resources.walltime.as_secs(),
         worker_command: vec![pool.config.worker_python.clone(), site.worker_script.display().to_string()],
         scratch: pool.config.scratch.as_ref().map(|path| path.display().to_string()),
+        recycle_after: site.config.worker.recycle_after,
         heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
     };
     StagedJob { index: job.array_index, manifest, orders }

@@ -186,8 +186,11 @@ async fn settle(
             let until = pool.refused(&message, Timestamp::now());
             site.troubles.note(&pool.subject(), format!("paused until {until}: {message}"));
         }
-        SubmitAnswer::Refused { kind: Refusal::Limit | Refusal::Transient, message } => {
-            let not_before = pool.refused(&message, Timestamp::now());
+        SubmitAnswer::Refused { kind: kind @ (Refusal::Limit | Refusal::Transient), message } => {
+            let not_before = match kind {
+                Refusal::Limit => pool.limit_reached(&message, Timestamp::now()),
+                _ => pool.refused(&message, Timestamp::now()),
+            };
             let note = SubmissionNote { error: Some(message), not_before: Some(not_before) };
             writer.move_submission(submission.id, from, SubmissionState::Planned, note).await?;
         }
