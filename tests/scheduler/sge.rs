@@ -182,7 +182,7 @@ async fn the_books_tell_how_jobs_ended() {
     );
     let job = &books[&asked[0]];
     assert_eq!(job.hostname.as_deref(), Some("localhost"));
-    assert!(job.started_on < job.ended_on && job.max_memory_bytes == Some(5_628_755), "{job:?}");
+    assert!(job.started_on < job.ended_on && job.max_memory_bytes == Some(5_627_707), "{job:?}");
 }
 
 #[tokio::test]
