@@ -24,7 +24,7 @@ const JOBS_AT_ONCE: usize = 100;
 /// What became of staging.
 pub enum Staged {
     /// Everything is in place for this request.
-    Ready(SubmitRequest),
+    Ready(Box<SubmitRequest>),
     /// Every task of it was cancelled meanwhile.
     Empty,
 }
@@ -60,7 +60,7 @@ pub async fn stage(
         request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
     let script = script(site, pool, &request, job_ids)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
-    Ok(Staged::Ready(request))
+    Ok(Staged::Ready(Box::new(request)))
 }
 
 /// The request for a submission whose files are in `directory`.
@@ -97,6 +97,7 @@ pub fn script(
         array_index_variable: facts.array_index_variable.clone().filter(|_| request.array_size > 1),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
+        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
         tag: request.tag.clone(),
         pool: pool.config.name.clone(),
         directory: request.directory.clone(),

@@ -135,7 +135,7 @@ fn client(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Client {
 
 async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
     let request = match staging::stage(site, pool, submission).await? {
-        Staged::Ready(request) => request,
+        Staged::Ready(request) => *request,
         Staged::Empty => {
             site.writer.withdraw_submission(submission.id, "every task of it was cancelled").await?;
             return Ok(());

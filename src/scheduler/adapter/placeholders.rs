@@ -20,7 +20,7 @@ const EVERYWHERE: [Placeholder; 4] = [
     always("machine_cores", ValueKind::Plain),
 ];
 
-const SUBMIT: [Placeholder; 27] = [
+const SUBMIT: [Placeholder; 28] = [
     always("tag", ValueKind::Plain),
     always("script", ValueKind::Plain),
     always("directory", ValueKind::Plain),
@@ -39,6 +39,7 @@ const SUBMIT: [Placeholder; 27] = [
     sometimes("parallel_cores", ValueKind::Plain),
     sometimes("memory", ValueKind::Bytes),
     sometimes("memory_per_core", ValueKind::Bytes),
+    sometimes("several_nodes", ValueKind::Plain),
     sometimes("gpus", ValueKind::Plain),
     sometimes("gpu_type", ValueKind::Plain),
     sometimes("queue", ValueKind::Plain),
@@ -51,6 +52,8 @@ const SUBMIT: [Placeholder; 27] = [
 ];
 
 const FIND: [Placeholder; 2] = [always("tag", ValueKind::Plain), always("since", ValueKind::Moment)];
+/// Only with `[poll_ids]`.
+const POLL: [Placeholder; 1] = [sometimes("ids", ValueKind::List)];
 const IDS: [Placeholder; 1] = [always("ids", ValueKind::List)];
 const BOOKS: [Placeholder; 2] = [always("ids", ValueKind::List), always("columns", ValueKind::List)];
 
@@ -61,7 +64,8 @@ pub fn of_verb(verb: Verb) -> Vec<Placeholder> {
         Verb::FindByTag => &FIND,
         Verb::PostMortem => &BOOKS,
         Verb::Cancel | Verb::Hold | Verb::Release => &IDS,
-        Verb::Probe | Verb::Poll | Verb::Limits | Verb::Alive => &[],
+        Verb::Poll => &POLL,
+        Verb::Probe | Verb::PollIds | Verb::Limits | Verb::Alive => &[],
     };
     own.iter().chain(&EVERYWHERE).copied().collect()
 }
@@ -71,8 +75,9 @@ pub fn fields_of_verb(verb: Verb) -> (&'static [&'static str], &'static [&'stati
     match verb {
         Verb::Submit => (&["id"], &[]),
         Verb::FindByTag => (&["id"], &["submitted", "tag"]),
+        Verb::PollIds => (&["id"], &[]),
         Verb::Poll => {
-            (&["id", "state"], &["index", "reason", "exit", "started", "expected_start", "hostname"])
+            (&["id", "state"], &["index", "owner", "reason", "exit", "started", "expected_start", "hostname"])
         }
         Verb::PostMortem => (
             &["id", "state"],

@@ -5,11 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::{Checker, Span};
-use crate::scheduler::adapter::document::{JsonDocument, ReadDocument, RecordsDocument, XmlDocument};
+use crate::scheduler::adapter::document::{
+    JsonDocument, ReadDocument, RecordsDocument, SectionsDocument, XmlDocument,
+};
 use crate::scheduler::adapter::messages::Verb;
 use crate::scheduler::adapter::placeholders;
 use crate::scheduler::adapter::reading::{
-    Form, JsonReading, Reading, RecordsReading, Stream, Take, Unmatched, XmlReading,
+    Form, JsonReading, Reading, RecordsReading, SectionsReading, Stream, Take, Unmatched, XmlReading,
 };
 
 impl Checker {
@@ -27,7 +29,7 @@ impl Checker {
                 self.problems.add(
                     span.clone(),
                     title,
-                    "a table `read` with lines, columns, records, json, xml or words",
+                    "a table `read` with lines, columns, records, sections, json, xml or words",
                 );
             }
             return None;
@@ -48,6 +50,12 @@ impl Checker {
             &[("refuse", Unmatched::Refuse), ("skip", Unmatched::Skip)],
         );
         let ignore = read.ignore.iter().filter_map(|text| self.regex(text, &[])).collect();
+        let must_contain = read.must_contain.and_then(|text| self.regex(&text, &[]));
+        let leave_out = read
+            .leave_out
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, self.regex(&text, &[])?)))
+            .collect();
         let step = read.step.and_then(|text| self.regex(&text, &["id", "step"]));
 
         let ways = [
@@ -55,13 +63,15 @@ impl Checker {
             read.words == Some(true),
             read.columns.is_some(),
             read.records.is_some(),
+            read.sections.is_some(),
             read.json.is_some(),
             read.xml.is_some(),
         ];
         let count = ways.into_iter().filter(|way| *way).count();
         if count != 1 {
             let title = format!("the answer of `{}` is read in {count} ways", verb.as_str());
-            self.problems.add(place, title, "exactly one of lines, words, columns, records, json, xml");
+            let allowed = "exactly one of lines, words, columns, records, sections, json, xml";
+            self.problems.add(place, title, allowed);
             return None;
         }
         // What the form can give; unknown for records, JSON and XML.
@@ -76,6 +86,12 @@ impl Checker {
             (Form::Columns { separator, names: cut.names }, Some(names))
         } else if let Some(records) = read.records {
             (Form::Records(self.records(records)), None)
+        } else if let Some(sections) = read.sections {
+            let sections = self.sections(sections)?;
+            let patterns = std::iter::once(&sections.start).chain(&sections.lines);
+            let names = patterns.flat_map(|pattern| pattern.capture_names().flatten());
+            let names = names.map(str::to_owned).collect();
+            (Form::Sections(sections), Some(names))
         } else if let Some(json) = read.json {
             (Form::Json(self.json(json)), None)
         } else if let Some(xml) = read.xml {
@@ -84,7 +100,7 @@ impl Checker {
             (Form::Words, Some(BTreeSet::from(["word".to_owned()])))
         };
         self.check_fields(verb, &form, &fields, names.as_ref(), needed, &place);
-        Some(Reading { from, form, ignore, unmatched, take, fields, step })
+        Some(Reading { from, form, ignore, unmatched, take, fields, step, must_contain, leave_out })
     }
 
     /// That every field named on the right can be there, and that the needed ones are.
@@ -133,6 +149,15 @@ impl Checker {
             continuation: records.continuation.and_then(|text| self.regex(&text, &[])),
             field_separator: records.field_separator.map(Spanned::into_inner),
         }
+    }
+
+    fn sections(&mut self, sections: SectionsDocument) -> Option<SectionsReading> {
+        let start = self.required(sections.start, "start", "a pattern of a section's first line")?;
+        Some(SectionsReading {
+            start: self.regex(&start, &[])?,
+            lines: sections.lines.iter().filter_map(|text| self.regex(text, &[])).collect(),
+            continuation: sections.continuation.and_then(|text| self.regex(&text, &[])),
+        })
     }
 
     fn json(&mut self, json: JsonDocument) -> JsonReading {
