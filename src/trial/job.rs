@@ -195,6 +195,7 @@ fn stage(trial: &Trial, directory: &SubmissionDirectory, tag: &Tag) -> Result<Su
         array_index_variable: None,
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
+        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
         tag: tag.clone(),
         pool: pool.name.clone(),
         directory: request.directory.clone(),
