@@ -9,6 +9,7 @@ mod lsf;
 mod parsing;
 mod pbs;
 mod scripts;
+mod sge;
 mod sites;
 mod states;
 mod support;

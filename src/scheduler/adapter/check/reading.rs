@@ -70,11 +70,8 @@ impl Checker {
         let count = ways.into_iter().filter(|way| *way).count();
         if count != 1 {
             let title = format!("the answer of `{}` is read in {count} ways", verb.as_str());
-            self.problems.add(
-                place,
-                title,
-                "exactly one of lines, words, columns, records, sections, json, xml",
-            );
+            let allowed = "exactly one of lines, words, columns, records, sections, json, xml";
+            self.problems.add(place, title, allowed);
             return None;
         }
         // What the form can give; unknown for records, JSON and XML.

@@ -1,0 +1,1 @@
+qacct -o nobody -d 2 -j

@@ -1,0 +1,1 @@
+qacct -o root -d 2 -j

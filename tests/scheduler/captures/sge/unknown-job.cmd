@@ -1,0 +1,1 @@
+qstat -j 9999 -xml
