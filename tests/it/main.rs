@@ -5,6 +5,7 @@
 mod harness;
 
 mod afterok;
+mod conformance;
 mod crashes;
 mod harness_works;
 mod main_job_local;

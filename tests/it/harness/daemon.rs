@@ -63,6 +63,12 @@ impl DaemonConfig {
         self.with_env(name, &value.display().to_string())
     }
 
+    /// With a pool of these TOML lines.
+    pub fn with_pool(mut self, lines: &str) -> DaemonConfig {
+        self.pools.push(lines.to_owned());
+        self
+    }
+
     /// With further TOML sections, such as `[retry]`.
     pub fn with_sections(mut self, sections: &str) -> DaemonConfig {
         self.sections.push_str(sections);
