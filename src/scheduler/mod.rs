@@ -224,7 +224,7 @@ impl Scheduler {
             Ran::NotStarted { message } => Err((message.clone(), Some(MessageClass::Transient))),
             Ran::Unfinished { message, stderr } => Err((with_stderr(message, stderr), None)),
             Ran::Exited { code, stdout, stderr } => {
-                let class = messages.class(verb, stderr);
+                let class = messages.class_with(verb, stderr, *code);
                 if call.usable_exit_codes.contains(code) {
                     let trouble = match class {
                         None | Some(MessageClass::Harmless | MessageClass::NotFound) => {
@@ -237,7 +237,7 @@ impl Scheduler {
                         Some(text) => Err((format!("unexpected words: {}", clip(text)), class)),
                     };
                 }
-                let class = class.or_else(|| messages.class(verb, stdout));
+                let class = class.or_else(|| messages.class_with(verb, stdout, *code));
                 Err((format!("exit code {code}: {}", clip(&said(stdout, stderr))), class))
             }
         }

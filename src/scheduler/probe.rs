@@ -13,7 +13,15 @@ impl Scheduler {
         for probe in &self.inner.adapter.probe {
             let Some(call) = probe.call.choose(&learned) else { continue };
             match self.ask(call).await {
-                Ok(rows) => learn(&mut learned, probe, &rows),
+                Ok(rows) => {
+                    prove(probe, &rows).map_err(|message| SchedulerError::Failed {
+                        verb: Verb::Probe.as_str(),
+                        argv: self.argv(call, &self.values()),
+                        message,
+                        class: None,
+                    })?;
+                    learn(&mut learned, probe, &rows);
+                }
                 Err(_) if call.optional => {}
                 Err(error) => return Err(error),
             }
@@ -33,6 +41,15 @@ impl Scheduler {
             class: None,
         })
     }
+}
+
+/// A program of the right name may be another scheduler's: only its answer tells.
+fn prove(probe: &Probe, rows: &[Row]) -> Result<(), String> {
+    let (Some(what), Some(version)) = (&probe.proves, &probe.version) else { return Ok(()) };
+    if rows.iter().any(|row| row.get(version).is_some_and(|text| Version::parse(text).is_some())) {
+        return Ok(());
+    }
+    Err(format!("the program of this name that was found is not of {what}; put the right one first on PATH"))
 }
 
 fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {

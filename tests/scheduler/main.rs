@@ -6,6 +6,7 @@ mod classes;
 mod job_script;
 mod live_slurm;
 mod parsing;
+mod pbs;
 mod scripts;
 mod states;
 mod support;

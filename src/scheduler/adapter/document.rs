@@ -31,6 +31,7 @@ pub struct Document {
     pub probe: Table<Spanned<ProbeDocument>>,
     pub submit: Option<Spanned<CallDocument>>,
     pub find_by_tag: Table<Spanned<CallDocument>>,
+    pub poll_ids: Option<Spanned<CallDocument>>,
     pub poll: Option<Spanned<CallDocument>>,
     pub post_mortem: Option<Spanned<CallDocument>>,
     pub cancel: Option<Spanned<CallDocument>>,
@@ -82,6 +83,7 @@ pub struct DirectivesDocument {
 pub struct ScriptDocument {
     pub array_index_variable: Text,
     pub job_id: Text,
+    pub warns_itself: bool,
     pub log_name: Text,
     pub array_log_name: Text,
     pub lines: Option<Vec<Spanned<String>>>,
@@ -113,6 +115,7 @@ pub struct MessageDocument {
     pub pattern: Text,
     pub class: Text,
     pub verbs: Option<Vec<Spanned<String>>>,
+    pub exit_codes: Vec<i32>,
 }
 
 /// One call of the probe and what is learned from it.
@@ -123,6 +126,7 @@ pub struct ProbeDocument {
     pub call: CallDocument,
     pub version: Text,
     pub cluster: Text,
+    pub proves: Text,
     pub numbers: Table<Spanned<NumberDocument>>,
     pub services: Table<Spanned<ServiceDocument>>,
     pub lists: Table<Spanned<String>>,
@@ -277,6 +281,8 @@ pub struct ConditionalDocument {
     pub since: Text,
     pub until: Text,
     pub then: Vec<Spanned<String>>,
+    pub join: Text,
+    pub pieces: Vec<Spanned<PieceDocument>>,
 }
 
 impl<'de> Deserialize<'de> for PieceDocument {
@@ -287,7 +293,7 @@ impl<'de> Deserialize<'de> for PieceDocument {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
-                    "a word, a list of words, or a table with `if`, `unless`, `since`, `until` and `then`",
+                    "a word, a list of words, or a table with `if`, `unless`, `since`, `until` and `then` (or `join` and `pieces`)",
                 )
             }
 

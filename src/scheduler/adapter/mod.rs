@@ -118,6 +118,8 @@ pub struct Adapter {
     pub submit: Variants,
     /// Looks a tag up, in order.
     pub find_by_tag: Vec<Variants>,
+    /// Lists the ids that the poll asks about, where a listing cannot be held to the user's jobs.
+    pub poll_ids: Option<Variants>,
     /// Lists all of the user's jobs.
     pub poll: Variants,
     /// Asks the books.
@@ -143,6 +145,8 @@ pub struct ScriptFacts {
     pub first_array_index: u32,
     /// A shell word that gives the job's id as the scheduler lists it.
     pub job_id: Option<String>,
+    /// The scheduler cannot warn jobs before their walltime: the script does.
+    pub warns_itself: bool,
     /// Name of the file for the scheduler's own output of a single job.
     pub log_name: String,
     /// The same for an array, with the scheduler's own pattern for the index.
@@ -212,6 +216,8 @@ pub struct Probe {
     pub call: Variants,
     /// Field with the version.
     pub version: Option<String>,
+    /// What the scheduler is proved to be by an answer that has a version.
+    pub proves: Option<String>,
     /// Field with the cluster's name.
     pub cluster: Option<String>,
     /// Numbers: name, field, what is taken off.

@@ -124,6 +124,35 @@ pub struct Piece {
     pub versions: VersionRange,
     /// What appears; nothing of it when one of its values is absent.
     pub templates: Vec<Template>,
+    /// Pieces whose words appear as one.
+    pub joined: Option<Joined>,
+}
+
+/// Pieces of one word, such as `select=1:ncpus=4:mem=8192mb`: each may vanish by itself.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// What stands between them.
+    pub by: String,
+    /// The pieces.
+    pub pieces: Vec<Piece>,
+}
+
+impl Piece {
+    /// Names of the values that it may use.
+    pub fn names(&self) -> Vec<&'static str> {
+        let inner = self.joined.iter().flat_map(|joined| &joined.pieces).flat_map(Piece::names);
+        self.templates.iter().flat_map(Template::names).chain(inner).collect()
+    }
+
+    fn words(&self, values: &Values, capabilities: &Capabilities) -> Option<Vec<String>> {
+        if let Some(joined) = &self.joined {
+            let words = expand(&joined.pieces, values, capabilities);
+            return (!words.is_empty()).then(|| vec![words.join(&joined.by)]);
+        }
+        let words: Option<Vec<Vec<String>>> =
+            self.templates.iter().map(|template| template.expand(values)).collect();
+        words.map(|words| words.concat())
+    }
 }
 
 /// Expands `pieces` into words.
@@ -135,11 +164,7 @@ pub fn expand(pieces: &[Piece], values: &Values, capabilities: &Capabilities) ->
                 && piece.only_if.is_none_or(|name| values.get(name).is_some())
                 && piece.unless.is_none_or(|name| values.get(name).is_none())
         })
-        .filter_map(|piece| {
-            let words: Option<Vec<Vec<String>>> =
-                piece.templates.iter().map(|template| template.expand(values)).collect();
-            words.map(|words| words.concat())
-        })
+        .filter_map(|piece| piece.words(values, capabilities))
         .flatten()
         .collect()
 }
@@ -171,6 +196,20 @@ mod tests {
         assert_eq!(expand("{{tag}}"), Some(vec!["{tag}".into()]));
         assert_eq!(expand("-p{queue}"), None);
         assert_eq!(expand(""), Some(vec![String::new()]));
+    }
+
+    #[test]
+    fn joined_pieces_are_one_word_without_those_that_vanish() {
+        let simple = |text: &str| Piece {
+            only_if: None,
+            unless: None,
+            versions: VersionRange::default(),
+            templates: vec![Template::parse(text, &KNOWN).unwrap()],
+            joined: None,
+        };
+        let pieces = vec![simple("select=1"), simple("queue={queue}"), simple("tag={tag}")];
+        let joined = Piece { joined: Some(Joined { by: ":".into(), pieces }), ..simple("") };
+        assert_eq!(expand(&[joined], &values(), &Capabilities::default()), ["select=1:tag=qcb-1"]);
     }
 
     #[test]

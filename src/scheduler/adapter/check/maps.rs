@@ -114,6 +114,6 @@ impl Checker {
                 }
             }
         }
-        Some(Message { pattern: pattern?, class: class?, verbs })
+        Some(Message { pattern: pattern?, class: class?, verbs, exit_codes: message.exit_codes })
     }
 }
