@@ -134,7 +134,7 @@ impl Ground {
             &["#!/bin/bash".to_owned()][..],
             &directives,
             &self.scheduler.script_facts().lines,
-            &[body.to_owned(), String::new()],
+            &[format!("cd '{}'", request.directory.display()), body.to_owned(), String::new()],
         ]
         .concat()
         .join("\n");

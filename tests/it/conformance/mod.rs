@@ -29,7 +29,7 @@ macro_rules! life {
 
 /// All scenarios for a simulated scheduler, and the whole way through the daemon.
 macro_rules! simulated {
-    ($module:ident, $dialect:expr, $blocking_reason:expr) => {
+    ($module:ident, $dialect:expr, $blocking_reason:expr; $($more:ident)*) => {
         mod $module {
             use super::*;
 
@@ -39,8 +39,8 @@ macro_rules! simulated {
             simulated! { @trouble $dialect;
                 f01_lost_answer_is_found_by_tag f07_unreadable_id_is_unclear f10_limit_is_not_failure
                 f20_away_is_no_answer f21_torn_listing_is_invalid f23_forgotten_is_absent_not_ended f24_no_books
-                f41_requeued_is_not_over f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
-                f52_ids_wrap f83_moved_to_another_queue suspended
+                f41_requeued_is_not_over f44_killed_at_its_walltime f47_killed_for_its_memory
+                f52_ids_wrap f83_moved_to_another_queue suspended $($more)*
             }
 
             #[test]
@@ -73,7 +73,9 @@ macro_rules! simulated {
     };
 }
 
-simulated!(slurm_simulated, Dialect::Slurm, "PartitionTimeLimit");
+simulated!(slurm_simulated, Dialect::Slurm, "PartitionTimeLimit"; f43_preempted);
+// PBS has no such end: it puts preempted jobs back into the queue.
+simulated!(pbs_simulated, Dialect::Pbs, "job held, too many failed attempts to run";);
 
 mod slurm_real {
     use super::*;

@@ -134,7 +134,8 @@ pub async fn f41_requeued_is_not_over(ground: &Ground) {
 async fn wait_for_first_run(ground: &Ground, id: &qcbatch::model::ids::SchedulerJobId, verb: &str) {
     let jobs = ground.simulator().jobs();
     let job = jobs.last().unwrap_or_else(|| panic!("{verb}: {id} is in the table"));
-    let mark = std::path::Path::new(job["directory"].as_str().unwrap()).join("ran");
+    let script = std::path::Path::new(job["script"].as_str().unwrap());
+    let mark = script.with_file_name("ran");
     while !mark.exists() {
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

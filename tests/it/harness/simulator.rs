@@ -28,6 +28,8 @@ static PYTHON: LazyLock<String> = LazyLock::new(|| {
 pub enum Dialect {
     /// Slurm 22.05.
     Slurm,
+    /// OpenPBS 23.
+    Pbs,
 }
 
 impl Dialect {
@@ -35,6 +37,7 @@ impl Dialect {
     pub fn name(self) -> &'static str {
         match self {
             Dialect::Slurm => "slurm",
+            Dialect::Pbs => "pbs",
         }
     }
 
@@ -42,12 +45,14 @@ impl Dialect {
     pub fn list_program(self) -> &'static str {
         match self {
             Dialect::Slurm => "squeue",
+            Dialect::Pbs => "qstat",
         }
     }
 
     fn programs(self) -> &'static [&'static str] {
         match self {
             Dialect::Slurm => &["sbatch", "squeue", "sacct", "scancel", "scontrol", "sacctmgr"],
+            Dialect::Pbs => &["qsub", "qstat", "qselect", "qdel", "qhold", "qrls"],
         }
     }
 }
