@@ -23,7 +23,7 @@ def start_controller(state):
         return
     log = open(os.path.join(state, "controller.log"), "ab")
     subprocess.Popen(
-        [sys.executable, "-S", "-E", os.path.abspath(__file__), state, "controller"],
+        [sys.executable, "-S", "-E", "-B", os.path.abspath(__file__), state, "controller"],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
     )
 

@@ -103,7 +103,7 @@ def request_of(asked, resources, script, is_array):
         environment["PBS_ARRAY_INDEX"] = "{index}"
     return {
         "name": asked.get("-N", os.path.basename(script)), "user": user.pw_name, "queue": asked.get("-q", "workq"),
-        "script": script, "directory": user.pw_dir, "log": asked.get("-o", "").replace("^array_index^", "%a") or None,
+        "script": os.path.abspath(script), "directory": user.pw_dir, "log": asked.get("-o", "").replace("^array_index^", "%a") or None,
         "walltime": seconds(limits.get("walltime", "1:00:00")), "cores": int(chunk.get("ncpus", 1)),
         "environment": environment, "held": "-h" in asked, "hostname": SERVER,
     }

@@ -108,7 +108,7 @@ def sbatch(book, mischief, arguments):
     script = words[0]
     if not os.path.exists(script):
         return Reply(err=f"sbatch: error: Unable to open file {script}\n", code=1)
-    with open(script) as file:
+    with open(script, newline="") as file:
         text = file.read()
     if "\r\n" in text:
         return Reply(

@@ -1,6 +1,7 @@
 //! One suite of scenarios for every scheduler: simulated always, real where it is installed, live where the user has one.
 //! A scheduler that is not there shows up as ignored tests under its name.
 
+mod fidelity;
 mod ground;
 mod life;
 mod trouble;
