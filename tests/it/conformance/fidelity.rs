@@ -105,7 +105,8 @@ fn recorded(name: &str) -> Answer {
     let folders = ["scheduler/captures/openpbs", "simulator/captures"];
     let read = |kind: &str| {
         let paths = folders.map(|folder| tests.join(folder).join(format!("{name}.{kind}")));
-        let path = paths.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{name}.{kind} is recorded"));
+        let path =
+            paths.iter().find(|path| path.exists()).unwrap_or_else(|| panic!("{name}.{kind} is recorded"));
         fs::read_to_string(path).unwrap()
     };
     Answer { out: read("out"), err: read("err"), code: Some(read("rc").trim().parse().unwrap()) }
