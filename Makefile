@@ -2,6 +2,9 @@
 
 CARGO ?= cargo
 PREFIX ?= /usr/local
+BUILT := $(or $(CARGO_TARGET_DIR),target)
+# Tests of one suite at a time: each may run a Slurm, a PostgreSQL and programs of its own. 4 at most, however large the machine.
+TEST_THREADS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 # Rust as rustup installs it, when the login shell has not put it on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
@@ -25,7 +28,8 @@ test-setup: ## Install what the tests need: the same, a second QCEngine, Slurm w
 	@config/setup/all.sh test >/dev/null
 
 test: ## Run every test against the real parts
-	@found=$$(config/setup/all.sh test) || exit 1; set -a; eval "$$found"; set +a; exec $(CARGO) test --locked --no-fail-fast
+	@found=$$(config/setup/all.sh test) || exit 1; set -a; eval "$$found"; set +a; \
+	export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(TEST_THREADS)}; exec $(CARGO) test --locked --no-fail-fast
 
 check: ## Formatting, lints, unit tests and structure rules; needs nothing installed
 	$(CARGO) fmt --check
@@ -39,8 +43,10 @@ docs: ## API documentation in target/doc, the book in target/book where mdbook i
 	$(CARGO) doc --locked --no-deps --document-private-items
 	@if command -v mdbook >/dev/null; then mdbook build docs; else echo "docs: no mdbook; the pages are plain Markdown under docs/"; fi
 
-install: build ## Copy the program and the example configuration below PREFIX (default /usr/local)
-	install -D -m 755 target/release/qcbatch $(DESTDIR)$(PREFIX)/bin/qcbatch
+# Builds nothing, so that `sudo make install` needs no Rust of root's and leaves no files of root's behind.
+install: ## Copy the program that was built and the example configuration below PREFIX (default /usr/local)
+	@test -x $(BUILT)/release/qcbatch || { echo "install: no $(BUILT)/release/qcbatch; run make build first" >&2; exit 1; }
+	install -D -m 755 $(BUILT)/release/qcbatch $(DESTDIR)$(PREFIX)/bin/qcbatch
 	install -D -m 644 config/qcbatch.example.toml $(DESTDIR)$(PREFIX)/share/qcbatch/qcbatch.example.toml
 
 clean: ## Remove what was built, the Python environments and the demo's state

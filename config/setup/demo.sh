@@ -5,6 +5,7 @@
 set -eu
 here=$(dirname "$0")
 . "$here/packages.sh"
+say() { printf 'demo: %s\n' "$*" >&2; }
 project=$(pwd)
 program=${CARGO_TARGET_DIR:-$project/target}/release/qcbatch
 [ -x "$program" ] || die "no $program; run make build first"
@@ -25,9 +26,9 @@ suits() {
     done
 }
 state=${QCBATCH_DEMO_STATE:-$project/.qcbatch-demo}
-suits "$state" || state=/var/tmp/qcbatch-demo-$(id -u)
+suits "$state" || { state=/var/tmp/qcbatch-demo-$(id -u); say "PostgreSQL cannot work in this directory; the demo's state is in $state"; }
 mkdir -p "$state"
-[ -O "$state" ] || die "$state belongs to somebody else"
+{ [ -O "$state" ] && [ ! -L "$state" ]; } || die "$state is not a directory of your own"
 
 config=$state/qcbatch.toml
 cat >"$config" <<END
@@ -35,6 +36,9 @@ cat >"$config" <<END
 [site]
 name = "demo"
 state = "$state"
+
+[database]
+bin_dir = "$QCBATCH_PG_BIN"
 
 [worker]
 python = "$QCBATCH_PYTHON"
@@ -53,27 +57,47 @@ for input in config/demo/*.json config/demo/*.jsonl; do
     esac
     chosen="$chosen $input"
 done
-[ "$skipped" -eq 0 ] || say "left out $skipped inputs that need psi4, which is not here"
+[ "$skipped" -eq 0 ] || say "without psi4, $skipped of the inputs are left out"
+
+cancel_all() {
+    say "stopping; what is not calculated yet comes with the next run"
+    # shellcheck disable=SC2086 # a list of words on purpose
+    [ -z "$ids" ] || qcbatch cancel --quiet $ids >/dev/null 2>&1 || :
+    tries=0
+    while [ -n "$(qcbatch jobs --quiet 2>/dev/null)" ] && [ "$tries" -lt 60 ]; do
+        tries=$((tries + 1))
+        sleep 0.5
+    done
+}
 
 ids=
 daemon=
 stop() {
     status=$?
-    trap - EXIT INT TERM HUP
+    trap - EXIT
+    trap '' INT TERM HUP PIPE
+    # Whatever fails from here on, such as a message that nobody reads any more: all is stopped.
+    set +e
     if [ -n "$daemon" ]; then
-        # Only after an interruption is anything still open.
-        [ "$status" -lt 128 ] || [ -z "$ids" ] || qcbatch cancel --quiet $ids >/dev/null 2>&1 || :
-        kill "$daemon" 2>/dev/null && wait "$daemon" || say "the daemon did not stop well; see $state/daemon.log"
+        # Only after an interruption is anything still open; its jobs would go on without the daemon.
+        [ "$status" -lt 128 ] || cancel_all
+        # The daemon stops the PostgreSQL that it started.
+        kill "$daemon" 2>/dev/null || :
+        wait "$daemon" || say "the daemon did not stop well; see $state/daemon.log"
     fi
+    # After a daemon that was killed: an answer that nothing ran is as good.
     qcbatch db stop >>"$state/daemon.log" 2>&1 || :
     exit "$status"
 }
+
+! qcbatch status >/dev/null 2>&1 || die "another demo is running in $state"
 trap stop EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM HUP
-
-! qcbatch status >/dev/null 2>&1 || { trap - EXIT; die "another demo is running in $state"; }
-qcbatch daemon >"$state/daemon.log" 2>&1 &
+trap 'exit 141' PIPE
+say "starting the daemon; its log is $state/daemon.log"
+# Not through the function: $! has to be the daemon itself. In a session of its own, so that Ctrl-C ends this script first.
+setsid "$program" --config "$config" daemon >"$state/daemon.log" 2>&1 &
 daemon=$!
 tries=0
 until qcbatch status >/dev/null 2>&1; do
@@ -85,10 +109,26 @@ done
 
 # shellcheck disable=SC2086 # lists of words on purpose, here and below
 ids=$(qcbatch submit --quiet $chosen | tr '\n' ' ')
+[ -n "$ids" ] || exit 1
 # What an earlier run left behind is tried again.
 qcbatch retry --quiet --status error,cancelled $ids >/dev/null 2>&1 || :
+say "submitted $(echo $chosen | wc -w) files from config/demo: $(echo $ids | wc -w) calculations"
+
+# One line that is rewritten on a terminal; in a file or a pipe a line now and then.
 outcome=0
-qcbatch wait $ids || outcome=$?
+if [ -t 2 ]; then
+    qcbatch wait $ids || outcome=$?
+else
+    while :; do
+        outcome=0
+        answer=$(qcbatch wait --timeout 5s $ids 2>&1) || outcome=$?
+        [ "$outcome" -eq 7 ] || break
+        say "${answer##*in time: }"
+    done
+    printf '%s\n' "$answer"
+fi
 qcbatch list --limit 1000 $ids
-say "look around while no demo runs: $program --config $config daemon"
+say "results and logs are in $state"
+say "to look around, run the daemon: $program --config $config daemon"
+say "and ask it: $program --config $config show 1"
 exit "$outcome"

@@ -11,11 +11,12 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::screen::{Report, Screen};
 use super::session::Session;
-use crate::config::{self, Config, StateLayout};
+use crate::config::Config;
+use crate::daemon::database;
+use crate::store::DatabaseTarget;
 use crate::store::backup::{backup, psql};
 use crate::store::cluster::{ClusterStatus, PrivateCluster, Programs, Started, Stopped};
 use crate::store::restore::{Existing, restore};
-use crate::store::{DatabaseTarget, TlsMode};
 
 /// What was typed.
 #[derive(Args, Debug)]
@@ -71,13 +72,9 @@ pub(super) async fn run(args: DbArgs, session: &Session) -> Result<ExitCode, Cli
 }
 
 /// The private cluster of a configuration without an external server.
-fn cluster(config: &Config) -> PrivateCluster {
-    PrivateCluster::new(StateLayout::of(config).postgres, config.database.bin_dir.clone())
-}
-
 fn private(config: &Config) -> Result<PrivateCluster, CliError> {
     match &config.database.url {
-        None => Ok(cluster(config)),
+        None => Ok(database::private_cluster(config)),
         Some(_) => Err(CliError::Failed {
             message: "`[database] url` names an external server, which qcbatch neither starts nor stops"
                 .to_owned(),
@@ -139,7 +136,7 @@ async fn status(config: &Config, session: &Session) -> Result<ExitCode, CliError
         session.screen.print(&status)?;
         return Ok(ExitCode::Success);
     }
-    let cluster = cluster(config);
+    let cluster = database::private_cluster(config);
     let failed = |error| CliError::local("cannot look at the private PostgreSQL", error);
     let found = cluster.status().await.map_err(failed)?;
     let (state, pid) = match found {
@@ -154,19 +151,12 @@ async fn status(config: &Config, session: &Session) -> Result<ExitCode, CliError
 
 /// The database of a configuration.
 fn target(config: &Config) -> Result<DatabaseTarget, CliError> {
-    let Some(url) = &config.database.url else {
-        return cluster(config)
+    match database::external_target(config) {
+        Some(target) => target.map_err(|error| CliError::local("cannot use `[database] url`", error)),
+        None => database::private_cluster(config)
             .database_target()
-            .map_err(|error| CliError::local("cannot find the private PostgreSQL", error));
-    };
-    let tls = match config.database.tls.mode {
-        config::TlsMode::Disable => TlsMode::Disable,
-        config::TlsMode::Prefer => TlsMode::Prefer,
-        config::TlsMode::Require => TlsMode::Require,
-        config::TlsMode::VerifyFull => TlsMode::VerifyFull,
-    };
-    DatabaseTarget::parse(url.expose(), Some(tls), config.database.tls.root_certificate.clone())
-        .map_err(|error| CliError::local("cannot use `[database] url`", error))
+            .map_err(|error| CliError::local("cannot find the private PostgreSQL", error)),
+    }
 }
 
 async fn programs(config: &Config) -> Result<Programs, CliError> {

@@ -52,7 +52,7 @@ pub struct Cli {
 /// What every command understands.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Globals {
-    /// Configuration file, read after the system's and the user's
+    /// Configuration file, instead of the system's and the user's
     #[arg(long, global = true, value_name = "FILE", help_heading = "Global options")]
     config: Option<PathBuf>,
 

@@ -35,7 +35,8 @@ pub use problem::{ConfigError, Problem, Problems, RenderStyle, Severity};
 pub use secret::{REDACTED, Secret};
 pub use settings::{
     ComputePriority, Config, DaemonConfig, DatabaseConfig, DefaultsConfig, InboxConfig, LogFormat,
-    PoolConfig, RetryConfig, SchedulerConfig, SiteConfig, SpoolConfig, TlsConfig, TlsMode, WorkerConfig,
+    PoolConfig, RetryConfig, SchedulerConfig, SharedFilesystem, SiteConfig, SpoolConfig, TlsConfig, TlsMode,
+    WorkerConfig,
 };
 pub use show::{CheckedFile, Origins, TEMPLATE, check_file, reference};
 pub use state::{StateError, StateLayout};

@@ -85,6 +85,9 @@ const TLS_MODES: &[(&str, TlsMode)] = &[
     ("verify-full", TlsMode::VerifyFull),
 ];
 
+const SHARED_FILESYSTEMS: &[(&str, SharedFilesystem)] =
+    &[("refuse", SharedFilesystem::Refuse), ("allow", SharedFilesystem::Allow)];
+
 const PRIORITIES: &[(&str, ComputePriority)] =
     &[("low", ComputePriority::Low), ("normal", ComputePriority::Normal), ("high", ComputePriority::High)];
 
@@ -109,6 +112,8 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
             url,
             pool_size: view.count("database.pool_size"),
             bin_dir: view.optional_path("database.bin_dir"),
+            server_user: view.optional_text("database.server_user"),
+            shared_filesystem: view.choice("database.shared_filesystem", SHARED_FILESYSTEMS),
             tls: TlsConfig {
                 mode: view.choice("database.tls.mode", TLS_MODES),
                 root_certificate: view.optional_path("database.tls.root_certificate"),

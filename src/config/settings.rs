@@ -65,8 +65,22 @@ pub struct DatabaseConfig {
     pub pool_size: u32,
     /// Where `initdb` and `pg_ctl` are, if not found by themselves.
     pub bin_dir: Option<PathBuf>,
+    /// User that the private server runs as when root starts it.
+    pub server_user: Option<String>,
+    /// Whether the private cluster may lie on a shared file system.
+    pub shared_filesystem: SharedFilesystem,
     /// Protection of the connection.
     pub tls: TlsConfig,
+}
+
+/// Whether the private cluster may lie on a shared file system.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SharedFilesystem {
+    /// No.
+    Refuse,
+    /// Yes: somebody knows that theirs keeps its promises.
+    Allow,
 }
 
 /// Protection of the connection to an external server.

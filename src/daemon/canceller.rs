@@ -16,12 +16,13 @@ const AGAIN: Duration = Duration::from_secs(60);
 #[derive(Default)]
 pub struct Asked(HashMap<JobId, Instant>);
 
-/// Ends those of `jobs` whose end was requested; explicit ids only, never "all of the user's".
+/// Ends those of `jobs` whose end was requested or that wait for nothing; explicit ids only, never "all of the user's".
 pub async fn cancel_requested(site: &Site, cluster: &Cluster, jobs: &[&JobRow], asked: &mut Asked) {
     asked.0.retain(|_, at| at.elapsed() < AGAIN);
     let due: Vec<(JobId, SchedulerJobId)> = jobs
         .iter()
-        .filter(|job| job.cancel_requested_on.is_some() && !asked.0.contains_key(&job.id))
+        .filter(|job| job.cancel_requested_on.is_some() || job.waits_for_nothing)
+        .filter(|job| !asked.0.contains_key(&job.id))
         .filter_map(|job| Some((job.id, job.scheduler_job_id.clone()?)))
         .collect();
     if due.is_empty() {

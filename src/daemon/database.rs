@@ -3,13 +3,19 @@
 
 use super::start::DaemonError;
 use crate::config::{self, Config, StateLayout};
-use crate::store::cluster::{PrivateCluster, Started, Stopped};
+use crate::store::cluster::{PrivateCluster, SharedFilesystem, Started, Stopped};
 use crate::store::target::TargetError;
 use crate::store::{DatabaseTarget, Store, TlsMode};
 
 /// The private cluster of a site that names no server.
 pub fn private_cluster(config: &Config) -> PrivateCluster {
+    let shared = match config.database.shared_filesystem {
+        config::SharedFilesystem::Refuse => SharedFilesystem::Refuse,
+        config::SharedFilesystem::Allow => SharedFilesystem::Allow,
+    };
     PrivateCluster::new(StateLayout::of(config).postgres, config.database.bin_dir.clone())
+        .server_user(config.database.server_user.clone())
+        .shared_filesystem(shared)
 }
 
 /// The server that the configuration names; nothing where the cluster is private.

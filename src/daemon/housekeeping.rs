@@ -6,14 +6,15 @@ use std::time::Duration;
 use super::clusters::Cluster;
 use super::site::Site;
 use super::troubles::chain;
-use crate::model::ids::Tag;
-use crate::spool::sweep::{self, Swept, remove_submission};
+use crate::spool::sweep::{Swept, remove_submission};
 
 /// A scheduler is asked for version and limits at start and so often.
 const PROBE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// A failed probe is repeated after this.
 const PROBE_AGAIN: Duration = Duration::from_secs(300);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Directories removed in one sweep; the next one goes on.
+const SUBMISSIONS_AT_ONCE: u32 = 1000;
 
 /// Probes one cluster until shutdown.
 pub async fn probe(site: Arc<Site>, cluster: Arc<Cluster>) {
@@ -53,14 +54,15 @@ pub async fn sweep(site: Arc<Site>) {
 }
 
 async fn sweep_once(site: &Site) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
-    let spool = site.spool.clone();
-    let present = tokio::task::spawn_blocking(move || sweep::submissions(&spool)).await??;
-    let tags: Vec<Tag> = present.iter().map(|(tag, _)| tag.clone()).collect();
-    let over = site.store.over_since(&tags, site.config.spool.keep).await?;
-    let mut removed = 0;
-    for (_, directory) in present.into_iter().filter(|(tag, _)| over.contains(tag)) {
-        let swept = tokio::task::spawn_blocking(move || remove_submission(&directory)).await??;
-        removed += usize::from(swept == Swept::Gone);
+    let ended =
+        site.store.ended_submissions(site.name(), site.config.spool.keep, SUBMISSIONS_AT_ONCE).await?;
+    let mut gone = Vec::new();
+    for submission in ended {
+        let directory = site.spool.submission(&submission.pool, &submission.tag);
+        if tokio::task::spawn_blocking(move || remove_submission(&directory)).await?? == Swept::Gone {
+            gone.push(submission.id);
+        }
     }
-    Ok(removed)
+    site.writer.note_swept(&gone).await?;
+    Ok(gone.len())
 }

@@ -50,7 +50,8 @@ async fn plan_pool(site: &Site, pool: &Pool, live: &HashMap<PoolName, u32>) -> R
         }
         None => site.troubles.clear(&pool.subject()),
     }
-    let free = pool.config.max_jobs.saturating_sub(live.get(&pool.config.name).copied().unwrap_or(0));
+    let live = live.get(&pool.config.name).copied().unwrap_or(0);
+    let free = pool.config.max_jobs.saturating_sub(live).min(pool.room_below_ceiling());
     if free == 0 {
         return Ok(());
     }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::clusters::Cluster;
 use crate::config::PoolConfig;
 use crate::plan::backoff;
+use crate::plan::fit::Offer;
 use crate::plan::packing::Shape;
 
 /// Jobs in a row that may run nothing before the pool pauses (peers F125).
@@ -31,6 +32,8 @@ struct Breaker {
     refusals: u32,
     paused_until: Option<Timestamp>,
     reason: Option<String>,
+    /// How many jobs of the user, ours and others, there were when the scheduler refused one more (peers F10, F11).
+    ceiling: Option<usize>,
 }
 
 impl Pool {
@@ -59,6 +62,16 @@ impl Pool {
         }
     }
 
+    /// What it offers to tasks.
+    pub fn offer(&self) -> Offer {
+        Offer {
+            pool: self.config.name.clone(),
+            programs: self.config.programs.clone(),
+            compute_tags: self.config.compute_tags.clone(),
+            most: self.shape().most(),
+        }
+    }
+
     /// Why it does not submit at `now`, if it does not.
     pub fn paused(&self, now: Timestamp) -> Option<String> {
         let breaker = self.lock();
@@ -71,7 +84,7 @@ impl Pool {
     pub fn job_ended(&self, ran: Ran, detail: &str, now: Timestamp) {
         let mut breaker = self.lock();
         match ran {
-            Ran::Something => *breaker = Breaker::default(),
+            Ran::Something => *breaker = Breaker { ceiling: breaker.ceiling, ..Breaker::default() },
             Ran::Nothing => {
                 breaker.empty_jobs += 1;
                 if breaker.empty_jobs >= EMPTY_JOBS {
@@ -90,6 +103,20 @@ impl Pool {
         breaker.refusals += 1;
         let failures = breaker.refusals;
         breaker.pause(failures, format!("the scheduler refuses: {message}"), now)
+    }
+
+    /// The scheduler refused one job more. Returns when to try again.
+    pub fn limit_reached(&self, message: &str, now: Timestamp) -> Timestamp {
+        let users_jobs = self.cluster.snapshot().map(|snapshot| snapshot.users_jobs);
+        self.lock().ceiling = users_jobs.filter(|jobs| *jobs > 0);
+        self.refused(message, now)
+    }
+
+    /// How many jobs more the scheduler will take, as far as it has taught us.
+    pub fn room_below_ceiling(&self) -> u32 {
+        let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
+        let room = self.lock().ceiling.map(|ceiling| ceiling.saturating_sub(users_jobs));
+        room.map_or(u32::MAX, |room| u32::try_from(room).unwrap_or(u32::MAX))
     }
 
     /// The scheduler took a submission.

@@ -24,7 +24,7 @@ const JOBS_AT_ONCE: usize = 100;
 /// What became of staging.
 pub enum Staged {
     /// Everything is in place for this request.
-    Ready(SubmitRequest),
+    Ready(Box<SubmitRequest>),
     /// Every task of it was cancelled meanwhile.
     Empty,
 }
@@ -60,7 +60,7 @@ pub async fn stage(
         request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
     let script = script(site, pool, &request, job_ids)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
-    Ok(Staged::Ready(request))
+    Ok(Staged::Ready(Box::new(request)))
 }
 
 /// The request for a submission whose files are in `directory`.
@@ -132,6 +132,7 @@ fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrde
         walltime_seconds: resources.walltime.as_secs(),
         worker_command: vec![pool.config.worker_python.clone(), site.worker_script.display().to_string()],
         scratch: pool.config.scratch.as_ref().map(|path| path.display().to_string()),
+        recycle_after: site.config.worker.recycle_after,
         heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
     };
     StagedJob { index: job.array_index, manifest, orders }

@@ -135,7 +135,7 @@ fn client(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Client {
 
 async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
     let request = match staging::stage(site, pool, submission).await? {
-        Staged::Ready(request) => request,
+        Staged::Ready(request) => *request,
         Staged::Empty => {
             site.writer.withdraw_submission(submission.id, "every task of it was cancelled").await?;
             return Ok(());
@@ -186,8 +186,11 @@ async fn settle(
             let until = pool.refused(&message, Timestamp::now());
             site.troubles.note(&pool.subject(), format!("paused until {until}: {message}"));
         }
-        SubmitAnswer::Refused { kind: Refusal::Limit | Refusal::Transient, message } => {
-            let not_before = pool.refused(&message, Timestamp::now());
+        SubmitAnswer::Refused { kind: kind @ (Refusal::Limit | Refusal::Transient), message } => {
+            let not_before = match kind {
+                Refusal::Limit => pool.limit_reached(&message, Timestamp::now()),
+                _ => pool.refused(&message, Timestamp::now()),
+            };
             let note = SubmissionNote { error: Some(message), not_before: Some(not_before) };
             writer.move_submission(submission.id, from, SubmissionState::Planned, note).await?;
         }

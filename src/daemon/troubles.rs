@@ -33,11 +33,6 @@ impl Troubles {
         let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         board.iter().map(|(subject, message)| format!("{subject}: {message}")).collect()
     }
-
-    /// What is said of one subject.
-    pub fn of(&self, subject: &str) -> Option<String> {
-        self.board.lock().unwrap_or_else(PoisonError::into_inner).get(subject).cloned()
-    }
 }
 
 /// An error with its causes in one line.

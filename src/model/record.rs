@@ -58,18 +58,18 @@ impl RecordStatus {
     /// takes the step back (QCFractal's *revert*), which the last lines allow.
     pub fn may_become(self, next: RecordStatus) -> bool {
         use RecordStatus::*;
-        match (self, next) {
-            (Waiting, Running | Complete | Error) => true,
-            (Running, Waiting | Complete | Error) => true,
-            (Error, Waiting) => true,
-            (Waiting | Running | Error, Cancelled) => true,
-            (Complete, Invalid) => true,
-            (Waiting | Running | Complete | Error | Cancelled | Invalid, Deleted) => true,
-            (Cancelled, Waiting | Error) => true,
-            (Invalid, Complete) => true,
-            (Deleted, Waiting | Complete | Error | Cancelled | Invalid) => true,
-            _ => false,
-        }
+        matches!(
+            (self, next),
+            (Waiting, Running | Complete | Error)
+                | (Running, Waiting | Complete | Error)
+                | (Error, Waiting)
+                | (Waiting | Running | Error, Cancelled)
+                | (Complete, Invalid)
+                | (Waiting | Running | Complete | Error | Cancelled | Invalid, Deleted)
+                | (Cancelled, Waiting | Error)
+                | (Invalid, Complete)
+                | (Deleted, Waiting | Complete | Error | Cancelled | Invalid)
+        )
     }
 
     /// Whether nothing more will happen to the record by itself.

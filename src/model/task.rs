@@ -133,6 +133,8 @@ pub struct JobManifest {
     pub walltime_seconds: u64,
     /// The command that starts a worker: interpreter and script.
     pub worker_command: Vec<String>,
+    /// Tasks after which a worker is replaced by a fresh one: programs leak.
+    pub recycle_after: u32,
     /// Node-local scratch; `TMPDIR` of the job where not given.
     pub scratch: Option<String>,
     /// Seconds between heartbeats.

@@ -160,6 +160,7 @@ impl Run {
         let (kill, kill_receiver) = watch::channel(first_kill);
         let context = SlotContext {
             worker_command: manifest.worker_command.clone(),
+            recycle_after: manifest.recycle_after,
             stderr: StderrLog::open(directory)?,
             scratch: Scratch::below(base, manifest.job_id)?,
             reporter: Reporter { environment: environment.clone(), job_id: manifest.job_id },

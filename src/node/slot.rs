@@ -46,6 +46,8 @@ pub enum KillCause {
 pub struct SlotContext {
     /// The worker's argument vector.
     pub worker_command: Vec<String>,
+    /// Tasks after which a worker is replaced.
+    pub recycle_after: u32,
     /// Where workers' standard error goes.
     pub stderr: StderrLog,
     /// Where tasks have their scratch.
@@ -88,7 +90,7 @@ pub async fn run(
     granted: Share,
 ) -> SlotEnd {
     let mut kill = context.kill.clone();
-    let worker = match alive(worker).await {
+    let worker = match fit(worker, context.recycle_after).await {
         Some(worker) => Ok(worker),
         None => tokio::select! {
             worker = start_worker(&context) => worker,
@@ -110,11 +112,16 @@ pub async fn run(
     SlotEnd { order, granted, worker, end }
 }
 
-/// The worker, unless it died while it had nothing to do.
-async fn alive(worker: Option<Worker>) -> Option<Worker> {
+/// The worker, unless it has done its share or died while it had nothing to do.
+async fn fit(worker: Option<Worker>, recycle_after: u32) -> Option<Worker> {
     let mut worker = worker?;
     if worker.is_alive() {
-        return Some(worker);
+        if worker.tasks_asked() < recycle_after {
+            return Some(worker);
+        }
+        tracing::debug!(tasks = worker.tasks_asked(), "a worker has done its share");
+        worker.close().await;
+        return None;
     }
     tracing::warn!("an idle worker died");
     worker.bury().await;

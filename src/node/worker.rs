@@ -117,6 +117,7 @@ pub struct Worker {
     answers: BufReader<ChildStdout>,
     stderr: JoinHandle<()>,
     tail: Tail,
+    tasks_asked: u32,
     /// QCEngine's version, as the worker told.
     pub qcengine_version: String,
 }
@@ -144,8 +145,16 @@ impl Worker {
         let stderr = tokio::spawn(follow(stderr, log.clone(), tail.clone()));
         let group = Pid::from_raw(pid.cast_signed());
         let answers = BufReader::new(answers);
-        let mut worker =
-            Worker { child, group, requests, answers, stderr, tail, qcengine_version: String::new() };
+        let mut worker = Worker {
+            child,
+            group,
+            requests,
+            answers,
+            stderr,
+            tail,
+            tasks_asked: 0,
+            qcengine_version: String::new(),
+        };
         let greeting = timeout(START_LIMIT, worker.read_line()).await;
         let message = match greeting.map(|line| line.map(|line| serde_json::from_slice::<Greeting>(&line))) {
             Ok(Ok(Ok(greeting))) => {
@@ -174,6 +183,7 @@ impl Worker {
     /// Has one task computed. After an error, or when dropped half-way, the worker must be buried.
     pub async fn ask(&mut self, request: &Request<'_>) -> Result<Reply, NoAnswer> {
         self.tail.clear();
+        self.tasks_asked += 1;
         let mut line = serde_json::to_vec(request).map_err(|error| NoAnswer::Nonsense(error.to_string()))?;
         line.push(b'\n');
         let sent = async {
@@ -184,6 +194,11 @@ impl Worker {
         drop(line);
         let answer = self.read_line().await?;
         serde_json::from_slice(&answer).map_err(|error| NoAnswer::Nonsense(error.to_string()))
+    }
+
+    /// How many tasks it was given.
+    pub fn tasks_asked(&self) -> u32 {
+        self.tasks_asked
     }
 
     /// What it wrote to standard error since the last `ask`.

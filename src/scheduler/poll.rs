@@ -68,7 +68,13 @@ impl Scheduler {
 }
 
 /// Reads a listing.
-fn read_poll(adapter: &Adapter, call: &Call, user: &str, stdout: &str, stderr: &str) -> PollAnswer {
+pub(super) fn read_poll(
+    adapter: &Adapter,
+    call: &Call,
+    user: &str,
+    stdout: &str,
+    stderr: &str,
+) -> PollAnswer {
     let rows = match call.read.as_ref().map(|reading| reading.rows(stdout, stderr, &call.columns)) {
         Some(Ok(rows)) => rows,
         Some(Err(error)) => return PollAnswer::Invalid { message: error.to_string() },

@@ -52,7 +52,7 @@ fn prove(probe: &Probe, rows: &[Row]) -> Result<(), String> {
     Err(format!("the program of this name that was found is not of {what}; put the right one first on PATH"))
 }
 
-fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
+pub(super) fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
     let text = |field: &String| rows.iter().find_map(|row| row.get(field));
     if let Some(version) = probe.version.as_ref().and_then(text).and_then(Version::parse) {
         learned.version = Some(version);
@@ -68,6 +68,11 @@ fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
     for (name, field, absent) in &probe.services {
         let there = text(field).is_some_and(|text| !absent.is_match(text));
         learned.services.insert(name.clone(), there);
+    }
+    for (name, field) in &probe.texts {
+        if let Some(found) = text(field) {
+            learned.texts.insert(name.clone(), found.to_owned());
+        }
     }
     for (name, field) in &probe.lists {
         let names: Vec<String> = rows.iter().filter_map(|row| row.get(field).map(str::to_owned)).collect();

@@ -88,6 +88,7 @@ pub(crate) mod tests {
             walltime_seconds: 600,
             worker_command: vec!["python3".into()],
             scratch: None,
+            recycle_after: 500,
             heartbeat_seconds: 10,
         }
     }

@@ -138,7 +138,7 @@ impl Writer {
             let page: Vec<IdRow> = filtered(&statement, filter)
                 .bind::<Nullable<BigInt>, _>(after)
                 .bind::<BigInt, _>(AT_ONCE)
-                .load(&mut transaction.conn)
+                .load(transaction.conn())
                 .await
                 .doing("looking for records to change")?;
             let Some(last) = page.last() else {
@@ -147,7 +147,7 @@ impl Writer {
             };
             after = Some(last.id.0);
             let ids = raw(page.into_iter().map(|row| row.id));
-            change_page(&mut transaction.conn, ids, change, &mut changed, &mut jobs).await?;
+            change_page(transaction.conn(), ids, change, &mut changed, &mut jobs).await?;
             transaction.commit().await?;
         }
     }

@@ -95,7 +95,7 @@ impl Writer {
         let mut transaction = self.begin().await?;
         diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
             .bind::<BigInt, _>(INTAKE_LOCK)
-            .execute(&mut transaction.conn)
+            .execute(transaction.conn())
             .await
             .doing("waiting for another intake")?;
         Ok(Intake { transaction, specifications: HashMap::new(), demands: HashMap::new() })
@@ -109,7 +109,7 @@ impl Intake {
             return Ok(Vec::new());
         }
         let prepared = prepare(records).await?;
-        let conn = &mut *self.transaction.conn;
+        let conn = self.transaction.conn();
         let rows: Vec<&MoleculeRow> = prepared.iter().map(|record| &record.molecule).collect();
         let molecules = molecule::store(conn, &rows).await?;
         learn_specifications(conn, &mut self.specifications, &prepared).await?;
@@ -134,6 +134,7 @@ impl Intake {
         }
         let mut known = find_existing(conn, &prepared, &wanted, &molecules).await?;
         let plan = plan(&prepared, &wanted, &known);
+        dedicate(conn, &prepared, &wanted, &known).await?;
         let added = insert(conn, &prepared, &wanted, &plan.new).await?;
         for (index, id) in plan.new.iter().zip(&added) {
             known.entry(wanted[*index].key()).or_insert(*id);
@@ -315,6 +316,29 @@ async fn find_existing(
         .await
         .doing("marking existing records")?;
     Ok(rows.into_iter().map(|row| ((row.specification_id, row.molecule_id), row.id)).collect())
+}
+
+/// A record that waits anyway is moved into a job of its own where that is asked for now: the caller wants to depend on
+/// that job's exit code.
+async fn dedicate(
+    conn: &mut AsyncPgConnection,
+    prepared: &[Prepared],
+    wanted: &[Wanted],
+    known: &HashMap<(i64, i64), RecordId>,
+) -> Result<(), StoreError> {
+    let asked = prepared.iter().zip(wanted).filter(|(record, _)| {
+        record.placement == Placement::Dedicated && record.reuse == Reuse::FindExisting
+    });
+    let ids: Vec<i64> = asked.filter_map(|(_, ids)| known.get(&ids.key())).map(|id| id.0).collect();
+    if ids.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query("UPDATE task SET placement = 'dedicated' WHERE record_id = ANY($1) AND available")
+        .bind::<Array<BigInt>, _>(ids)
+        .execute(conn)
+        .await
+        .doing("giving waiting records jobs of their own")?;
+    Ok(())
 }
 
 /// Which records of a batch are made, by index.

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use diesel::sql_types::{Array, BigInt, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::{NullableTimestamp, ToDiesel};
@@ -75,6 +75,9 @@ pub struct JobRow {
     /// Tasks staged for it.
     #[diesel(deserialize_as = Count)]
     pub tasks: u32,
+    /// It waits in the queue although every task of it was cancelled.
+    #[diesel(sql_type = Bool)]
+    pub waits_for_nothing: bool,
 }
 
 /// What is to be changed of one job. Nothing happens to a job that is not in `from` any more.
@@ -203,7 +206,9 @@ impl Store {
             "SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, s.array_size,
                 j.placement, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.beat, j.beat_on,
                 j.cancel_requested_on, j.missing_since, j.missing_polls, j.queued_on, j.started_on, j.hostname,
-                j.tasks
+                j.tasks,
+                j.state IN ('queued', 'blocked')
+                    AND NOT EXISTS (SELECT FROM task t WHERE t.job_id = j.id) AS waits_for_nothing
              FROM job j JOIN submission s ON s.id = j.submission_id
              WHERE j.site = $1 AND j.state <> 'ended' ORDER BY j.id",
         )
@@ -257,7 +262,7 @@ impl Writer {
             return Ok(Vec::new());
         }
         let mut transaction = self.begin().await?;
-        let conn = &mut *transaction.conn;
+        let conn = transaction.conn();
         let words = |word: fn(&JobUpdate) -> Option<String>| updates.iter().map(word).collect::<Vec<_>>();
         let listing = |update: &JobUpdate| match update.listing {
             Listing::Unchanged => None,
@@ -296,7 +301,7 @@ impl Writer {
     /// Marks jobs as running, whatever live state they were in, and their records too. Harmless when repeated.
     pub async fn start_jobs(&self, ids: &[JobId]) -> Result<(), StoreError> {
         let mut transaction = self.begin().await?;
-        let conn = &mut *transaction.conn;
+        let conn = transaction.conn();
         let started: Vec<IdRow> = diesel::sql_query(
             "WITH locked AS (
                 SELECT id FROM job WHERE id = ANY($1) AND site = $2 AND state NOT IN ('ended', 'running')
@@ -341,7 +346,7 @@ impl Writer {
             return Ok(Vec::new());
         }
         let mut transaction = self.begin().await?;
-        let conn = &mut *transaction.conn;
+        let conn = transaction.conn();
         let rows: Vec<IdRow> = diesel::sql_query(
             "WITH locked AS (
                 SELECT id FROM job WHERE id = ANY($1) AND site = $2 AND state <> 'ended'

@@ -177,12 +177,6 @@ impl Store {
         let hold = if row.held_by.is_some() { Hold::Now } else { Hold::Before };
         Ok(Some(JobOfRecord { record_id: id, status: row.status, waiting_reason, hold, job, array_index }))
     }
-
-    /// Jobs that hold none of their tasks any more and have not ended: every task of theirs was cancelled or reported.
-    pub async fn jobs_without_work(&self, ids: &[JobId]) -> Result<Vec<JobId>, StoreError> {
-        let mut conn = self.conn().await?;
-        without_work(&mut conn, ids).await
-    }
 }
 
 #[derive(QueryableByName)]
@@ -191,7 +185,7 @@ struct IdRow {
     id: JobId,
 }
 
-/// See [`Store::jobs_without_work`].
+/// Jobs that hold none of their tasks any more and have not ended: every task of theirs was cancelled or reported.
 pub(crate) async fn without_work(
     conn: &mut AsyncPgConnection,
     ids: &[JobId],

@@ -21,7 +21,6 @@ mod libpq;
 mod migrate;
 mod molecule;
 pub mod output;
-mod over;
 pub mod queue;
 pub mod record;
 pub mod release;

@@ -186,7 +186,7 @@ impl Writer {
         )
         .bind::<Array<BigInt>, _>(raw(ids))
         .bind::<Array<Text>, _>(reasons)
-        .execute(&mut transaction.conn)
+        .execute(transaction.conn())
         .await
         .doing("noting why tasks wait")?;
         transaction.commit().await

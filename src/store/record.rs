@@ -178,14 +178,6 @@ impl Store {
         Ok(rows.into_iter().map(|row| (row.status, row.records)).collect())
     }
 
-    /// How these records stand, for those who wait for them; an id without a record is counted nowhere.
-    pub async fn unfinished(&self, ids: &[RecordId]) -> Result<BTreeMap<RecordStatus, i64>, StoreError> {
-        if ids.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        self.count_by_status(&RecordFilter { ids: ids.to_vec(), ..RecordFilter::default() }).await
-    }
-
     /// Everything about one record.
     pub async fn detail(&self, id: RecordId) -> Result<Option<RecordDetail>, StoreError> {
         let mut conn = self.conn().await?;

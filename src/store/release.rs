@@ -91,7 +91,7 @@ impl Writer {
     /// error with a row of history that says why. Nothing happens to a job that had ended before.
     pub async fn end_job(&self, end: JobEnd, decide: Decide<'_>) -> Result<ReleasedTasks, StoreError> {
         let mut transaction = self.begin().await?;
-        let conn = &mut *transaction.conn;
+        let conn = transaction.conn();
         if !self.mark_ended(conn, &end).await? {
             transaction.roll_back().await?;
             return Ok(ReleasedTasks::default());

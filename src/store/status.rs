@@ -100,7 +100,7 @@ impl Writer {
         diesel::sql_query("UPDATE submission SET swept_on = now() WHERE id = ANY($1) AND site = $2")
             .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
             .bind::<Text, _>(&self.site)
-            .execute(&mut transaction.conn)
+            .execute(transaction.conn())
             .await
             .doing("noting what was swept")?;
         transaction.commit().await

@@ -127,7 +127,7 @@ impl Writer {
         planned: &PlannedSubmission,
     ) -> Result<Option<SubmissionId>, StoreError> {
         let mut transaction = self.begin().await?;
-        let conn = &mut *transaction.conn;
+        let conn = transaction.conn();
         let jobs = lock_available(conn, &planned.jobs).await?;
         if jobs.is_empty() {
             transaction.roll_back().await?;
@@ -207,13 +207,13 @@ impl Writer {
             return Ok(false);
         }
         let mut transaction = self.begin().await?;
-        if !self.swap_state(&mut transaction.conn, id, from, to, &note).await? {
+        if !self.swap_state(transaction.conn(), id, from, to, &note).await? {
             transaction.roll_back().await?;
             return Ok(false);
         }
         if matches!(to, SubmissionState::Rejected | SubmissionState::Withdrawn) {
             let reason = note.error.as_deref().unwrap_or("its submission was withdrawn");
-            end_never_submitted(&mut transaction.conn, id, reason).await?;
+            end_never_submitted(transaction.conn(), id, reason).await?;
         }
         transaction.commit().await?;
         Ok(true)
@@ -233,7 +233,7 @@ impl Writer {
         }
         let mut transaction = self.begin().await?;
         let note = SubmissionNote::default();
-        if !self.swap_state(&mut transaction.conn, id, from, SubmissionState::Accepted, &note).await? {
+        if !self.swap_state(transaction.conn(), id, from, SubmissionState::Accepted, &note).await? {
             transaction.roll_back().await?;
             return Ok(false);
         }
@@ -271,7 +271,7 @@ impl Writer {
         )
         .bind::<BigInt, _>(id.0)
         .bind::<Text, _>(&self.site)
-        .get_result(&mut transaction.conn)
+        .get_result(transaction.conn())
         .await
         .optional()
         .doing("counting a look-up")?;
@@ -384,7 +384,7 @@ async fn store_scheduler_ids(
     diesel::sql_query("UPDATE submission SET scheduler_job_id = $2 WHERE id = $1")
         .bind::<BigInt, _>(id.0)
         .bind::<Text, _>(&scheduler_job_id.0)
-        .execute(&mut transaction.conn)
+        .execute(transaction.conn())
         .await
         .doing("storing the scheduler's id")?;
     diesel::sql_query(
@@ -396,11 +396,11 @@ async fn store_scheduler_ids(
     .bind::<BigInt, _>(id.0)
     .bind::<Array<Integer>, _>(indices)
     .bind::<Array<Text>, _>(ids)
-    .execute(&mut transaction.conn)
+    .execute(transaction.conn())
     .await
     .doing("storing the scheduler's ids")?;
     let message = format!("the scheduler's id is {scheduler_job_id}");
-    event::write(&mut transaction.conn, &[submission_event("submitted", id, message)]).await
+    event::write(transaction.conn(), &[submission_event("submitted", id, message)]).await
 }
 
 /// Ends the jobs of a submission that the scheduler never took, and frees their tasks.

@@ -37,11 +37,11 @@ impl Writer {
 
     /// Begins a transaction whose fence is proven and stays so until it ends.
     pub(crate) async fn begin(&self) -> Result<Transaction, StoreError> {
-        let mut transaction = Transaction { conn: self.store.conn().await? };
-        AnsiTransactionManager::begin_transaction(&mut *transaction.conn)
+        let mut transaction = Transaction { open: Some(self.store.conn().await?) };
+        AnsiTransactionManager::begin_transaction(transaction.conn())
             .await
             .doing("beginning a transaction")?;
-        if let Err(error) = check_fence(&mut transaction.conn, &self.site, self.fence).await {
+        if let Err(error) = check_fence(transaction.conn(), &self.site, self.fence).await {
             if matches!(error, StoreError::LeaseLost { .. }) {
                 transaction.roll_back().await?;
             }
@@ -53,19 +53,36 @@ impl Writer {
 
 /// An open transaction on a connection of its own.
 ///
-/// Dropped without an end, its connection is thrown away, which rolls back.
+/// Dropped without an end, its connection is thrown away at once, which rolls back and frees its locks. Given back to
+/// the pool it would keep them until the server lost patience.
 pub(crate) struct Transaction {
-    pub(crate) conn: Object<AsyncPgConnection>,
+    open: Option<Object<AsyncPgConnection>>,
 }
 
 impl Transaction {
+    /// The connection that the transaction is open on.
+    pub(crate) fn conn(&mut self) -> &mut AsyncPgConnection {
+        self.open.as_mut().expect("only `commit` and `roll_back` take it, and they take the transaction too")
+    }
+
     /// Makes everything written last.
     pub(crate) async fn commit(mut self) -> Result<(), StoreError> {
-        AnsiTransactionManager::commit_transaction(&mut *self.conn).await.doing("committing")
+        AnsiTransactionManager::commit_transaction(self.conn()).await.doing("committing")?;
+        self.open = None;
+        Ok(())
     }
 
     /// Undoes everything, and keeps the connection for others.
     pub(crate) async fn roll_back(mut self) -> Result<(), StoreError> {
-        AnsiTransactionManager::rollback_transaction(&mut *self.conn).await.doing("rolling back")
+        AnsiTransactionManager::rollback_transaction(self.conn()).await.doing("rolling back")?;
+        self.open = None;
+        Ok(())
+    }
+}
+
+impl Drop for Transaction {
+    fn drop(&mut self) {
+        // `open = None` above has put the connection back into the pool; what is still here must not go there.
+        drop(self.open.take().map(Object::take));
     }
 }

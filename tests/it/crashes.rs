@@ -81,7 +81,7 @@ impl Scene {
     }
 
     fn wait_killed_by(&mut self, wrapper_called: impl Fn() -> bool) {
-        wait_until("the wrapper was called", Within::AWhile, || wrapper_called(), |called| *called);
+        wait_until("the wrapper was called", Within::AWhile, wrapper_called, |called| *called);
         self.daemon.wait_dead();
     }
 }

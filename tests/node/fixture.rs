@@ -92,6 +92,7 @@ impl Job {
             walltime_seconds: 3600,
             worker_command: [generation.python(), worker].map(|path| path.to_str().unwrap().into()).to_vec(),
             scratch: Some(root.path().join("scratch").to_str().unwrap().into()),
+            recycle_after: 500,
             heartbeat_seconds: 1,
         };
         let directory = JobDirectory::at(root.path().join("pool/tag/0"));

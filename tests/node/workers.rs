@@ -121,3 +121,20 @@ fn an_idle_worker_that_dies_costs_no_task() {
     result_of(&reports[&2]);
     assert_eq!(reports[&2].provenance.cores, 2);
 }
+
+#[test]
+fn a_worker_that_has_done_its_share_is_replaced() {
+    let starts = tempfile::NamedTempFile::new().unwrap();
+    let note = format!("echo started >> {}; exec \"$0\" \"$@\"", starts.path().display());
+    let job = Job::new(Generation::V1)
+        .tasks(5, &pm7())
+        .manifest(|manifest| {
+            manifest.cores = 1;
+            manifest.recycle_after = 2;
+            manifest.worker_command.splice(0..0, ["/bin/sh".into(), "-c".into(), note]);
+        })
+        .staged();
+    assert_eq!(job.run(), 0);
+    assert_eq!(job.by_task().len(), 5);
+    assert_eq!(std::fs::read_to_string(starts.path()).unwrap().lines().count(), 3);
+}

@@ -8,5 +8,8 @@ mod live_slurm;
 mod parsing;
 mod pbs;
 mod scripts;
+mod sites;
 mod states;
 mod support;
+mod torque;
+mod warning;

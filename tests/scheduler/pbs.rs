@@ -4,9 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
-use qcbatch::jobscript::{TemplateSet, render};
 use qcbatch::model::ids::SchedulerJobId;
 use qcbatch::model::resources::NodeSharing;
 use qcbatch::scheduler::{
@@ -14,7 +12,7 @@ use qcbatch::scheduler::{
     SubmitAnswer,
 };
 
-use crate::scripts::script_input;
+use crate::scripts::{script_input, shown};
 use crate::support::{Recorded, request, scheduler, settings, tag};
 
 /// Recorded, but of commands or forms that the adapter does not use.
@@ -34,15 +32,15 @@ const LEFT_OUT: [(&str, &str); 9] = [
 const OTHER_FORMS: [(&str, &str); 3] = [
     (
         "json",
-        r#"{ json = { rows = "/Jobs", key = "id", rows_may_be_absent = true }, fields = { owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "mtime"], hostname = "exec_host", max_memory = "/resources_used/mem", depend = "depend", diagnosis = "/resources_used/diag_messages" } }"#,
+        r#"{ json = { rows = "/Jobs", key = "id", rows_may_be_absent = true }, fields = { owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "/resources_used/mem", depend = "depend", diagnosis = "/resources_used/diag_messages" } }"#,
     ),
     (
         "plain",
-        r#"{ records = { separator = " = ", start = '^Job Id: (?<id>\S+)$', continuation = '^\t' }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "mtime"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
+        r#"{ records = { separator = " = ", start = '^Job Id: (?<id>\S+)$', continuation = '^\t' }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
     ),
     (
         "dsv with |",
-        r#"{ records = { separator = "=", start = '^Job Id: (?<id>\S+)$', field_separator = "|" }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "mtime"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
+        r#"{ records = { separator = "=", start = '^Job Id: (?<id>\S+)$', field_separator = "|" }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
     ),
 ];
 
@@ -119,7 +117,7 @@ impl Replay {
         let mut recorded = Recorded::new();
         let mut schedulers = BTreeMap::new();
         for program in ["qsub", "qstat", "qdel", "qhold", "qrls"] {
-            recorded = recorded.program(program, "d=${0%/*}; cat \"$d/out\"; cat \"$d/err\" >&2; read -r rc <\"$d/rc\"; exit \"$rc\"");
+            recorded = recorded.program(program, "[ \"$1\" = --version ] && [ -e \"${0%/*}/B\" ] && { echo 'pbs_version = 23.06.06'; exit 0; }; d=${0%/*}; cat \"$d/out\"; cat \"$d/err\" >&2; read -r rc <\"$d/rc\"; exit \"$rc\"");
         }
         let other = "d=${0%/*}; [ -e \"$d/select\" ] || { echo 1.pbshost; exit 0; }; cat \"$d/out\"; cat \"$d/err\" >&2; read -r rc <\"$d/rc\"; exit \"$rc\"";
         recorded = recorded.program("qselect", other);
@@ -142,10 +140,12 @@ impl Replay {
         std::fs::copy(&capture.stdout, to("out")).unwrap();
         std::fs::copy(&capture.stderr, to("err")).unwrap();
         std::fs::write(to("rc"), format!("{}\n", capture.code)).unwrap();
-        if capture.program() == "qselect" {
-            std::fs::write(to("select"), "").unwrap();
-        } else {
-            let _ = std::fs::remove_file(to("select"));
+        for (name, there) in [("select", capture.program() == "qselect"), ("B", capture.has("-B"))] {
+            if there {
+                std::fs::write(to(name), "").unwrap();
+            } else if to(name).exists() {
+                std::fs::remove_file(to(name)).unwrap();
+            }
         }
     }
 
@@ -164,12 +164,20 @@ impl Replay {
             "qhold" => done(scheduler.hold(&ids).await),
             "qrls" => done(scheduler.release(&ids).await),
             "qselect" => match scheduler.find_by_tag(&tag(), "2026-11-22T01:02:03Z".parse().unwrap()).await {
-                FindAnswer::Known(ids) => format!("found {}", ids.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(" ")),
+                FindAnswer::Known(ids) => {
+                    format!("found {}", ids.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(" "))
+                }
                 FindAnswer::NotKnown => "found none".to_owned(),
                 FindAnswer::Unanswered { message } => format!("no answer: {}", line(&message)),
             },
             _ if capture.has("--version") || capture.has("-B") => match scheduler.probe().await {
-                Ok(found) => format!("version {:?} cluster {:?} array_size_max {:?} services {:?}", found.version.map(|version| version.to_string()), found.cluster, found.array_size_max, found.services),
+                Ok(found) => format!(
+                    "version {:?} cluster {:?} array_size_max {:?} services {:?}",
+                    found.version.map(|version| version.to_string()),
+                    found.cluster,
+                    found.array_size_max,
+                    found.services
+                ),
                 Err(error) => format!("probe failed: {}", line(&error.to_string())),
             },
             _ => self.listing(capture).await,
@@ -179,7 +187,8 @@ impl Replay {
     async fn listing(&self, capture: &Capture) -> String {
         let scheduler = &self.schedulers[capture.form()];
         let poll = scheduler.poll().await;
-        let mut ids = vec![SchedulerJobId("1.pbshost".into())];
+        let asked = capture.words.iter().filter(|word| word.starts_with(|c: char| c.is_ascii_digit()));
+        let mut ids: Vec<_> = asked.map(|word| SchedulerJobId(word.replace('\\', ""))).collect();
         let mut rows = BTreeMap::new();
         let mut text = format!("{}, ", capture.form());
         match poll {
@@ -187,7 +196,10 @@ impl Replay {
                 write!(text, "poll: {listed_all_users_jobs} alive").unwrap();
                 for (id, job) in jobs {
                     ids.push(id.clone());
-                    rows.insert(id.0, (state(&job.state, job.exit), job.reason.unwrap_or_default(), String::new()));
+                    rows.insert(
+                        id.0,
+                        (state(&job.state, job.exit), job.reason.unwrap_or_default(), String::new()),
+                    );
                 }
             }
             PollAnswer::Invalid { message } => write!(text, "poll: no answer: {}", line(&message)).unwrap(),
@@ -197,15 +209,21 @@ impl Replay {
                 PostMortemAnswer::Known(jobs) => {
                     write!(text, "; books: {}", jobs.len()).unwrap();
                     for (id, job) in jobs {
-                        let row = rows.get_mut(&id.0).unwrap();
-                        assert_eq!(row.0, state(&job.state, job.exit), "{}", capture.name);
+                        let seen = state(&job.state, job.exit);
+                        let reason = job.reason.clone().unwrap_or_default();
+                        // Other users' jobs are in the books only.
+                        let row = rows.entry(id.0).or_insert_with(|| (seen.clone(), reason, String::new()));
+                        assert_eq!(row.0, seen, "{}", capture.name);
                         let ended = job.ended_on.map_or_else(String::new, |at| format!(", ended {at}"));
-                        let memory = job.max_memory_bytes.map_or_else(String::new, |bytes| format!(", {bytes} B"));
+                        let memory =
+                            job.max_memory_bytes.map_or_else(String::new, |bytes| format!(", {bytes} B"));
                         row.2 = format!("{ended}{memory}");
                     }
                 }
                 PostMortemAnswer::Unavailable => text.push_str("; books: not kept"),
-                PostMortemAnswer::Unanswered { message } => write!(text, "; books: no answer: {}", line(&message)).unwrap(),
+                PostMortemAnswer::Unanswered { message } => {
+                    write!(text, "; books: no answer: {}", line(&message)).unwrap()
+                }
             }
         }
         for (id, (state, reason, more)) in rows {
@@ -257,4 +275,127 @@ async fn every_recorded_answer_is_read_as_the_table_says() {
         writeln!(table, "{} ({}, rc {}): {row}", capture.name, capture.program(), capture.code).unwrap();
     }
     insta::with_settings!({ omit_expression => true }, { insta::assert_snapshot!("pbs_every_recorded_answer", table) });
+}
+
+#[tokio::test]
+async fn a_qstat_on_path_proves_nothing() {
+    let server = std::fs::read_to_string(folder().join("qstat_B_f_plain.out")).unwrap();
+    let with = |version: &str, to: &str| {
+        let recorded = Recorded::new();
+        std::fs::write(recorded.path().join("server"), &server).unwrap();
+        let answer = "[ \"$1\" = -B ] && exec cat \"${0%/*}/server\"";
+        recorded.program("qstat", &format!("{answer}; printf '{version}' {to}"))
+    };
+    let found = with("pbs_version = 23.06.06\\n", "").scheduler("pbs").probe().await.unwrap();
+    assert_eq!(found.version.as_ref().map(ToString::to_string).as_deref(), Some("23.06.06"));
+    assert_eq!(found.cluster.as_deref(), Some("pbshost"));
+    assert_eq!(found.array_size_max, Some(10_000));
+    assert!(found.has("history"));
+    let older =
+        with("pbs_version = PBSPro_19.2.8.20200925072630\\n", "").scheduler("pbs").probe().await.unwrap();
+    assert!(older.version.is_some_and(|version| version.to_string().starts_with("19.2.8")));
+    // Torque's, Grid Engine's, and nothing at all.
+    for (version, to) in [("Version: 6.1.3\\nCommit: 0\\n", ">&2"), ("SGE 8.1.9\\n", ""), ("", "")] {
+        let error = with(version, to).scheduler("pbs").probe().await.unwrap_err();
+        assert!(matches!(error, SchedulerError::Failed { .. }), "{error}");
+    }
+    let torque = with("Version: 6.1.3\\nCommit: 0\\n", ">&2").scheduler("torque").probe().await.unwrap();
+    assert_eq!(torque.version.map(|version| version.to_string()).as_deref(), Some("6.1.3"));
+    assert!(with("pbs_version = 23.06.06\\n", "").scheduler("torque").probe().await.is_err());
+}
+
+#[tokio::test]
+async fn without_history_there_are_no_books_and_one_look_up() {
+    let recorded = Recorded::new()
+        .program("qstat", "case $1 in --version) echo 'pbs_version = 23.06.06';; *) printf 'Server: s\\n    server_state = Active\\n';; esac")
+        .program("qselect", "echo \"$*\" >> \"$0.calls\"");
+    let scheduler = recorded.scheduler("pbs");
+    assert!(!scheduler.probe().await.unwrap().has("history"));
+    let ids = [SchedulerJobId("1.s".into())];
+    assert_eq!(scheduler.post_mortem(&ids).await, PostMortemAnswer::Unavailable);
+    let since = "2026-11-22T01:02:03Z".parse().unwrap();
+    assert_eq!(scheduler.find_by_tag(&tag(), since).await, FindAnswer::NotKnown);
+    assert_eq!(recorded.calls("qselect"), 1);
+}
+
+#[tokio::test]
+async fn a_poll_asks_about_its_own_jobs_only_and_half_an_answer_is_none() {
+    let rows = "for id in \"$@\"; do case $id in *.s) printf 'Job Id: %s\\037Job_Owner=alice@h\\037job_state=R\\n' \"$id\";; esac; done";
+    let ids = |count: u32| (1..=count).map(|id| format!("{id}.s\n")).collect::<String>();
+    let calls = "echo x >> \"$0.calls\"";
+    let many =
+        Recorded::new().answers("qselect", &ids(1100), "", 0).program("qstat", &format!("{calls}; {rows}"));
+    let PollAnswer::Valid { jobs, listed_all_users_jobs } = many.scheduler("pbs").poll().await else {
+        panic!()
+    };
+    assert_eq!((jobs.len(), listed_all_users_jobs, many.calls("qstat")), (1100, 1100, 3));
+    assert_eq!(many.argv("qselect"), ["-u", "alice"]);
+    let none = Recorded::new().answers("qselect", "", "", 0).program("qstat", calls);
+    assert!(matches!(none.scheduler("pbs").poll().await, PollAnswer::Valid { .. }));
+    assert_eq!(none.calls("qstat"), 0);
+    let second_fails = format!("{calls}; [ $(wc -l < \"$0.calls\") -lt 2 ] || exit 1; {rows}");
+    let half = Recorded::new().answers("qselect", &ids(600), "", 0).program("qstat", &second_fails);
+    assert!(matches!(half.scheduler("pbs").poll().await, PollAnswer::Invalid { .. }));
+    for (stdout, stderr, code) in
+        [("", "Connection refused\n", 162), ("1.s\nrubbish\n", "", 0), ("1.s\n2.", "", 0)]
+    {
+        let unsure = Recorded::new().answers("qselect", stdout, stderr, code).program("qstat", rows);
+        assert!(
+            matches!(unsure.scheduler("pbs").poll().await, PollAnswer::Invalid { .. }),
+            "{stdout}{stderr}"
+        );
+    }
+    let other = Recorded::new().answers("qselect", "1.s\n", "", 0).answers(
+        "qstat",
+        "Job Id: 1.s\u{1f}Job_Owner=alicea@h\u{1f}job_state=R\n",
+        "",
+        0,
+    );
+    let PollAnswer::Valid { jobs, .. } = other.scheduler("pbs").poll().await else { panic!() };
+    assert!(jobs.is_empty(), "{jobs:?}");
+}
+
+#[tokio::test]
+async fn limits_are_those_of_everybody_on_the_whole_server() {
+    let text =
+        "Server: s\n    max_queued = [u:PBS_GENERIC=200],[u:bob=3]\n    max_run = [u:PBS_GENERIC=20]\n";
+    let limits = Recorded::new().answers("qstat", text, "", 0).scheduler("pbs").limits().await.unwrap();
+    assert_eq!((limits.submitted_max, limits.running_max), (Some(200), Some(20)));
+}
+
+#[test]
+fn ids_of_arrays_lead_there_and_back() {
+    let scheduler = scheduler("pbs");
+    let submission = SchedulerJobId("67[].pbshost".into());
+    let element = scheduler.element_id(&submission, 6, 10);
+    assert_eq!(element.0, "67[6].pbshost");
+    assert_eq!(scheduler.submission_id(&element, 6, 10), Some(submission));
+    assert_eq!(scheduler.submission_id(&element, 7, 10), None);
+    let single = SchedulerJobId("68.pbshost".into());
+    assert_eq!(scheduler.submission_id(&single, 0, 1), Some(single));
+}
+
+#[test]
+fn pbs_select_with_everything() {
+    let scheduler = scheduler("pbs");
+    let mut request = request("/spool/main/qcb-x", 1);
+    let resources = &mut request.resources;
+    resources.nodes = 2;
+    resources.tasks = 4;
+    resources.gpus = 2;
+    resources.gpu_type = Some("a100".into());
+    resources.queue = Some("prod".into());
+    resources.account = Some("chem42".into());
+    resources.constraint = Some("model=rome".into());
+    resources.sharing = NodeSharing::Exclusive;
+    resources.extra = vec!["-l filesystems=home:eagle".into()];
+    insta::assert_snapshot!(shown(&scheduler, &request, &script_input(&scheduler, &request)));
+}
+
+#[test]
+fn pbs_array() {
+    let scheduler = scheduler("pbs");
+    let mut request = request("/spool/main/qcb-x", 3);
+    request.log = scheduler.log_path(&request.directory, 3);
+    insta::assert_snapshot!(shown(&scheduler, &request, &script_input(&scheduler, &request)));
 }

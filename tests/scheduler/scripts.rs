@@ -30,7 +30,7 @@ pub fn script_input(scheduler: &Scheduler, request: &SubmitRequest) -> ScriptInp
     }
 }
 
-fn shown(scheduler: &Scheduler, request: &SubmitRequest, input: &ScriptInput) -> String {
+pub fn shown(scheduler: &Scheduler, request: &SubmitRequest, input: &ScriptInput) -> String {
     let script = render(input, &TemplateSet::load(&[]).unwrap()).unwrap();
     format!("{}\n----\n{script}", scheduler.submit_argv(request).unwrap().join("\n"))
 }

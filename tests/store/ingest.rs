@@ -184,6 +184,27 @@ async fn a_result_that_cannot_be_read_fails_its_own_record_only() {
 }
 
 #[tokio::test]
+async fn what_the_database_refuses_fails_its_own_record_only() {
+    let world = World::new().await;
+    let ids = world.add_waters(3).await;
+    let jobs = world.run_all(3).await;
+    let (job, tasks) = (jobs[0].0, &jobs[0].1);
+    let mut refused = good(job, &tasks[1]);
+    // Longer than an index row may be, and not to be compressed.
+    let name: String = (0..9000).map(|_| rand::random_range('!'..='~')).collect();
+    refused.native_files.insert(name, "content".to_owned());
+    let batch = vec![good(job, &tasks[0]), refused, bad(job, &tasks[2], FailureClass::Node)];
+    let stored = ingest(&world, job, 0, 1, batch).await;
+    assert_eq!(stored, Stored { completed: 1, failed: 1, retried: 1, ..Stored::default() });
+    assert_eq!(world.status_of(ids[0]).await, "complete");
+    assert_eq!(world.status_of(ids[1]).await, "error");
+    assert_eq!(world.status_of(ids[2]).await, "waiting");
+    let error = world.store.output(ids[1], None, OutputType::Error).await.unwrap().unwrap();
+    assert!(error.starts_with("unreadable_result: the database refuses it: index row"), "{error}");
+    assert_eq!(world.number("SELECT results_offset AS value FROM job").await, 1);
+}
+
+#[tokio::test]
 async fn nul_characters_stop_nothing() {
     let world = World::new().await;
     let ids = world.add_waters(2).await;

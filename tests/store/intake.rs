@@ -1,6 +1,7 @@
 //! Taking in: everything once, whole or not at all.
 
 use qcbatch::model::calculation::Specification;
+use qcbatch::model::task::Placement;
 use qcbatch::store::StoreError;
 use qcbatch::store::intake::{AddedRecord, Novelty, Reuse};
 
@@ -111,4 +112,29 @@ async fn what_was_asked_is_what_is_staged() {
     world.add(vec![asked.clone()]).await;
     let jobs = world.run_all(1).await;
     assert_eq!(jobs[0].1[0].calculation, asked.calculation);
+}
+
+#[tokio::test]
+async fn a_waiting_record_gets_a_job_of_its_own_when_that_is_asked_for() {
+    let world = World::new().await;
+    world.add(vec![water_record(0), water_record(1)]).await;
+    let mut now = water_record(0);
+    now.placement = Placement::Dedicated;
+    assert_eq!(novelties(&world.add(vec![now]).await), [Novelty::Existing]);
+    let dedicated = "SELECT count(*) AS value FROM task WHERE placement = 'dedicated'";
+    assert_eq!(world.number(dedicated).await, 1);
+}
+
+/// A client that hangs up in the middle drops the intake: the next one must not wait until the server ends it.
+#[tokio::test]
+async fn a_dropped_intake_frees_its_lock() {
+    let world = World::new().await;
+    let mut abandoned = world.writer.begin_intake().await.unwrap();
+    abandoned.add(vec![water_record(0)]).await.unwrap();
+    drop(abandoned);
+    world.add(vec![water_record(1)]).await;
+    assert_eq!(world.number("SELECT count(*) AS value FROM record").await, 1);
+    let ended = "SELECT count(*) AS value FROM pg_stat_activity
+        WHERE datname = current_database() AND state = 'idle in transaction'";
+    assert_eq!(world.number(ended).await, 0);
 }

@@ -8,6 +8,7 @@ use crate::world::{
     SITE, World, any_pool, decide, good, optimization, record_of, singlepoint, water, water_record,
 };
 
+#[allow(clippy::print_stdout, reason = "it is what a measurement is for")]
 fn say(what: &str, n: usize, took: Duration) {
     println!("{what}: {n} in {took:.2?}, {:.0}/s", n as f64 / took.as_secs_f64());
 }

@@ -64,6 +64,8 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "database.password_file", Path, Absent("none"), "File that holds the password on one line, to go with a URL without one. Mode 0600.";
     "database.pool_size", integer(2, 100), Value("8"), "Most connections that the daemon opens.";
     "database.bin_dir", Path, Absent("searched for"), "Directory of `initdb` and `pg_ctl`, for the private cluster.";
+    "database.server_user", Name, Absent("`postgres`, else `nobody`"), "User that the private server runs as when root starts it; PostgreSQL refuses to run as root.";
+    "database.shared_filesystem", Choice(&["refuse", "allow"]), Value("refuse"), "Whether the private cluster may lie on NFS, Lustre and their like, whose locks and fsync PostgreSQL cannot rely on everywhere.";
     "database.tls.mode", Choice(&["disable", "prefer", "require", "verify-full"]), Value("prefer"), "`require` encrypts without checking who the server is; `verify-full` checks its certificate and name.";
     "database.tls.root_certificate", Path, Absent("public authorities"), "PEM file of the authorities that `verify-full` trusts.";
 

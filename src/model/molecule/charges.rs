@@ -170,8 +170,10 @@ mod tests {
     type Fragments<T> = &'static [Option<T>];
     type Answer = Option<(f64, &'static [f64], u32, &'static [u32])>;
 
+    type Case = (&'static [u32], Option<f64>, Fragments<f64>, Option<u32>, Fragments<u32>, Answer);
+
     /// The worked examples that the rules of QCElemental imply: protons per fragment, what is given, what comes out.
-    const CASES: &[(&[u32], Option<f64>, Fragments<f64>, Option<u32>, Fragments<u32>, Answer)] = &[
+    const CASES: &[Case] = &[
         (&[2], None, &[None], None, &[None], Some((0.0, &[0.0], 1, &[1]))),
         (&[1], None, &[None], None, &[None], Some((0.0, &[0.0], 2, &[2]))),
         (&[1], Some(1.0), &[None], None, &[None], Some((1.0, &[1.0], 1, &[1]))),

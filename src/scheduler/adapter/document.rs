@@ -24,6 +24,7 @@ pub struct Document {
     pub directives: DirectivesDocument,
     pub script: ScriptDocument,
     pub states: Table<Spanned<String>>,
+    pub documented_states: Vec<Spanned<String>>,
     pub state_word: Text,
     pub rules: Table<Spanned<RuleDocument>>,
     pub exits: Table<Spanned<ExitDocument>>,
@@ -130,6 +131,7 @@ pub struct ProbeDocument {
     pub numbers: Table<Spanned<NumberDocument>>,
     pub services: Table<Spanned<ServiceDocument>>,
     pub lists: Table<Spanned<String>>,
+    pub texts: Table<Spanned<String>>,
 }
 
 /// A number read from a field.
@@ -202,12 +204,15 @@ pub struct ReadDocument {
     pub words: Option<bool>,
     pub columns: Option<ColumnsDocument>,
     pub records: Option<RecordsDocument>,
+    pub sections: Option<SectionsDocument>,
     pub json: Option<JsonDocument>,
     pub take: Text,
     pub unmatched: Text,
     pub ignore: Vec<Spanned<String>>,
     pub fields: Table<Spanned<Names>>,
     pub step: Text,
+    pub must_contain: Text,
+    pub leave_out: Table<Spanned<String>>,
 }
 
 /// Lines cut at a separator.
@@ -226,6 +231,15 @@ pub struct RecordsDocument {
     pub start: Text,
     pub continuation: Text,
     pub field_separator: Text,
+}
+
+/// Several lines per row.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SectionsDocument {
+    pub start: Text,
+    pub lines: Vec<Spanned<String>>,
+    pub continuation: Text,
 }
 
 /// A JSON document.
@@ -280,6 +294,7 @@ pub struct ConditionalDocument {
     pub unless: Text,
     pub since: Text,
     pub until: Text,
+    pub probed: Table<Spanned<String>>,
     pub then: Vec<Spanned<String>>,
     pub join: Text,
     pub pieces: Vec<Spanned<PieceDocument>>,
@@ -293,7 +308,7 @@ impl<'de> Deserialize<'de> for PieceDocument {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
-                    "a word, a list of words, or a table with `if`, `unless`, `since`, `until` and `then` (or `join` and `pieces`)",
+                    "a word, a list of words, or a table with `if`, `unless`, `since`, `until`, `probed` and `then` (or `join` and `pieces`)",
                 )
             }
 

@@ -6,7 +6,7 @@ mod document;
 mod ids;
 mod layers;
 pub mod messages;
-mod placeholders;
+pub(super) mod placeholders;
 mod problems;
 pub mod reading;
 pub mod states;
@@ -20,7 +20,7 @@ use super::capabilities::Capabilities;
 use super::version::VersionRange;
 pub use ids::IdForm;
 pub use layers::built_in_names;
-use messages::Messages;
+use messages::{Messages, Verb};
 use reading::Reading;
 use states::StateMap;
 use template::{Piece, Template};
@@ -158,6 +158,8 @@ pub struct ScriptFacts {
 /// One command and how its answer is read.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// Its name among the variants of its command; none for the one that is for all versions.
+    pub variant: Option<String>,
     /// Versions it is for.
     pub versions: VersionRange,
     /// Optional service it needs.
@@ -226,6 +228,8 @@ pub struct Probe {
     pub services: Vec<(String, String, regex::Regex)>,
     /// Lists: name, field.
     pub lists: Vec<(String, String)>,
+    /// Texts: name, field.
+    pub texts: Vec<(String, String)>,
 }
 
 impl Adapter {
@@ -244,6 +248,30 @@ impl Adapter {
                 .collect(),
             report: sources.report(&problems),
         })
+    }
+}
+
+impl Adapter {
+    /// Every command with its variants, in the order in which a check would want them.
+    pub fn commands(&self) -> Vec<(Verb, &Variants)> {
+        let probes = self.probe.iter().map(|probe| (Verb::Probe, &probe.call));
+        let lookups = self.find_by_tag.iter().map(|variants| (Verb::FindByTag, variants));
+        let optional = [
+            (Verb::PollIds, self.poll_ids.as_ref()),
+            (Verb::PostMortem, self.post_mortem.as_ref()),
+            (Verb::Cancel, Some(&self.cancel)),
+            (Verb::Hold, self.hold.as_ref()),
+            (Verb::Release, self.release.as_ref()),
+            (Verb::Limits, self.limits.as_ref()),
+            (Verb::Alive, self.alive.as_ref()),
+        ];
+        let others = optional.into_iter().filter_map(|(verb, variants)| Some((verb, variants?)));
+        probes
+            .chain([(Verb::Submit, &self.submit)])
+            .chain(lookups)
+            .chain([(Verb::Poll, &self.poll)])
+            .chain(others)
+            .collect()
     }
 }
 

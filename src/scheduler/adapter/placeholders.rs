@@ -20,7 +20,7 @@ const EVERYWHERE: [Placeholder; 4] = [
     always("machine_cores", ValueKind::Plain),
 ];
 
-const SUBMIT: [Placeholder; 25] = [
+const SUBMIT: [Placeholder; 27] = [
     always("tag", ValueKind::Plain),
     always("script", ValueKind::Plain),
     always("directory", ValueKind::Plain),
@@ -37,6 +37,8 @@ const SUBMIT: [Placeholder; 25] = [
     always("cores_per_node", ValueKind::Plain),
     always("cores_total", ValueKind::Plain),
     sometimes("memory", ValueKind::Bytes),
+    sometimes("memory_per_core", ValueKind::Bytes),
+    sometimes("several_nodes", ValueKind::Plain),
     sometimes("gpus", ValueKind::Plain),
     sometimes("gpu_type", ValueKind::Plain),
     sometimes("queue", ValueKind::Plain),

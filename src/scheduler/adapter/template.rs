@@ -1,6 +1,10 @@
 //! Texts with `{placeholders}` and the lists made of them (commands, directive lines). Pure.
 //! Compiled and checked when the adapter is loaded, so that expanding one can fail only for want of a value.
 
+use std::fmt;
+
+use regex::Regex;
+
 use super::values::{Format, ValueKind, Values};
 use crate::scheduler::capabilities::Capabilities;
 use crate::scheduler::version::VersionRange;
@@ -83,6 +87,35 @@ impl Template {
         })
     }
 
+    /// Whether it is a value and nothing else.
+    pub fn is_value_alone(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Value { .. }])
+    }
+
+    /// How many characters of it are always the same.
+    pub fn literal_length(&self) -> usize {
+        let length = |part: &Part| match part {
+            Part::Literal(text) => text.len(),
+            Part::Value { .. } => 0,
+        };
+        self.parts.iter().map(length).sum()
+    }
+
+    /// The text of each value in `word`, when it could have come of this template.
+    pub fn unfill(&self, word: &str) -> Option<Vec<(&'static str, String)>> {
+        let mut pattern = "^".to_owned();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => pattern.push_str(&regex::escape(text)),
+                Part::Value { .. } => pattern.push_str("((?s:.*))"),
+            }
+        }
+        pattern.push('$');
+        let captures = Regex::new(&pattern).ok()?.captures(word)?;
+        let texts = captures.iter().skip(1).map(|found| found.map_or("", |found| found.as_str()).to_owned());
+        Some(self.names().zip(texts).collect())
+    }
+
     /// The words it stands for; `None` when a value is absent. More than one word only for a list standing alone.
     pub fn expand(&self, values: &Values) -> Option<Vec<String>> {
         if let [Part::Value { name, format }] = self.parts.as_slice() {
@@ -96,6 +129,15 @@ impl Template {
             }
         }
         Some(vec![word])
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(text),
+            Part::Value { name, .. } => write!(f, "{{{name}}}"),
+        })
     }
 }
 
@@ -122,6 +164,8 @@ pub struct Piece {
     pub unless: Option<&'static str>,
     /// Appears only for these versions.
     pub versions: VersionRange,
+    /// Appears only when these probed texts match; a text that was not told is empty.
+    pub probed: Vec<(String, Regex)>,
     /// What appears; nothing of it when one of its values is absent.
     pub templates: Vec<Template>,
     /// Pieces whose words appear as one.
@@ -161,6 +205,7 @@ pub fn expand(pieces: &[Piece], values: &Values, capabilities: &Capabilities) ->
         .iter()
         .filter(|piece| {
             piece.versions.contains(capabilities.version.as_ref())
+                && piece.probed.iter().all(|(name, pattern)| pattern.is_match(capabilities.text(name)))
                 && piece.only_if.is_none_or(|name| values.get(name).is_some())
                 && piece.unless.is_none_or(|name| values.get(name).is_none())
         })

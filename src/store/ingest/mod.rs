@@ -2,18 +2,21 @@
 //! before it. Touches records, tasks, history and outputs; a batch of hundreds of reports takes a few statements.
 
 mod answer;
+mod apart;
 mod judge;
 mod parts;
 mod prepare;
 mod write;
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use diesel::OptionalExtension;
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use self::judge::{Standing, StandingTask, Verdict};
+use self::parts::Parts;
 use self::prepare::{Body, Prepared};
 use super::error::{Doing, StoreError};
 use super::history;
@@ -50,6 +53,14 @@ pub struct Stored {
     pub duplicates: usize,
     /// Reports of what nobody waits for any more.
     pub dropped: usize,
+}
+
+/// The part of a job's result file that a batch comes from, in bytes.
+#[derive(Clone, Copy)]
+struct Span {
+    job_id: JobId,
+    from: u64,
+    to: u64,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -93,19 +104,34 @@ impl Writer {
         reports: Vec<TaskReport>,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
-        let prepared = prepare::prepare(reports).await?;
+        let reports = Arc::new(reports);
+        let way = Span { job_id, from: from_offset, to: to_offset };
+        match self.ingest_together(way, &reports, decide).await {
+            // Not the network, not the disk, not the lease: something in the batch is refused. Find out which.
+            Err(error @ StoreError::Query { .. }) if !error.is_away() => {
+                tracing::warn!(job.id = job_id.0, error = ?error, "a batch of results is refused: one by one then");
+                self.ingest_apart(way, &reports, decide).await
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// The usual way: all reports in a few statements.
+    async fn ingest_together(
+        &self,
+        way: Span,
+        reports: &Arc<Vec<TaskReport>>,
+        decide: Decide<'_>,
+    ) -> Result<IngestOutcome, StoreError> {
+        let prepared = prepare::prepare(way.job_id, Arc::clone(reports)).await?;
         let parts = parts::store(&self.store, &prepared).await?;
         let mut transaction = self.begin().await?;
-        let conn = &mut *transaction.conn;
-        if let Some(offset) = self.move_offset(conn, job_id, from_offset, to_offset).await? {
+        let conn = transaction.conn();
+        if let Some(offset) = self.move_offset(conn, way).await? {
             transaction.roll_back().await?;
             return Ok(IngestOutcome::Moved { offset });
         }
-        let mut standings = standings(conn, &prepared).await?;
-        let mut settled = settled_failures(conn, job_id, &prepared, &standings).await?;
-        let verdicts = judge::judge(job_id, &prepared, &mut standings, &mut settled, decide);
-        let stored = tally(&verdicts);
-        write::write(conn, job_id, prepared, verdicts, &parts).await?;
+        let stored = store(conn, way.job_id, prepared, &parts, decide).await?;
         transaction.commit().await?;
         Ok(IngestOutcome::Stored(stored))
     }
@@ -114,9 +140,7 @@ impl Writer {
     async fn move_offset(
         &self,
         conn: &mut AsyncPgConnection,
-        job_id: JobId,
-        from: u64,
-        to: u64,
+        Span { job_id, from, to }: Span,
     ) -> Result<Option<u64>, StoreError> {
         let row: Option<OffsetRow> =
             diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2 FOR NO KEY UPDATE")
@@ -141,6 +165,22 @@ impl Writer {
             .doing("moving a job's position")?;
         Ok(None)
     }
+}
+
+/// Judges reports and stores what follows.
+async fn store(
+    conn: &mut AsyncPgConnection,
+    job_id: JobId,
+    prepared: Vec<Prepared>,
+    parts: &Parts,
+    decide: Decide<'_>,
+) -> Result<Stored, StoreError> {
+    let mut standings = standings(conn, &prepared).await?;
+    let mut settled = settled_failures(conn, job_id, &prepared, &standings).await?;
+    let verdicts = judge::judge(job_id, &prepared, &mut standings, &mut settled, decide);
+    let stored = tally(&verdicts);
+    write::write(conn, job_id, prepared, verdicts, parts).await?;
+    Ok(stored)
 }
 
 /// Locks the tasks and records of the reports, in the order that all writers keep.

@@ -2,11 +2,13 @@
 //!
 //! A result that cannot be read becomes an error of its own task; it never stops the others.
 
+use std::sync::Arc;
+
 use serde_json::{Map, Value, json};
 
 use super::answer::{Answer, read_answer};
 use crate::model::failure::FailureClass;
-use crate::model::ids::{RecordId, TaskId};
+use crate::model::ids::{JobId, RecordId, TaskId};
 use crate::model::record::RecordStatus;
 use crate::model::task::{TaskOutcome, TaskReport};
 use crate::store::error::StoreError;
@@ -51,8 +53,12 @@ pub(super) enum Retry {
 }
 
 /// Prepares reports on a thread of its own: it takes processor time.
-pub(super) async fn prepare(reports: Vec<TaskReport>) -> Result<Vec<Prepared>, StoreError> {
-    let work = move || reports.into_iter().map(prepare_one).collect::<Result<Vec<_>, _>>();
+pub(super) async fn prepare(
+    job_id: JobId,
+    reports: Arc<Vec<TaskReport>>,
+) -> Result<Vec<Prepared>, StoreError> {
+    let work =
+        move || reports.iter().map(|report| prepare_one(job_id, report)).collect::<Result<Vec<_>, _>>();
     let failed = |source| StoreError::Stored { what: "batch of results".to_owned(), source };
     match tokio::task::spawn_blocking(work).await {
         Ok(prepared) => prepared.map_err(|error| failed(Box::new(error))),
@@ -60,9 +66,9 @@ pub(super) async fn prepare(reports: Vec<TaskReport>) -> Result<Vec<Prepared>, S
     }
 }
 
-fn prepare_one(report: TaskReport) -> Result<Prepared, PackError> {
-    let mut row = row_of(&report)?;
-    let body = match report.outcome {
+fn prepare_one(job_id: JobId, report: &TaskReport) -> Result<Prepared, PackError> {
+    let mut row = row_of(job_id, report)?;
+    let body = match &report.outcome {
         TaskOutcome::Complete { result } => match read_answer(result.get(), &report.native_files)? {
             Ok(answer) => {
                 row.provenance = Some(answer.provenance.clone());
@@ -70,22 +76,35 @@ fn prepare_one(report: TaskReport) -> Result<Prepared, PackError> {
                 row.program_version = row.program_version.or_else(|| text(&answer.provenance, "version"));
                 Body::Complete(Box::new(answer))
             }
-            Err(why) => {
-                fail(&mut row, FailureClass::Program, UNREADABLE.to_owned(), &why)?;
-                let summary = format!("the result cannot be read: {why}");
-                Body::Error { class: FailureClass::Program, retry: Retry::Never, summary }
-            }
+            Err(why) => unreadable(&mut row, &why)?,
         },
         TaskOutcome::Error { class, error_type, message } => {
-            let summary = summarise(class, &error_type, &message);
-            fail(&mut row, class, error_type, &message)?;
-            Body::Error { class, retry: Retry::Ask, summary }
+            let summary = summarise(*class, error_type, message);
+            fail(&mut row, *class, error_type.clone(), message)?;
+            Body::Error { class: *class, retry: Retry::Ask, summary }
         }
     };
     Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt: row.attempt, row, body })
 }
 
-fn row_of(report: &TaskReport) -> Result<NewAttempt, PackError> {
+/// What is stored of a report that was refused as it is: that it was, and why.
+pub(super) fn refused(job_id: JobId, report: &TaskReport, why: &str) -> Result<Prepared, PackError> {
+    let attempt = i32::try_from(report.attempt).unwrap_or(i32::MAX);
+    let mut row = NewAttempt {
+        job_id: Some(job_id),
+        ..NewAttempt::bare(report.record_id, attempt, RecordStatus::Error)
+    };
+    let body = unreadable(&mut row, why)?;
+    Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt, row, body })
+}
+
+fn unreadable(row: &mut NewAttempt, why: &str) -> Result<Body, PackError> {
+    fail(row, FailureClass::Program, UNREADABLE.to_owned(), why)?;
+    let summary = format!("the result cannot be read: {why}");
+    Ok(Body::Error { class: FailureClass::Program, retry: Retry::Never, summary })
+}
+
+fn row_of(job_id: JobId, report: &TaskReport) -> Result<NewAttempt, PackError> {
     let ran = &report.provenance;
     let mut outputs: Vec<(OutputType, Blob)> = Vec::new();
     for (output, text) in [(OutputType::Stdout, &report.stdout), (OutputType::Stderr, &report.stderr)] {
@@ -94,7 +113,7 @@ fn row_of(report: &TaskReport) -> Result<NewAttempt, PackError> {
         }
     }
     Ok(NewAttempt {
-        job_id: Some(ran.job_id),
+        job_id: Some(job_id),
         hostname: Some(ran.hostname.clone()),
         cores: Some(ran.cores),
         memory_bytes: Some(ran.memory_bytes),

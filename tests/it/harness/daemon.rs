@@ -18,11 +18,10 @@ use super::wait::{Within, wait_until};
 
 const QCBATCH: &str = env!("CARGO_BIN_EXE_qcbatch");
 
-/// How a daemon is set up: its database, pools, further sections, environment.
+/// How a daemon is set up: its database, pools, environment.
 pub struct DaemonConfig {
     database_url: Option<String>,
     pools: Vec<String>,
-    sections: String,
     environment: Vec<(String, String)>,
     generation: Generation,
 }
@@ -33,7 +32,6 @@ impl DaemonConfig {
         DaemonConfig {
             database_url: None,
             pools: Vec::new(),
-            sections: String::new(),
             environment: Vec::new(),
             generation: Generation::V1,
         }
@@ -69,12 +67,6 @@ impl DaemonConfig {
         self
     }
 
-    /// With further TOML sections, such as `[retry]`.
-    pub fn with_sections(mut self, sections: &str) -> DaemonConfig {
-        self.sections.push_str(sections);
-        self
-    }
-
     /// With an environment variable for the daemon and the command line.
     pub fn with_env(mut self, name: &str, value: &str) -> DaemonConfig {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -95,11 +87,8 @@ impl DaemonConfig {
             "[worker]\npython = {}\nheartbeat = \"1s\"\n",
             quoted(&self.generation.python().display().to_string())
         );
-        // What failed by itself is tried again soon, unless a test says otherwise.
-        if !self.sections.contains("[retry]") {
-            text += "[retry]\ndelay = \"1s\"\n";
-        }
-        text += &self.sections;
+        // What failed by itself is tried again soon.
+        text += "[retry]\ndelay = \"1s\"\n";
         for pool in &self.pools {
             text += &format!("\n[[pool]]\n{pool}\n");
         }
@@ -159,11 +148,6 @@ impl Daemon {
             || (self.cli(["status"]).status.success(), self.log_tail()),
             |(answers, _)| *answers,
         );
-    }
-
-    /// The daemon's process id.
-    pub fn pid(&self) -> u32 {
-        self.process.as_ref().expect("the daemon runs").id()
     }
 
     /// Kills the daemon as a crash of the machine would, with no time to tidy up.

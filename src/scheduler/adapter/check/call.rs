@@ -24,7 +24,8 @@ impl Checker {
                 let title = format!("the variant `{name}` is for no version in particular");
                 self.problems.add(place.clone(), title, "`since`, `until` or both");
             }
-            calls.extend(self.call(verb, variant.over(&call), &place));
+            let called = self.call(verb, variant.over(&call), &place);
+            calls.extend(called.map(|call| Call { variant: Some(name), ..call }));
         }
         calls.extend(self.call(verb, call, span));
         Variants(calls)
@@ -55,6 +56,7 @@ impl Checker {
         let columns = call.columns.map(Spanned::into_inner).unwrap_or_default();
         let read = self.reading(verb, call.read, &columns, span);
         Some(Call {
+            variant: None,
             versions: VersionRange { since: self.version(call.since), until: self.version(call.until) },
             needs: call.needs.map(Spanned::into_inner),
             argv: self.pieces(argv, &known),
@@ -88,6 +90,7 @@ impl Checker {
             only_if: None,
             unless: None,
             versions: VersionRange::default(),
+            probed: Vec::new(),
             templates,
             joined: None,
         };
@@ -103,6 +106,7 @@ impl Checker {
                 only_if: piece.only_if.and_then(|name| self.value_name(&name, known)),
                 unless: piece.unless.and_then(|name| self.value_name(&name, known)),
                 versions: VersionRange { since: self.version(piece.since), until: self.version(piece.until) },
+                probed: self.probed(piece.probed),
                 templates: piece.then.iter().filter_map(|text| self.template(text, known, false)).collect(),
             },
         }
@@ -129,6 +133,19 @@ impl Checker {
                 None
             }
         }
+    }
+
+    fn probed(&mut self, probed: BTreeMap<String, Spanned<String>>) -> Vec<(String, regex::Regex)> {
+        let mut conditions = Vec::new();
+        for (name, text) in probed {
+            if !self.texts.contains(&name) {
+                let there: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+                let title = format!("no probe tells the text `{name}`");
+                self.problems.add(text.span(), title, format!("probed texts: {}", there.join(", ")));
+            }
+            conditions.extend(self.regex(&text, &[]).map(|pattern| (name, pattern)));
+        }
+        conditions
     }
 
     fn value_name(&mut self, name: &Spanned<String>, known: &[Placeholder]) -> Option<&'static str> {
@@ -206,6 +223,9 @@ impl Checker {
         }
         let lists: Vec<(String, String)> =
             probe.lists.into_iter().map(|(name, field)| (name, field.into_inner())).collect();
+        let texts: Vec<(String, String)> =
+            probe.texts.into_iter().map(|(name, field)| (name, field.into_inner())).collect();
+        self.texts.extend(texts.iter().map(|(name, _)| name.clone()));
         self.lists.extend(lists.iter().map(|(name, _)| name.clone()));
         if let Some(what) = probe.proves.as_ref().filter(|_| probe.version.is_none()) {
             let title = format!("nothing proves that this is {}", what.get_ref());
@@ -219,6 +239,7 @@ impl Checker {
             numbers,
             services,
             lists,
+            texts,
         }
     }
 

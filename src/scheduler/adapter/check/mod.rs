@@ -32,7 +32,9 @@ pub(super) fn adapter(
         end: sources.last_start()..sources.last_start(),
         services: BTreeSet::new(),
         lists: BTreeSet::new(),
+        texts: BTreeSet::new(),
         row_fields: BTreeSet::new(),
+        written_states: BTreeSet::new(),
         ids_per_call: 100,
     };
     let adapter = checker.adapter(name, document);
@@ -49,11 +51,14 @@ struct Checker {
     problems: Problems,
     /// Where problems of no place of their own are shown: the beginning of the last file.
     end: Span,
-    /// Services and lists that the probe fills in.
+    /// Services, lists and texts that the probe fills in.
     services: BTreeSet<String>,
     lists: BTreeSet<String>,
+    texts: BTreeSet<String>,
     /// Fields that rows of poll and post-mortem have.
     row_fields: BTreeSet<String>,
+    /// Words that `[states]` gives a meaning, right or wrong.
+    written_states: BTreeSet<String>,
     ids_per_call: usize,
 }
 
@@ -82,6 +87,7 @@ impl Checker {
         let post_mortem = self.optional_verb(Verb::PostMortem, document.post_mortem);
         let cancel = self.verb(Verb::Cancel, document.cancel);
         let states = self.states(document.states, document.state_word, document.rules, document.exits);
+        self.documented_states(&states, &document.documented_states);
         let (directive_prefix, directives) = self.directives(document.directives);
         Some(Adapter {
             name: name.to_owned(),

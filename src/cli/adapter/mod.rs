@@ -1,7 +1,8 @@
-//! `qcbatch adapter list|check`: which schedulers can be spoken to, and whether one here answers. Needs no daemon;
-//! nothing is submitted or cancelled.
+//! `qcbatch adapter list|check|replay`: which schedulers can be spoken to, whether one here does what it must, and how
+//! recorded answers are read. Needs no daemon.
 
-use std::collections::BTreeMap;
+mod check;
+mod replay;
 
 use clap::{Args, Subcommand};
 use serde::Serialize;
@@ -13,7 +14,7 @@ use super::session::Session;
 use super::table::{Column, render};
 use crate::config::{Config, StateLayout};
 use crate::scheduler::adapter::built_in_names;
-use crate::scheduler::{Adapter, AdapterError, PollAnswer, Scheduler, Settings};
+use crate::scheduler::{Adapter, AdapterError, Settings};
 
 /// What was typed.
 #[derive(Args, Debug)]
@@ -26,19 +27,18 @@ pub struct AdapterArgs {
 enum AdapterCommand {
     /// List the adapters, built-in ones and the site's own
     List,
-    /// Read an adapter's file, then ask its scheduler for its version and your jobs
-    Check {
-        /// The adapter
-        #[arg(value_name = "NAME")]
-        name: String,
-    },
+    /// Ask a scheduler what it is, then send a one-minute job through it and tell what that proved
+    Check(check::CheckArgs),
+    /// Tell line by line how recorded answers of a scheduler are read; nothing is started
+    Replay(replay::ReplayArgs),
 }
 
 pub(super) async fn run(args: AdapterArgs, session: &Session) -> Result<ExitCode, CliError> {
     let config = session.config()?;
     match args.command {
         AdapterCommand::List => list(&config, session),
-        AdapterCommand::Check { name } => check(&name, &config, session).await,
+        AdapterCommand::Check(args) => check::run(&args, &config, session).await,
+        AdapterCommand::Replay(args) => replay::run(&args, &config, session),
     }
 }
 
@@ -99,62 +99,12 @@ fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> {
     Ok(ExitCode::Success)
 }
 
-/// What a check found.
-#[derive(Debug, Serialize)]
-struct Checked {
-    adapter: String,
-    version: Option<String>,
-    cluster: Option<String>,
-    array_size_max: Option<u32>,
-    services: BTreeMap<String, bool>,
-    your_jobs: usize,
-}
-
-impl Report for Checked {
-    fn table(&self, _: &Screen) -> String {
-        let known = |text: &Option<String>| text.clone().unwrap_or_else(|| "unknown".to_owned());
-        let mut text = format!("adapter {}: the scheduler answers\n", self.adapter);
-        let mut line = |key: &str, value: String| text.push_str(&format!("{key:<14}{value}\n"));
-        line("version", known(&self.version));
-        line("cluster", known(&self.cluster));
-        line("largest array", known(&self.array_size_max.map(|size| size.to_string())));
-        for (service, present) in &self.services {
-            line(service, if *present { "there" } else { "not there" }.to_owned());
-        }
-        line("your jobs", self.your_jobs.to_string());
-        text
-    }
-
-    fn quiet(&self) -> String {
-        String::new()
-    }
-}
-
-async fn check(name: &str, config: &Config, session: &Session) -> Result<ExitCode, CliError> {
-    let adapter = load(name, config).map_err(|error| match error {
+fn usable(name: &str, config: &Config) -> Result<Adapter, CliError> {
+    load(name, config).map_err(|error| match error {
         unknown @ AdapterError::Unknown { .. } => CliError::NotFound { message: unknown.to_string() },
         AdapterError::Invalid { report, .. } => CliError::Config { report },
         other => CliError::local(format!("adapter `{name}` cannot be used"), other),
-    })?;
-    let scheduler = Scheduler::new(adapter, settings(config, session)?);
-    let failed = |message: String| CliError::Failed {
-        message: format!("the scheduler of adapter `{name}` gives no usable answer: {message}"),
-        hint: Some("its commands must be in PATH or in `[scheduler] search_path`".to_owned()),
-    };
-    let learned = scheduler.probe().await.map_err(|error| failed(error.to_string()))?;
-    let your_jobs = match scheduler.poll().await {
-        PollAnswer::Valid { listed_all_users_jobs, .. } => listed_all_users_jobs,
-        PollAnswer::Invalid { message } => return Err(failed(message)),
-    };
-    session.screen.print(&Checked {
-        adapter: name.to_owned(),
-        version: learned.version.map(|version| version.to_string()),
-        cluster: learned.cluster,
-        array_size_max: learned.array_size_max,
-        services: learned.services,
-        your_jobs,
-    })?;
-    Ok(ExitCode::Success)
+    })
 }
 
 fn load(name: &str, config: &Config) -> Result<Adapter, AdapterError> {
