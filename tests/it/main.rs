@@ -6,6 +6,7 @@ mod harness;
 
 mod adapter_check;
 mod afterok;
+mod conformance;
 mod crashes;
 mod harness_works;
 mod main_job_gridengine;

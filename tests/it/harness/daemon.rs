@@ -76,6 +76,12 @@ impl DaemonConfig {
         cell.env().fold(self, |config, (name, value)| config.with_env(name, &value))
     }
 
+    /// With a pool of these TOML lines.
+    pub fn with_pool(mut self, lines: &str) -> DaemonConfig {
+        self.pools.push(lines.to_owned());
+        self
+    }
+
     /// With an environment variable for the daemon and the command line.
     pub fn with_env(mut self, name: &str, value: &str) -> DaemonConfig {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -160,6 +166,11 @@ impl Daemon {
             || (self.cli(["status"]).status.success(), self.log_tail()),
             |(answers, _)| *answers,
         );
+    }
+
+    /// The daemon's process id.
+    pub fn pid(&self) -> u32 {
+        self.process.as_ref().expect("the daemon runs").id()
     }
 
     /// Kills the daemon as a crash of the machine would, with no time to tidy up.

@@ -10,6 +10,7 @@ pub mod ports;
 pub mod postgres;
 pub mod private_dir;
 pub mod python;
+pub mod simulator;
 pub mod slurm;
 pub mod slurm_conf;
 pub mod wait;

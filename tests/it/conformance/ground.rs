@@ -1,0 +1,255 @@
+//! What a scenario runs on: one adapter with its scheduler, real or simulated, and the little that differs between them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use qcbatch::model::ids::{SchedulerJobId, Tag};
+use qcbatch::model::job::JobOutcome;
+use qcbatch::model::resources::{JobResources, NodeSharing};
+use qcbatch::scheduler::{
+    Adapter, ExitStatus, JobSighting, PollAnswer, PostMortemAnswer, Scheduler, SchedulerState, Settings,
+    SubmitAnswer, SubmitRequest,
+};
+use serde_json::Value;
+
+use crate::harness::private_dir::PrivateDir;
+use crate::harness::simulator::{Dialect, Simulator};
+use crate::harness::{Slurm, Within};
+
+/// Cores of the only node of every ground but the live ones.
+pub const CORES: u32 = 8;
+
+/// A scheduler under test.
+pub struct Ground {
+    /// Speaks to it.
+    pub scheduler: Scheduler,
+    /// The queue for jobs, where one must be named.
+    queue: Option<&'static str>,
+    simulator: Option<Simulator>,
+    _slurm: Option<Slurm>,
+    directory: PrivateDir,
+    submissions: AtomicU32,
+}
+
+impl Ground {
+    /// A simulated scheduler.
+    pub fn simulated(dialect: Dialect) -> Ground {
+        let simulator = Simulator::new(dialect);
+        let bin = simulator.bin();
+        Ground { simulator: Some(simulator), ..Ground::new(dialect.name(), &bin, None) }
+    }
+
+    /// A private, real Slurm.
+    pub fn real_slurm() -> Ground {
+        let slurm = Slurm::start();
+        let bin = PrivateDir::new();
+        for program in ["sbatch", "squeue", "sacct", "scancel", "scontrol", "sacctmgr"] {
+            let (name, conf) = slurm.env();
+            let real = which(program);
+            let text = format!("#!/bin/sh\n{name}={} exec {} \"$@\"\n", conf.display(), real.display());
+            fs::write(bin.join(program), text).unwrap();
+            fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        let path = bin.path().to_owned();
+        Ground { _slurm: Some(slurm), directory: bin, ..Ground::new("slurm", &path, Some("main")) }
+    }
+
+    fn new(adapter: &str, bin: &std::path::Path, queue: Option<&'static str>) -> Ground {
+        let mut settings = Settings::of_this_process("/nonexistent".into(), "/nonexistent".into(), CORES);
+        settings.search_first(&[bin.to_owned()]);
+        let adapter = Adapter::load(adapter, &[]).unwrap_or_else(|error| panic!("{adapter}: {error}"));
+        Ground {
+            scheduler: Scheduler::new(adapter, settings),
+            queue,
+            simulator: None,
+            _slurm: None,
+            directory: PrivateDir::new(),
+            submissions: AtomicU32::new(0),
+        }
+    }
+
+    /// The simulator; only scenarios of trouble ask for it.
+    pub fn simulator(&self) -> &Simulator {
+        self.simulator.as_ref().expect("trouble is made on the simulator only")
+    }
+
+    /// Replaces what goes wrong in the simulator.
+    pub fn mischief(&self, wanted: &Value) {
+        self.simulator().mischief(wanted);
+    }
+
+    /// Does something to a submission of one job in the simulator.
+    pub fn control(&self, verb: &str, id: &SchedulerJobId, arguments: &[&str]) {
+        let digits: String = id.0.chars().take_while(char::is_ascii_digit).collect();
+        self.simulator().control(&[&[verb, &digits], arguments].concat());
+    }
+
+    /// A directory that no other submission has, with `job.sh` that does `body`.
+    pub fn request(&self, array_size: u32, body: &str) -> SubmitRequest {
+        self.request_with(array_size, body, |_| {})
+    }
+
+    /// The same with other resources.
+    pub fn request_with(
+        &self,
+        array_size: u32,
+        body: &str,
+        change: impl FnOnce(&mut JobResources),
+    ) -> SubmitRequest {
+        let number = self.submissions.fetch_add(1, Ordering::Relaxed);
+        let directory = self.directory.subdirectory(&format!("submission-{number}"), 0o700);
+        let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap();
+        let mut resources = JobResources {
+            nodes: 1,
+            tasks: 1,
+            cores: 1,
+            memory_bytes: None,
+            gpus: 0,
+            gpu_type: None,
+            walltime: Duration::from_secs(60),
+            queue: self.queue.map(str::to_owned),
+            account: None,
+            qos: None,
+            constraint: None,
+            reservation: None,
+            sharing: NodeSharing::Shared,
+            extra: Vec::new(),
+        };
+        change(&mut resources);
+        let request = SubmitRequest {
+            tag: Tag::new(now, u128::from(std::process::id()) << 64 | u128::from(number)),
+            script: directory.join("job.sh"),
+            log: self.scheduler.log_path(&directory, array_size),
+            directory,
+            array_size,
+            resources,
+            warning: Duration::from_secs(30),
+        };
+        let directives = self.scheduler.directives(&request).unwrap();
+        let script = [
+            &["#!/bin/bash".to_owned()][..],
+            &directives,
+            &self.scheduler.script_facts().lines,
+            &[format!("cd '{}'", request.directory.display()), body.to_owned(), String::new()],
+        ]
+        .concat()
+        .join("\n");
+        fs::write(&request.script, script).unwrap();
+        fs::set_permissions(&request.script, fs::Permissions::from_mode(0o700)).unwrap();
+        request
+    }
+
+    /// Submits; it must be accepted.
+    #[track_caller]
+    pub fn accepted(&self, answer: SubmitAnswer) -> SchedulerJobId {
+        match answer {
+            SubmitAnswer::Accepted { scheduler_job_id } => scheduler_job_id,
+            other => panic!("not accepted: {other:?}"),
+        }
+    }
+
+    /// Submits a single job that does `body`.
+    pub async fn submit(&self, body: &str) -> SchedulerJobId {
+        let request = self.request(1, body);
+        self.accepted(self.scheduler.submit(&request).await)
+    }
+
+    /// The listing, which must be valid.
+    pub async fn listing(&self) -> std::collections::HashMap<SchedulerJobId, JobSighting> {
+        match self.scheduler.poll().await {
+            PollAnswer::Valid { jobs, .. } => jobs,
+            PollAnswer::Invalid { message } => panic!("the listing is invalid: {message}{}", self.log()),
+        }
+    }
+
+    /// The listing once the job is in it and `wanted` holds for its sight.
+    pub async fn until(
+        &self,
+        id: &SchedulerJobId,
+        what: &str,
+        wanted: impl Fn(&JobSighting) -> bool,
+    ) -> JobSighting {
+        let started = Instant::now();
+        loop {
+            let mut jobs = self.listing().await;
+            if let Some(job) = jobs.remove(id).filter(&wanted) {
+                return job;
+            }
+            assert!(
+                started.elapsed() < Within::AMoment.duration(),
+                "{id} never was {what}: {jobs:?}{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// Waits until the job runs.
+    pub async fn running(&self, id: &SchedulerJobId) -> JobSighting {
+        self.until(id, "running", |job| job.state == SchedulerState::Running).await
+    }
+
+    /// How the job ended: from the listing, or from the books once it is in neither queue nor listing.
+    pub async fn end(&self, id: &SchedulerJobId) -> (JobOutcome, ExitStatus) {
+        let started = Instant::now();
+        let mut books = PostMortemAnswer::Unavailable;
+        loop {
+            let jobs = self.listing().await;
+            let listed = jobs.get(id).cloned();
+            if listed.as_ref().is_none_or(|job| ended(&job.state).is_some()) {
+                books = self.scheduler.post_mortem(std::slice::from_ref(id)).await;
+                if let PostMortemAnswer::Known(known) = &books
+                    && let Some(job) = known.get(id)
+                    && let Some(outcome) = job.outcome()
+                {
+                    return (outcome, job.exit);
+                }
+                if books == PostMortemAnswer::Unavailable
+                    && let Some(job) = &listed
+                    && let Some(outcome) = ended(&job.state)
+                {
+                    return (outcome, job.exit);
+                }
+            }
+            assert!(
+                started.elapsed() < Within::AMoment.duration(),
+                "{id} never ended: {listed:?}, {books:?}{}",
+                self.log()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
+    /// A job that takes the whole node until it is cancelled.
+    pub async fn fill(&self) -> SchedulerJobId {
+        let request = self.request_with(1, "sleep 60", |resources| resources.cores = CORES);
+        let id = self.accepted(self.scheduler.submit(&request).await);
+        self.running(&id).await;
+        id
+    }
+
+    /// The server's complaints.
+    fn log(&self) -> String {
+        self.simulator.as_ref().map(|simulator| format!("\n{}", simulator.log())).unwrap_or_default()
+    }
+}
+
+/// The outcome when it is over.
+pub fn ended(state: &SchedulerState) -> Option<JobOutcome> {
+    match state {
+        SchedulerState::Ended { outcome, .. } => Some(*outcome),
+        _ => None,
+    }
+}
+
+fn which(program: &str) -> PathBuf {
+    let path = crate::harness::slurm::search_path();
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|path| path.is_file())
+        .unwrap_or_else(|| panic!("{program} is installed (make test-setup)"))
+}
