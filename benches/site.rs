@@ -11,12 +11,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use harness::daemon::{Daemon, DaemonConfig};
-use harness::inputs;
-use harness::postgres::Database;
 use harness::private_dir::PrivateDir;
-use harness::slurm::{Slurm, SlurmOptions, search_path};
-use harness::wait::{Within, wait_until};
+use harness::slurm::search_path;
+use harness::{Daemon, DaemonConfig, Database, Slurm, SlurmOptions, Within, inputs, wait_until};
 
 const IDLE: Duration = Duration::from_secs(60);
 const INPUTS: u32 = 100_000;

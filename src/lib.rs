@@ -1,6 +1,6 @@
 //! qcbatch: quantum-chemistry tasks in, batch jobs out, results in PostgreSQL.
 //!
-//! Arrows point down: `cli`, `api`, `daemon` use `plan`, `store`, `scheduler`, `spool`, `node`, `jobscript`, `intake`,
+//! Arrows point down: `cli`, `api`, `daemon`, `trial` use `plan`, `store`, `scheduler`, `spool`, `node`, `jobscript`, `intake`,
 //! `config`; all of them use `model`. `model` and `plan` are pure; `process` knows this machine's processes.
 
 pub mod api;
@@ -16,3 +16,4 @@ pub mod process;
 pub mod scheduler;
 pub mod spool;
 pub mod store;
+pub mod trial;

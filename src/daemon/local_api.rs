@@ -22,6 +22,7 @@ pub fn serve(
     let socket = LocalSocket::bind(&site.config.daemon.socket)?;
     let for_status = site.clone();
     let for_preview = site.clone();
+    let for_offers = site.clone();
     let state = ApiState {
         store: site.store.clone(),
         writer: site.writer.clone(),
@@ -30,6 +31,7 @@ pub fn serve(
         wake: site.planner_bell.clone(),
         stored: site.stored.subscribe(),
         preview: Arc::new(move |calculations, options| previewed(&for_preview, &calculations, &options)),
+        offers: Arc::new(move || for_offers.pools.iter().map(|pool| pool.offer()).collect()),
         stopping: site.shutdown.clone(),
     };
     Ok(local::serve(socket, Arc::new(state)))

@@ -86,8 +86,9 @@ async fn observe(site: &Arc<Site>, memory: &mut Memory) -> Result<(), StoreError
             let looked_into = polled.is_some() || is_its_turn(job, jobs.len(), memory.turn);
             if looked_into && let Some(pool) = site.pool(&job.pool) {
                 let sighting = sighting_of(job, polled.as_ref());
+                let reason = reason_of(job, polled.as_ref());
                 let accounting = accounting_of(job, &accounting);
-                follow(site, pool, job, sighting, accounting).await?;
+                follow(site, pool, job, Seen { sighting, reason }, accounting).await?;
             }
         }
     }
@@ -144,6 +145,19 @@ fn sighting_of(job: &JobRow, polled: Option<&(Arc<Snapshot>, Belief)>) -> Sighti
         }
         (None, Belief::Whole) => Sighting::NotListed,
     }
+}
+
+/// What a poll said of one job.
+struct Seen {
+    sighting: Sighting,
+    /// The scheduler's word for why, where it is news.
+    reason: Option<String>,
+}
+
+fn reason_of(job: &JobRow, polled: Option<&(Arc<Snapshot>, Belief)>) -> Option<String> {
+    let (snapshot, _) = polled?;
+    let listed = snapshot.jobs.get(job.scheduler_job_id.as_ref()?)?;
+    listed.reason.clone().filter(|reason| job.scheduler_reason.as_ref() != Some(reason))
 }
 
 fn in_plans_words(sighting: &JobSighting) -> Sighting {
@@ -210,7 +224,7 @@ async fn follow(
     site: &Arc<Site>,
     pool: &Pool,
     job: &JobRow,
-    sighting: Sighting,
+    seen: Seen,
     accounting: Accounting,
 ) -> Result<(), StoreError> {
     let directory = site.spool.submission(&job.pool, &job.tag).job(job.array_index);
@@ -240,8 +254,8 @@ async fn follow(
         evidence_grace: pool.config.evidence_grace,
         missing_grace: pool.config.grace,
     };
-    let step = next_step(&known, &sighting, &evidence, &accounting, patience, Timestamp::now());
-    apply(site, pool, job, &directory, known.results_offset, &found, &sighting, step).await
+    let step = next_step(&known, &seen.sighting, &evidence, &accounting, patience, Timestamp::now());
+    apply(site, pool, job, &directory, known.results_offset, &found, &seen, step).await
 }
 
 fn known_job(job: &JobRow) -> KnownJob {
@@ -286,10 +300,10 @@ async fn apply(
     directory: &JobDirectory,
     stored: u64,
     found: &evidence::Evidence,
-    sighting: &Sighting,
+    seen: &Seen,
     step: JobStep,
 ) -> Result<(), StoreError> {
-    let update = update_of(job, found);
+    let update = update_of(job, found, seen.reason.as_deref());
     match step {
         JobStep::Keep => {
             if update.changes() {
@@ -304,7 +318,7 @@ async fn apply(
             site.writer.update_jobs(vec![update.found().to(to)]).await?;
         }
         JobStep::CountMissing => {
-            let to = match sighting {
+            let to = match seen.sighting {
                 Sighting::NotListed => JobState::Missing,
                 _ => JobState::Ending,
             };
@@ -315,8 +329,11 @@ async fn apply(
     Ok(())
 }
 
-fn update_of(job: &JobRow, found: &evidence::Evidence) -> JobUpdate {
+fn update_of(job: &JobRow, found: &evidence::Evidence, reason: Option<&str>) -> JobUpdate {
     let mut update = JobUpdate::of(job);
+    if let Some(reason) = reason {
+        update = update.reason(reason);
+    }
     if let Some(heartbeat) = &found.heartbeat {
         update = update.beat(heartbeat.beat.cast_signed());
     }

@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::clusters::Cluster;
 use crate::config::PoolConfig;
 use crate::plan::backoff;
+use crate::plan::fit::Offer;
 use crate::plan::packing::Shape;
 
 /// Jobs in a row that may run nothing before the pool pauses (peers F125).
@@ -58,6 +59,16 @@ impl Pool {
             max_array: max_array.unwrap_or(u32::MAX).min(self.config.max_array),
             filling: self.config.filling,
             margin: self.config.warning,
+        }
+    }
+
+    /// What it offers to tasks.
+    pub fn offer(&self) -> Offer {
+        Offer {
+            pool: self.config.name.clone(),
+            programs: self.config.programs.clone(),
+            compute_tags: self.config.compute_tags.clone(),
+            most: self.shape().most(),
         }
     }
 

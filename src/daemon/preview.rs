@@ -9,6 +9,7 @@ use crate::api::wire::PreviewedSubmission;
 use crate::model::ids::{JobId, PoolName, TaskId};
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
+use crate::plan::fit::{self, Demand};
 use crate::plan::packing::{self, Waiting};
 
 /// One calculation as far as packing is concerned.
@@ -73,21 +74,17 @@ pub fn preview(
 }
 
 fn suits(pool: &Pool, tasks: &[PreviewedTask], options: &PreviewOptions) -> Result<(), String> {
-    if options.pool.as_ref().is_some_and(|asked| *asked != pool.config.name) {
-        return Err("another pool was asked for".to_owned());
-    }
-    let any = |words: &[String]| words.iter().any(|word| word == "*");
-    let tags = &pool.config.compute_tags;
-    if options.compute_tag != "*" && !any(tags) && !tags.contains(&options.compute_tag) {
-        return Err(format!("does not serve compute tag `{}`", options.compute_tag));
-    }
-    let programs = &pool.config.programs;
-    let lacking =
-        tasks.iter().flat_map(|task| &task.required_programs).find(|program| !programs.contains(program));
-    match lacking {
-        Some(program) if !any(programs) => Err(format!("does not have program `{program}`")),
-        _ => Ok(()),
-    }
+    let offer = pool.offer();
+    let misfit = tasks.iter().find_map(|task| {
+        let demand = Demand {
+            required_programs: &task.required_programs,
+            compute_tag: &options.compute_tag,
+            pool: options.pool.as_ref(),
+            asks: &task.asks,
+        };
+        fit::misfit(&offer, &demand)
+    });
+    misfit.map_or(Ok(()), Err)
 }
 
 fn render(

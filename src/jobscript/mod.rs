@@ -7,6 +7,7 @@ mod templates;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::model::ids::{JobId, PoolName, Tag};
 
@@ -28,6 +29,8 @@ pub struct ScriptInput {
     pub first_array_index: u32,
     /// A shell word that gives the scheduler's id of the running job.
     pub scheduler_job_id: Option<String>,
+    /// When the script is to warn itself, counted from its start; nothing where the scheduler does.
+    pub warn_after: Option<Duration>,
     /// The submission's tag.
     pub tag: Tag,
     /// The pool.

@@ -21,6 +21,7 @@ pub fn render(input: &ScriptInput, templates: &TemplateSet) -> Result<String, Sc
         scheduler_lines => safe_lines("scheduler line", &input.scheduler_lines)?,
         array_index => Value::from_safe_string(array_index(input)?),
         scheduler_job_id => Value::from_safe_string(scheduler_job_id(input)?),
+        warn_after_seconds => input.warn_after.map(|after| after.as_secs()),
         tag => input.tag.as_str(),
         pool => input.pool.0.as_str(),
         directory => path("directory", &input.directory)?,

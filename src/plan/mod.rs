@@ -2,9 +2,10 @@
 //!
 //! `packing` makes submissions of waiting tasks, `submission` leads one call of the scheduler through lost answers,
 //! `job` judges one job from scheduler and evidence, `poll` says whether an answer can be believed, `retry` what a
-//! failure costs.
+//! failure costs, `fit` which pool can run a task at all.
 
 pub mod backoff;
+pub mod fit;
 pub mod job;
 pub mod packing;
 pub mod poll;

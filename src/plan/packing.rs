@@ -6,6 +6,7 @@ use crate::model::failure::FailureClass;
 use crate::model::ids::TaskId;
 use crate::model::resources::{Filling, JobResources, TaskResources};
 use crate::model::task::Placement;
+use crate::plan::fit::too_large;
 use crate::plan::retry::grown;
 
 /// A waiting task that the pool's programs and tags suit, best first.
@@ -172,22 +173,12 @@ pub fn need_of(task: &Waiting, shape: &Shape, defaults: TaskDefaults) -> Need {
 }
 
 fn misfit(need: Need, shape: &Shape) -> Option<String> {
-    let (gib, minute) = (f64::from(1 << 30), 60);
-    let most = shape.most();
-    if let Some(cores) = most.cores.filter(|cores| need.cores > *cores) {
-        return Some(format!("asks for {} cores, a job of the pool has {cores}", need.cores));
-    }
-    if let Some(memory) = most.memory_bytes.filter(|memory| need.memory_bytes > *memory) {
-        let (asked, has) = (need.memory_bytes as f64 / gib, memory as f64 / gib);
-        return Some(format!("asks for {asked:.1} GiB, a job of the pool has {has:.1} GiB"));
-    }
-    most.walltime_seconds.filter(|seconds| need.walltime_seconds > *seconds).map(|seconds| {
-        format!(
-            "asks for {} min, a job of the pool has {} min for its tasks",
-            need.walltime_seconds.div_ceil(minute),
-            seconds / minute
-        )
-    })
+    let asks = TaskResources {
+        cores: Some(need.cores),
+        memory_bytes: Some(need.memory_bytes),
+        walltime_seconds: Some(need.walltime_seconds),
+    };
+    too_large(&asks, &shape.most())
 }
 
 fn deal(tasks: Vec<TaskId>, shape: &Shape, free_jobs: usize) -> Vec<PackedJob> {

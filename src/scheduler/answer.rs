@@ -1,6 +1,7 @@
 //! What the scheduler answered, in our words. Pure. Each answer keeps "no" and "no answer" apart.
 
 use std::collections::HashMap;
+use std::fmt;
 
 use jiff::Timestamp;
 
@@ -110,6 +111,23 @@ pub enum SchedulerState {
     },
     /// A word this adapter does not know: change nothing, keep polling.
     Unrecognised(String),
+}
+
+impl fmt::Display for SchedulerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SchedulerState::Queued => f.write_str("queued"),
+            SchedulerState::Blocked => f.write_str("blocked"),
+            SchedulerState::Running => f.write_str("running"),
+            SchedulerState::Suspended => f.write_str("suspended"),
+            SchedulerState::Ending => f.write_str("ending"),
+            SchedulerState::Ended { outcome, sure: Sureness::Now } => write!(f, "ended {}", outcome.as_str()),
+            SchedulerState::Ended { outcome, sure: Sureness::OnceAbsent } => {
+                write!(f, "ended {} once absent", outcome.as_str())
+            }
+            SchedulerState::Unrecognised(word) => write!(f, "unrecognised `{word}`"),
+        }
+    }
 }
 
 /// Whether an end is final.

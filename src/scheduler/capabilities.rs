@@ -28,12 +28,19 @@ pub struct Capabilities {
     pub services: BTreeMap<String, bool>,
     /// Names that the scheduler listed (columns of its accounting), by the adapter's name for the list.
     pub lists: BTreeMap<String, Vec<String>>,
+    /// Words that the scheduler told (a unit, a product's name), by the adapter's name for them.
+    pub texts: BTreeMap<String, String>,
 }
 
 impl Capabilities {
     /// Whether the optional service `name` is there. What was never probed is taken to be there.
     pub fn has(&self, name: &str) -> bool {
         self.services.get(name).copied().unwrap_or(true)
+    }
+
+    /// The text `name` as the scheduler told it; empty when it did not.
+    pub fn text(&self, name: &str) -> &str {
+        self.texts.get(name).map_or("", String::as_str)
     }
 
     /// Sets one of [`NUMBERS`].

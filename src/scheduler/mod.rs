@@ -7,10 +7,12 @@ pub mod capabilities;
 mod clients;
 mod control;
 mod find;
+mod inventory;
 pub mod local;
 mod poll;
 mod post_mortem;
 mod probe;
+pub mod replay;
 mod request;
 pub mod runner;
 mod settings;
@@ -32,6 +34,7 @@ pub use answer::{
     SchedulerState, SubmitAnswer, Sureness,
 };
 pub use capabilities::Capabilities;
+pub use inventory::{ChosenCommand, NeededProgram};
 pub use request::SubmitRequest;
 use runner::{Invocation, Ran};
 pub use settings::Settings;
@@ -224,7 +227,7 @@ impl Scheduler {
             Ran::NotStarted { message } => Err((message.clone(), Some(MessageClass::Transient))),
             Ran::Unfinished { message, stderr } => Err((with_stderr(message, stderr), None)),
             Ran::Exited { code, stdout, stderr } => {
-                let class = messages.class(verb, stderr);
+                let class = messages.class_with(verb, stderr, *code);
                 if call.usable_exit_codes.contains(code) {
                     let trouble = match class {
                         None | Some(MessageClass::Harmless | MessageClass::NotFound) => {
@@ -233,11 +236,19 @@ impl Scheduler {
                         Some(_) => Some(stderr.trim()),
                     };
                     return match trouble {
+                        // Nothing but "no such job": an answer, and a plain one.
+                        None if class == Some(MessageClass::NotFound) && stdout.trim().is_empty() => {
+                            Err((clip(stderr.trim()), class))
+                        }
                         None => Ok(Output { stdout: stdout.clone(), stderr: stderr.clone() }),
                         Some(text) => Err((format!("unexpected words: {}", clip(text)), class)),
                     };
                 }
-                let class = class.or_else(|| messages.class(verb, stdout));
+                let class = class.or_else(|| messages.class_with(verb, stdout, *code));
+                // "No such job" beside rows does not mean that there are no jobs.
+                let lists = matches!(verb, Verb::Poll | Verb::FindByTag);
+                let rows = lists && messages.unknown_line(verb, stdout).is_some();
+                let class = class.filter(|class| *class != MessageClass::NotFound || !rows);
                 Err((format!("exit code {code}: {}", clip(&said(stdout, stderr))), class))
             }
         }

@@ -13,7 +13,15 @@ impl Scheduler {
         for probe in &self.inner.adapter.probe {
             let Some(call) = probe.call.choose(&learned) else { continue };
             match self.ask(call).await {
-                Ok(rows) => learn(&mut learned, probe, &rows),
+                Ok(rows) => {
+                    prove(probe, &rows).map_err(|message| SchedulerError::Failed {
+                        verb: Verb::Probe.as_str(),
+                        argv: self.argv(call, &self.values()),
+                        message,
+                        class: None,
+                    })?;
+                    learn(&mut learned, probe, &rows);
+                }
                 Err(_) if call.optional => {}
                 Err(error) => return Err(error),
             }
@@ -35,7 +43,16 @@ impl Scheduler {
     }
 }
 
-fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
+/// A program of the right name may be another scheduler's: only its answer tells.
+fn prove(probe: &Probe, rows: &[Row]) -> Result<(), String> {
+    let (Some(what), Some(version)) = (&probe.proves, &probe.version) else { return Ok(()) };
+    if rows.iter().any(|row| row.get(version).is_some_and(|text| Version::parse(text).is_some())) {
+        return Ok(());
+    }
+    Err(format!("the program of this name that was found is not of {what}; put the right one first on PATH"))
+}
+
+pub(super) fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
     let text = |field: &String| rows.iter().find_map(|row| row.get(field));
     if let Some(version) = probe.version.as_ref().and_then(text).and_then(Version::parse) {
         learned.version = Some(version);
@@ -51,6 +68,11 @@ fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
     for (name, field, absent) in &probe.services {
         let there = text(field).is_some_and(|text| !absent.is_match(text));
         learned.services.insert(name.clone(), there);
+    }
+    for (name, field) in &probe.texts {
+        if let Some(found) = text(field) {
+            learned.texts.insert(name.clone(), found.to_owned());
+        }
     }
     for (name, field) in &probe.lists {
         let names: Vec<String> = rows.iter().filter_map(|row| row.get(field).map(str::to_owned)).collect();

@@ -58,6 +58,10 @@ impl SubmitRequest {
         values.set("walltime", Value::Span(resources.walltime));
         values.set("warning", Value::Span(self.warning));
         values.set_some("memory", resources.memory_bytes.map(Value::Bytes));
+        let cores_per_node = tasks.div_ceil(nodes) * cores;
+        let memory_per_core = resources.memory_bytes.map(|bytes| bytes.div_ceil(cores_per_node));
+        values.set_some("memory_per_core", memory_per_core.map(Value::Bytes));
+        values.set_some("several_nodes", (nodes > 1).then_some(Value::Number(nodes)));
         values.set("directory", path("directory", &self.directory)?);
         values.set("script", path("script", &self.script)?);
         values.set("log", path("log", &self.log)?);

@@ -61,9 +61,9 @@ impl Scheduler {
             .inner
             .adapter
             .messages
-            .class(Verb::Submit, stderr)
+            .class_with(Verb::Submit, stderr, code)
             .into_iter()
-            .chain(self.inner.adapter.messages.class(Verb::Submit, stdout))
+            .chain(self.inner.adapter.messages.class_with(Verb::Submit, stdout, code))
             .min();
         if usable || class == Some(MessageClass::Accepted) {
             return match self.submitted_id(call, stdout, stderr) {

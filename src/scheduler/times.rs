@@ -28,7 +28,7 @@ pub fn bytes(text: &str) -> Option<u64> {
     let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
     let number: f64 = text[..end].parse().ok()?;
     let unit = text[end..].trim().to_ascii_lowercase();
-    let power = match unit.trim_end_matches("ib").trim_end_matches('b') {
+    let power = match unit.trim_end_matches("ytes").trim_end_matches("ib").trim_end_matches('b') {
         "" => 0,
         "k" => 1,
         "m" => 2,
@@ -88,6 +88,8 @@ mod tests {
     #[case("1.50G", Some(1_610_612_736))]
     #[case("4096M", Some(4 << 30))]
     #[case("2GiB", Some(2 << 30))]
+    #[case("5.5 Mbytes", Some(5_767_168))]
+    #[case("12 bytes", Some(12))]
     #[case("lots", None)]
     #[case("1e999", None)]
     #[case("-5M", None)]

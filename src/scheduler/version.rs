@@ -62,6 +62,11 @@ pub struct VersionRange {
 }
 
 impl VersionRange {
+    /// Whether it holds every version.
+    pub fn is_all(&self) -> bool {
+        self.since.is_none() && self.until.is_none()
+    }
+
     /// Whether `version` lies in it. An unknown version is taken for an old one: nothing gated by `since` is used.
     pub fn contains(&self, version: Option<&Version>) -> bool {
         match version {

@@ -63,6 +63,7 @@ impl Server {
                 status: Arc::new(status),
                 wake: Arc::new(Notify::new()),
                 stored: stored_receiver,
+                offers: Arc::new(Vec::new),
                 preview: Arc::new(|calculations, _| {
                     Ok(vec![PreviewedSubmission {
                         pool: PoolName("local".to_owned()),

@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod adapter_check;
 mod afterok;
 mod crashes;
 mod harness_works;

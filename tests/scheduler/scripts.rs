@@ -18,6 +18,7 @@ pub fn script_input(scheduler: &Scheduler, request: &SubmitRequest) -> ScriptInp
         array_index_variable: facts.array_index_variable.clone(),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
+        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
         tag: tag(),
         pool: PoolName("main".to_owned()),
         directory: request.directory.clone(),
@@ -29,7 +30,7 @@ pub fn script_input(scheduler: &Scheduler, request: &SubmitRequest) -> ScriptInp
     }
 }
 
-fn shown(scheduler: &Scheduler, request: &SubmitRequest, input: &ScriptInput) -> String {
+pub fn shown(scheduler: &Scheduler, request: &SubmitRequest, input: &ScriptInput) -> String {
     let script = render(input, &TemplateSet::load(&[]).unwrap()).unwrap();
     format!("{}\n----\n{script}", scheduler.submit_argv(request).unwrap().join("\n"))
 }

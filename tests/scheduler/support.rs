@@ -69,6 +69,10 @@ impl Recorded {
         Recorded { directory: tempfile::tempdir().unwrap() }
     }
 
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub fn answers(self, name: &str, stdout: &str, stderr: &str, code: i32) -> Recorded {
         let file = |kind: &str| self.directory.path().join(format!("{name}.{kind}"));
         std::fs::write(file("out"), stdout).unwrap();

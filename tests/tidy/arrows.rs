@@ -15,6 +15,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("scheduler", &["model", "process"]),
     ("jobscript", &["model"]),
     ("store", &["model", "process"]),
+    ("trial", &["model", "config", "spool", "scheduler", "jobscript"]),
     ("node", &["model", "spool"]),
     ("api", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store"]),
     ("daemon", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store", "api"]),
@@ -32,6 +33,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "node",
             "api",
             "daemon",
+            "trial",
         ],
     ),
 ];

@@ -11,7 +11,9 @@ use super::error::ApiError;
 use super::state::ApiState;
 use crate::api::wire::RecordQuery;
 use crate::model::ids::RecordId;
-use crate::model::view::{RecordDetail, RecordPage};
+use crate::model::resources::TaskResources;
+use crate::model::view::{RecordDetail, RecordPage, TaskLine};
+use crate::plan::fit::{self, Demand};
 
 /// Most records of a page.
 const LARGEST_PAGE: u32 = 1000;
@@ -31,5 +33,28 @@ pub(super) async fn detail(
     id: Result<Path<RecordId>, PathRejection>,
 ) -> Result<Json<RecordDetail>, ApiError> {
     let Path(id) = id?;
-    state.store.detail(id).await?.map(Json).ok_or_else(|| ApiError::no_record(id))
+    let mut detail = state.store.detail(id).await?.ok_or_else(|| ApiError::no_record(id))?;
+    if let Some(task) =
+        detail.task.as_mut().filter(|task| task.job.is_none() && task.waiting_reason.is_some())
+    {
+        let never = no_pool_for(&state, task, &detail.line.compute_tag);
+        task.waiting_reason = never.or_else(|| task.waiting_reason.take());
+    }
+    Ok(Json(detail))
+}
+
+/// Why no pool can ever run a waiting task.
+fn no_pool_for(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<String> {
+    let asks = TaskResources {
+        cores: task.cores.and_then(|cores| u32::try_from(cores).ok()),
+        memory_bytes: task.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
+        walltime_seconds: task.walltime_seconds.and_then(|seconds| u64::try_from(seconds).ok()),
+    };
+    let demand = Demand {
+        required_programs: &task.required_programs,
+        compute_tag,
+        pool: task.pool.as_ref(),
+        asks: &asks,
+    };
+    fit::no_pool(&(state.offers)(), &demand)
 }

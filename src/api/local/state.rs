@@ -9,6 +9,7 @@ use super::error::ApiError;
 use crate::api::wire::{DaemonStatus, PreviewedSubmission, SubmitOptions};
 use crate::config::Config;
 use crate::model::calculation::Calculation;
+use crate::plan::fit::Offer;
 use crate::store::{Store, Writer};
 
 /// Plans a submission without storing anything: what `submit --dry-run` shows.
@@ -40,6 +41,8 @@ pub struct ApiState {
     pub stored: watch::Receiver<u64>,
     /// Plans without storing.
     pub preview: Arc<Preview>,
+    /// What each pool offers.
+    pub offers: Arc<dyn Fn() -> Vec<Offer> + Send + Sync>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.
     pub stopping: CancellationToken,
 }

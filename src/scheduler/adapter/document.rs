@@ -24,6 +24,7 @@ pub struct Document {
     pub directives: DirectivesDocument,
     pub script: ScriptDocument,
     pub states: Table<Spanned<String>>,
+    pub documented_states: Vec<Spanned<String>>,
     pub state_word: Text,
     pub rules: Table<Spanned<RuleDocument>>,
     pub exits: Table<Spanned<ExitDocument>>,
@@ -31,6 +32,7 @@ pub struct Document {
     pub probe: Table<Spanned<ProbeDocument>>,
     pub submit: Option<Spanned<CallDocument>>,
     pub find_by_tag: Table<Spanned<CallDocument>>,
+    pub poll_ids: Option<Spanned<CallDocument>>,
     pub poll: Option<Spanned<CallDocument>>,
     pub post_mortem: Option<Spanned<CallDocument>>,
     pub cancel: Option<Spanned<CallDocument>>,
@@ -82,6 +84,7 @@ pub struct DirectivesDocument {
 pub struct ScriptDocument {
     pub array_index_variable: Text,
     pub job_id: Text,
+    pub warns_itself: bool,
     pub log_name: Text,
     pub array_log_name: Text,
     pub lines: Option<Vec<Spanned<String>>>,
@@ -113,6 +116,7 @@ pub struct MessageDocument {
     pub pattern: Text,
     pub class: Text,
     pub verbs: Option<Vec<Spanned<String>>>,
+    pub exit_codes: Vec<i32>,
 }
 
 /// One call of the probe and what is learned from it.
@@ -123,9 +127,11 @@ pub struct ProbeDocument {
     pub call: CallDocument,
     pub version: Text,
     pub cluster: Text,
+    pub proves: Text,
     pub numbers: Table<Spanned<NumberDocument>>,
     pub services: Table<Spanned<ServiceDocument>>,
     pub lists: Table<Spanned<String>>,
+    pub texts: Table<Spanned<String>>,
 }
 
 /// A number read from a field.
@@ -198,12 +204,15 @@ pub struct ReadDocument {
     pub words: Option<bool>,
     pub columns: Option<ColumnsDocument>,
     pub records: Option<RecordsDocument>,
+    pub sections: Option<SectionsDocument>,
     pub json: Option<JsonDocument>,
     pub take: Text,
     pub unmatched: Text,
     pub ignore: Vec<Spanned<String>>,
     pub fields: Table<Spanned<Names>>,
     pub step: Text,
+    pub must_contain: Text,
+    pub leave_out: Table<Spanned<String>>,
 }
 
 /// Lines cut at a separator.
@@ -222,6 +231,15 @@ pub struct RecordsDocument {
     pub start: Text,
     pub continuation: Text,
     pub field_separator: Text,
+}
+
+/// Several lines per row.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SectionsDocument {
+    pub start: Text,
+    pub lines: Vec<Spanned<String>>,
+    pub continuation: Text,
 }
 
 /// A JSON document.
@@ -276,7 +294,10 @@ pub struct ConditionalDocument {
     pub unless: Text,
     pub since: Text,
     pub until: Text,
+    pub probed: Table<Spanned<String>>,
     pub then: Vec<Spanned<String>>,
+    pub join: Text,
+    pub pieces: Vec<Spanned<PieceDocument>>,
 }
 
 impl<'de> Deserialize<'de> for PieceDocument {
@@ -287,7 +308,7 @@ impl<'de> Deserialize<'de> for PieceDocument {
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 f.write_str(
-                    "a word, a list of words, or a table with `if`, `unless`, `since`, `until` and `then`",
+                    "a word, a list of words, or a table with `if`, `unless`, `since`, `until`, `probed` and `then` (or `join` and `pieces`)",
                 )
             }
 

@@ -44,11 +44,17 @@ impl IdForm {
     /// The submission that `element` is the job `index` (from 0) of: what [`IdForm::element_id`] undoes.
     pub fn submission_of(&self, element: &str, index: u32) -> Option<SchedulerJobId> {
         let ends = (1..=element.len()).filter(|end| element.is_char_boundary(*end));
-        let candidates = ends.map(|end| &element[..end]).filter(|candidate| self.is_submission(candidate));
-        candidates
-            .filter(|candidate| self.element_id(candidate, index).0 == element)
-            .map(|candidate| SchedulerJobId(candidate.to_owned()))
-            .next()
+        let beginnings = ends.map(|end| element[..end].to_owned());
+        // Where a submission's id is its elements' without the index: `67[].server` and `67[3].server`.
+        let number = index.saturating_add(self.first_index).to_string();
+        let without_index = element
+            .match_indices(number.as_str())
+            .map(|(start, _)| format!("{}{}", &element[..start], &element[start + number.len()..]));
+        without_index
+            .chain(beginnings)
+            .filter(|candidate| self.is_submission(candidate))
+            .find(|candidate| self.element_id(candidate, index).0 == element)
+            .map(SchedulerJobId)
     }
 
     /// Whether `id` looks like a submission's.
@@ -71,6 +77,10 @@ mod tests {
         assert_eq!(slurm.element_id("4711", 3).0, "4711_3");
         let pbs = form(r"^(?<number>\d+)(\[\])?(?<server>\..+)?$", "{number}[{index}]{server}", 0);
         assert_eq!(pbs.element_id("67[].pbshost", 3).0, "67[3].pbshost");
+        assert_eq!(pbs.submission_of("67[3].pbshost", 3).unwrap().0, "67[].pbshost");
+        assert_eq!(pbs.submission_of("37[3].pbs3", 3).unwrap().0, "37[].pbs3");
+        assert_eq!(pbs.submission_of("67[3].pbshost", 4), None);
+        assert_eq!(slurm.submission_of("4711_3", 3).unwrap().0, "4711");
         let lsf = form(r"^(?<number>\d+)$", "{number}[{index}]", 1);
         assert_eq!(lsf.element_id("33", 0).0, "33[1]");
         assert_eq!(lsf.listed_id("33", Some("2")).0, "33[2]");

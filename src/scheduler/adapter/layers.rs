@@ -11,9 +11,12 @@ use super::AdapterError;
 use super::document::Document;
 use super::problems::{Problem, Problems, Sources};
 
-const BUILT_IN: [(&str, &str); 2] = [
+const BUILT_IN: [(&str, &str); 5] = [
     ("local", include_str!("../../../adapters/local.toml")),
+    ("lsf", include_str!("../../../adapters/lsf.toml")),
+    ("pbs", include_str!("../../../adapters/pbs.toml")),
     ("slurm", include_str!("../../../adapters/slurm.toml")),
+    ("torque", include_str!("../../../adapters/torque.toml")),
 ];
 
 /// Names of the built-in adapters.

@@ -37,7 +37,7 @@ fn the_built_in_adapters_are_sound() {
 #[test]
 fn an_unknown_adapter_is_told_with_the_known_ones() {
     let error = Adapter::load("pbs_of_tomorrow", &[]).unwrap_err().to_string();
-    assert!(error.contains("local, slurm"), "{error}");
+    assert!(error.contains("local, ") && error.contains("slurm"), "{error}");
 }
 
 #[test]
@@ -131,4 +131,60 @@ fn an_adapter_from_nothing_is_told_what_it_needs() {
     for needed in ["[submit]", "[poll]", "[cancel]", "look-up by tag", "map of states", "ids.submission"] {
         assert!(lines.iter().any(|line| line.contains(needed)), "{needed}: {lines:?}");
     }
+}
+
+/// What a mistake is and what is said of it: the whole report, as a site's admin sees it.
+#[test]
+fn each_kind_of_mistake_is_told_with_what_to_do() {
+    let table = [
+        ("unknown_key", "[poll]\nargv = [\"squeue\"]\nretries = 3\n"),
+        ("pattern_does_not_compile", "[messages.mine]\nclass = \"limit\"\npattern = 'too (many jobs'\n"),
+        ("missing_group_of_submit", "[submit]\nread = { lines = '^Submitted batch job \\d+$' }\n"),
+        (
+            "missing_group_of_step",
+            "[post_mortem.read]\nstep = '^\\d+\\.\\w+$'\ncolumns = { separator = \"|\" }\nfields = { id = \"JobID\", state = \"State\", exit = \"ExitCode\" }\n",
+        ),
+        ("missing_group_of_state", "state_word = '^[A-Z]+'\n"),
+        ("missing_group_of_exit", "[exits.mine]\npattern = '^\\d+$'\n"),
+        ("documented_state_without_meaning", "documented_states = [\"PENDING\", \"DREAMING\"]\n"),
+        ("unknown_placeholder_of_a_command", "[cancel]\nargv = [\"scancel\", \"--name={tag}\", \"{ids}\"]\n"),
+        ("unknown_placeholder_of_a_directive", "[directives]\nlines = [\"--time={wall_time:minutes}\"]\n"),
+        ("placeholder_that_may_be_absent", "[directives]\nlines = [\"--partition={queue}\"]\n"),
+    ];
+    let mut told = String::new();
+    for (name, text) in table {
+        let (lines, report) = problems(&[("slurm.toml", text)], "slurm");
+        assert!(lines.iter().all(|line| line.starts_with("slurm.toml:")), "{name}: {lines:?}");
+        told.push_str(&format!("======== {name}\n{report}\n\n"));
+    }
+    insta::assert_snapshot!(told);
+}
+
+#[test]
+fn a_rule_that_looks_at_the_state_gives_it_a_meaning_too() {
+    let text = "documented_states = [\"PENDING\", \"E\"]\n[rules.ended]\nwhen.state = '^E$'\nwhen.exit = '.'\nthen = \"ended completed\"\n";
+    let (_held, dirs) = directory(&[("slurm.toml", text)]);
+    Adapter::load("slurm", &dirs).unwrap();
+}
+
+#[test]
+fn a_poll_by_ids_needs_the_ids_and_a_joined_word_its_joint() {
+    let poll = "argv = [\"q\", [\"{ids}\"]]\nread = { lines = '^(?<id>\\d+) (?<state>\\w+)$' }\n";
+    let own = format!("extends = \"slurm\"\n[poll]\n{poll}");
+    let (lines, _) = problems(&[("own.toml", &own)], "own");
+    assert!(
+        lines.iter().any(|line| line.contains("nothing tells the ids that [poll] asks about")),
+        "{lines:?}"
+    );
+    let ids = "[poll_ids]\nargv = [\"ids\"]\nread = { words = true, fields = { id = \"word\" } }\n";
+    let (lines, _) = problems(&[("slurm.toml", ids)], "slurm");
+    assert!(lines.iter().any(|line| line.contains("does not ask about the ids")), "{lines:?}");
+    let text = "[directives]\nlines = [{ pieces = [\"a\"] }]\n[probe.version]\nproves = \"X\"\n[probe.x]\nproves = \"Y\"\ncall.argv = [\"x\"]\n";
+    let (lines, _) = problems(&[("slurm.toml", text)], "slurm");
+    assert!(lines.iter().any(|line| line.starts_with("slurm.toml:2: half of a joined word")), "{lines:?}");
+    assert!(
+        lines.iter().any(|line| line.starts_with("slurm.toml:6: nothing proves that this is Y")),
+        "{lines:?}"
+    );
+    assert_eq!(lines.len(), 2, "{lines:?}");
 }

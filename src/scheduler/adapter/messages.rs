@@ -65,6 +65,8 @@ pub enum Verb {
     Submit,
     /// Look a tag up.
     FindByTag,
+    /// List the ids of the user's jobs, which the poll then asks about.
+    PollIds,
     /// List all of the user's jobs.
     Poll,
     /// Ask the books.
@@ -83,10 +85,11 @@ pub enum Verb {
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Verb; 10] = [
+    pub const ALL: [Verb; 11] = [
         Verb::Probe,
         Verb::Submit,
         Verb::FindByTag,
+        Verb::PollIds,
         Verb::Poll,
         Verb::PostMortem,
         Verb::Cancel,
@@ -102,6 +105,7 @@ impl Verb {
             Verb::Probe => "probe",
             Verb::Submit => "submit",
             Verb::FindByTag => "find_by_tag",
+            Verb::PollIds => "poll_ids",
             Verb::Poll => "poll",
             Verb::PostMortem => "post_mortem",
             Verb::Cancel => "cancel",
@@ -127,6 +131,14 @@ pub struct Message {
     pub class: MessageClass,
     /// Verbs it applies to; empty = all.
     pub verbs: Vec<Verb>,
+    /// Exit codes it applies to; empty = all.
+    pub exit_codes: Vec<i32>,
+}
+
+impl Message {
+    fn fits(&self, verb: Verb, text: &str) -> bool {
+        (self.verbs.is_empty() || self.verbs.contains(&verb)) && self.pattern.is_match(text)
+    }
 }
 
 /// All of an adapter's messages.
@@ -139,6 +151,13 @@ impl Messages {
         self.matching(verb, text).map(|message| message.class).min()
     }
 
+    /// What `text` means from a command that ended with `exit_code`: messages held to exit codes count as well.
+    pub fn class_with(&self, verb: Verb, text: &str, exit_code: i32) -> Option<MessageClass> {
+        let held = self.0.iter().filter(|message| message.exit_codes.contains(&exit_code));
+        let held = held.filter(|message| message.fits(verb, text)).map(|message| message.class);
+        held.chain(self.class(verb, text)).min()
+    }
+
     /// The first line of `text` that no pattern knows.
     pub fn unknown_line<'t>(&self, verb: Verb, text: &'t str) -> Option<&'t str> {
         text.lines()
@@ -149,7 +168,7 @@ impl Messages {
     fn matching<'m>(&'m self, verb: Verb, text: &'m str) -> impl Iterator<Item = &'m Message> {
         self.0
             .iter()
-            .filter(move |message| message.verbs.is_empty() || message.verbs.contains(&verb))
-            .filter(move |message| message.pattern.is_match(text))
+            .filter(|message| message.exit_codes.is_empty())
+            .filter(move |message| message.fits(verb, text))
     }
 }

@@ -6,7 +6,7 @@ mod document;
 mod ids;
 mod layers;
 pub mod messages;
-mod placeholders;
+pub(super) mod placeholders;
 mod problems;
 pub mod reading;
 pub mod states;
@@ -20,7 +20,7 @@ use super::capabilities::Capabilities;
 use super::version::VersionRange;
 pub use ids::IdForm;
 pub use layers::built_in_names;
-use messages::Messages;
+use messages::{Messages, Verb};
 use reading::Reading;
 use states::StateMap;
 use template::{Piece, Template};
@@ -118,6 +118,8 @@ pub struct Adapter {
     pub submit: Variants,
     /// Looks a tag up, in order.
     pub find_by_tag: Vec<Variants>,
+    /// Lists the ids that the poll asks about, where a listing cannot be held to the user's jobs.
+    pub poll_ids: Option<Variants>,
     /// Lists all of the user's jobs.
     pub poll: Variants,
     /// Asks the books.
@@ -143,6 +145,8 @@ pub struct ScriptFacts {
     pub first_array_index: u32,
     /// A shell word that gives the job's id as the scheduler lists it.
     pub job_id: Option<String>,
+    /// The scheduler cannot warn jobs before their walltime: the script does.
+    pub warns_itself: bool,
     /// Name of the file for the scheduler's own output of a single job.
     pub log_name: String,
     /// The same for an array, with the scheduler's own pattern for the index.
@@ -154,6 +158,8 @@ pub struct ScriptFacts {
 /// One command and how its answer is read.
 #[derive(Clone, Debug)]
 pub struct Call {
+    /// Its name among the variants of its command; none for the one that is for all versions.
+    pub variant: Option<String>,
     /// Versions it is for.
     pub versions: VersionRange,
     /// Optional service it needs.
@@ -212,6 +218,8 @@ pub struct Probe {
     pub call: Variants,
     /// Field with the version.
     pub version: Option<String>,
+    /// What the scheduler is proved to be by an answer that has a version.
+    pub proves: Option<String>,
     /// Field with the cluster's name.
     pub cluster: Option<String>,
     /// Numbers: name, field, what is taken off.
@@ -220,6 +228,8 @@ pub struct Probe {
     pub services: Vec<(String, String, regex::Regex)>,
     /// Lists: name, field.
     pub lists: Vec<(String, String)>,
+    /// Texts: name, field.
+    pub texts: Vec<(String, String)>,
 }
 
 impl Adapter {
@@ -238,6 +248,30 @@ impl Adapter {
                 .collect(),
             report: sources.report(&problems),
         })
+    }
+}
+
+impl Adapter {
+    /// Every command with its variants, in the order in which a check would want them.
+    pub fn commands(&self) -> Vec<(Verb, &Variants)> {
+        let probes = self.probe.iter().map(|probe| (Verb::Probe, &probe.call));
+        let lookups = self.find_by_tag.iter().map(|variants| (Verb::FindByTag, variants));
+        let optional = [
+            (Verb::PollIds, self.poll_ids.as_ref()),
+            (Verb::PostMortem, self.post_mortem.as_ref()),
+            (Verb::Cancel, Some(&self.cancel)),
+            (Verb::Hold, self.hold.as_ref()),
+            (Verb::Release, self.release.as_ref()),
+            (Verb::Limits, self.limits.as_ref()),
+            (Verb::Alive, self.alive.as_ref()),
+        ];
+        let others = optional.into_iter().filter_map(|(verb, variants)| Some((verb, variants?)));
+        probes
+            .chain([(Verb::Submit, &self.submit)])
+            .chain(lookups)
+            .chain([(Verb::Poll, &self.poll)])
+            .chain(others)
+            .collect()
     }
 }
 

@@ -20,7 +20,7 @@ const EVERYWHERE: [Placeholder; 4] = [
     always("machine_cores", ValueKind::Plain),
 ];
 
-const SUBMIT: [Placeholder; 25] = [
+const SUBMIT: [Placeholder; 27] = [
     always("tag", ValueKind::Plain),
     always("script", ValueKind::Plain),
     always("directory", ValueKind::Plain),
@@ -37,6 +37,8 @@ const SUBMIT: [Placeholder; 25] = [
     always("cores_per_node", ValueKind::Plain),
     always("cores_total", ValueKind::Plain),
     sometimes("memory", ValueKind::Bytes),
+    sometimes("memory_per_core", ValueKind::Bytes),
+    sometimes("several_nodes", ValueKind::Plain),
     sometimes("gpus", ValueKind::Plain),
     sometimes("gpu_type", ValueKind::Plain),
     sometimes("queue", ValueKind::Plain),
@@ -49,6 +51,8 @@ const SUBMIT: [Placeholder; 25] = [
 ];
 
 const FIND: [Placeholder; 2] = [always("tag", ValueKind::Plain), always("since", ValueKind::Moment)];
+/// Only with `[poll_ids]`.
+const POLL: [Placeholder; 1] = [sometimes("ids", ValueKind::List)];
 const IDS: [Placeholder; 1] = [always("ids", ValueKind::List)];
 const BOOKS: [Placeholder; 2] = [always("ids", ValueKind::List), always("columns", ValueKind::List)];
 
@@ -59,7 +63,8 @@ pub fn of_verb(verb: Verb) -> Vec<Placeholder> {
         Verb::FindByTag => &FIND,
         Verb::PostMortem => &BOOKS,
         Verb::Cancel | Verb::Hold | Verb::Release => &IDS,
-        Verb::Probe | Verb::Poll | Verb::Limits | Verb::Alive => &[],
+        Verb::Poll => &POLL,
+        Verb::Probe | Verb::PollIds | Verb::Limits | Verb::Alive => &[],
     };
     own.iter().chain(&EVERYWHERE).copied().collect()
 }
@@ -69,8 +74,9 @@ pub fn fields_of_verb(verb: Verb) -> (&'static [&'static str], &'static [&'stati
     match verb {
         Verb::Submit => (&["id"], &[]),
         Verb::FindByTag => (&["id"], &["submitted", "tag"]),
+        Verb::PollIds => (&["id"], &[]),
         Verb::Poll => {
-            (&["id", "state"], &["index", "reason", "exit", "started", "expected_start", "hostname"])
+            (&["id", "state"], &["index", "owner", "reason", "exit", "started", "expected_start", "hostname"])
         }
         Verb::PostMortem => (
             &["id", "state"],

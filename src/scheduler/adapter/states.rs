@@ -52,6 +52,7 @@ pub fn target(text: &str) -> Option<SchedulerState> {
         ["running"] => Some(SchedulerState::Running),
         ["suspended"] => Some(SchedulerState::Suspended),
         ["ending"] => Some(SchedulerState::Ending),
+        ["unknown"] => Some(SchedulerState::Unrecognised(String::new())),
         ["ended", outcome] => ended(outcome, Sureness::Now),
         ["ended", outcome, "once", "absent"] => ended(outcome, Sureness::OnceAbsent),
         _ => None,
@@ -62,7 +63,7 @@ pub fn target(text: &str) -> Option<SchedulerState> {
 pub fn targets() -> String {
     let outcomes: Vec<&str> = JobOutcome::ALL.iter().map(|outcome| outcome.as_str()).collect();
     format!(
-        "queued, blocked, running, suspended, ending, `ended OUTCOME` or `ended OUTCOME once absent` with OUTCOME one of {}",
+        "queued, blocked, running, suspended, ending, unknown, `ended OUTCOME` or `ended OUTCOME once absent` with OUTCOME one of {}",
         outcomes.join(", ")
     )
 }
@@ -79,7 +80,8 @@ impl StateMap {
             .map_or(text, |found| found.as_str());
         let ruled = self.rules.iter().find(|rule| rule.holds(row)).map(|rule| rule.then.clone());
         let state = ruled.or_else(|| self.words.get(word).cloned());
-        Some(state.unwrap_or_else(|| SchedulerState::Unrecognised(text.to_owned())))
+        let known = state.filter(|state| !matches!(state, SchedulerState::Unrecognised(_)));
+        Some(known.unwrap_or_else(|| SchedulerState::Unrecognised(text.to_owned())))
     }
 
     /// The exit code and signal that `row` shows.

@@ -1,6 +1,10 @@
 //! Texts with `{placeholders}` and the lists made of them (commands, directive lines). Pure.
 //! Compiled and checked when the adapter is loaded, so that expanding one can fail only for want of a value.
 
+use std::fmt;
+
+use regex::Regex;
+
 use super::values::{Format, ValueKind, Values};
 use crate::scheduler::capabilities::Capabilities;
 use crate::scheduler::version::VersionRange;
@@ -83,6 +87,35 @@ impl Template {
         })
     }
 
+    /// Whether it is a value and nothing else.
+    pub fn is_value_alone(&self) -> bool {
+        matches!(self.parts.as_slice(), [Part::Value { .. }])
+    }
+
+    /// How many characters of it are always the same.
+    pub fn literal_length(&self) -> usize {
+        let length = |part: &Part| match part {
+            Part::Literal(text) => text.len(),
+            Part::Value { .. } => 0,
+        };
+        self.parts.iter().map(length).sum()
+    }
+
+    /// The text of each value in `word`, when it could have come of this template.
+    pub fn unfill(&self, word: &str) -> Option<Vec<(&'static str, String)>> {
+        let mut pattern = "^".to_owned();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => pattern.push_str(&regex::escape(text)),
+                Part::Value { .. } => pattern.push_str("((?s:.*))"),
+            }
+        }
+        pattern.push('$');
+        let captures = Regex::new(&pattern).ok()?.captures(word)?;
+        let texts = captures.iter().skip(1).map(|found| found.map_or("", |found| found.as_str()).to_owned());
+        Some(self.names().zip(texts).collect())
+    }
+
     /// The words it stands for; `None` when a value is absent. More than one word only for a list standing alone.
     pub fn expand(&self, values: &Values) -> Option<Vec<String>> {
         if let [Part::Value { name, format }] = self.parts.as_slice() {
@@ -96,6 +129,15 @@ impl Template {
             }
         }
         Some(vec![word])
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.parts.iter().try_for_each(|part| match part {
+            Part::Literal(text) => f.write_str(text),
+            Part::Value { name, .. } => write!(f, "{{{name}}}"),
+        })
     }
 }
 
@@ -122,8 +164,39 @@ pub struct Piece {
     pub unless: Option<&'static str>,
     /// Appears only for these versions.
     pub versions: VersionRange,
+    /// Appears only when these probed texts match; a text that was not told is empty.
+    pub probed: Vec<(String, Regex)>,
     /// What appears; nothing of it when one of its values is absent.
     pub templates: Vec<Template>,
+    /// Pieces whose words appear as one.
+    pub joined: Option<Joined>,
+}
+
+/// Pieces of one word, such as `select=1:ncpus=4:mem=8192mb`: each may vanish by itself.
+#[derive(Clone, Debug)]
+pub struct Joined {
+    /// What stands between them.
+    pub by: String,
+    /// The pieces.
+    pub pieces: Vec<Piece>,
+}
+
+impl Piece {
+    /// Names of the values that it may use.
+    pub fn names(&self) -> Vec<&'static str> {
+        let inner = self.joined.iter().flat_map(|joined| &joined.pieces).flat_map(Piece::names);
+        self.templates.iter().flat_map(Template::names).chain(inner).collect()
+    }
+
+    fn words(&self, values: &Values, capabilities: &Capabilities) -> Option<Vec<String>> {
+        if let Some(joined) = &self.joined {
+            let words = expand(&joined.pieces, values, capabilities);
+            return (!words.is_empty()).then(|| vec![words.join(&joined.by)]);
+        }
+        let words: Option<Vec<Vec<String>>> =
+            self.templates.iter().map(|template| template.expand(values)).collect();
+        words.map(|words| words.concat())
+    }
 }
 
 /// Expands `pieces` into words.
@@ -132,14 +205,11 @@ pub fn expand(pieces: &[Piece], values: &Values, capabilities: &Capabilities) ->
         .iter()
         .filter(|piece| {
             piece.versions.contains(capabilities.version.as_ref())
+                && piece.probed.iter().all(|(name, pattern)| pattern.is_match(capabilities.text(name)))
                 && piece.only_if.is_none_or(|name| values.get(name).is_some())
                 && piece.unless.is_none_or(|name| values.get(name).is_none())
         })
-        .filter_map(|piece| {
-            let words: Option<Vec<Vec<String>>> =
-                piece.templates.iter().map(|template| template.expand(values)).collect();
-            words.map(|words| words.concat())
-        })
+        .filter_map(|piece| piece.words(values, capabilities))
         .flatten()
         .collect()
 }
@@ -171,6 +241,20 @@ mod tests {
         assert_eq!(expand("{{tag}}"), Some(vec!["{tag}".into()]));
         assert_eq!(expand("-p{queue}"), None);
         assert_eq!(expand(""), Some(vec![String::new()]));
+    }
+
+    #[test]
+    fn joined_pieces_are_one_word_without_those_that_vanish() {
+        let simple = |text: &str| Piece {
+            only_if: None,
+            unless: None,
+            versions: VersionRange::default(),
+            templates: vec![Template::parse(text, &KNOWN).unwrap()],
+            joined: None,
+        };
+        let pieces = vec![simple("select=1"), simple("queue={queue}"), simple("tag={tag}")];
+        let joined = Piece { joined: Some(Joined { by: ":".into(), pieces }), ..simple("") };
+        assert_eq!(expand(&[joined], &values(), &Capabilities::default()), ["select=1:tag=qcb-1"]);
     }
 
     #[test]

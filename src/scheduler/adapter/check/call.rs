@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::{Checker, Span};
-use crate::scheduler::adapter::document::{CallDocument, PieceDocument, ProbeDocument};
+use crate::scheduler::adapter::document::{CallDocument, ConditionalDocument, PieceDocument, ProbeDocument};
 use crate::scheduler::adapter::messages::Verb;
-use crate::scheduler::adapter::template::{Piece, Placeholder, Template};
+use crate::scheduler::adapter::template::{Joined, Piece, Placeholder, Template};
 use crate::scheduler::adapter::{Call, Probe, Variants, placeholders};
 use crate::scheduler::capabilities::NUMBERS;
 use crate::scheduler::version::VersionRange;
@@ -24,7 +24,8 @@ impl Checker {
                 let title = format!("the variant `{name}` is for no version in particular");
                 self.problems.add(place.clone(), title, "`since`, `until` or both");
             }
-            calls.extend(self.call(verb, variant.over(&call), &place));
+            let called = self.call(verb, variant.over(&call), &place);
+            calls.extend(called.map(|call| Call { variant: Some(name), ..call }));
         }
         calls.extend(self.call(verb, call, span));
         Variants(calls)
@@ -55,6 +56,7 @@ impl Checker {
         let columns = call.columns.map(Spanned::into_inner).unwrap_or_default();
         let read = self.reading(verb, call.read, &columns, span);
         Some(Call {
+            variant: None,
             versions: VersionRange { since: self.version(call.since), until: self.version(call.until) },
             needs: call.needs.map(Spanned::into_inner),
             argv: self.pieces(argv, &known),
@@ -84,8 +86,14 @@ impl Checker {
 
     fn piece(&mut self, piece: Spanned<PieceDocument>, known: &[Placeholder]) -> Piece {
         let span = piece.span();
-        let simple =
-            |templates| Piece { only_if: None, unless: None, versions: VersionRange::default(), templates };
+        let simple = |templates| Piece {
+            only_if: None,
+            unless: None,
+            versions: VersionRange::default(),
+            probed: Vec::new(),
+            templates,
+            joined: None,
+        };
         match piece.into_inner() {
             PieceDocument::Word(text) => {
                 simple(self.template(&Spanned::new(span, text), known, true).into_iter().collect())
@@ -93,13 +101,51 @@ impl Checker {
             PieceDocument::Words(texts) => {
                 simple(texts.iter().filter_map(|text| self.template(text, known, false)).collect())
             }
-            PieceDocument::Conditional(piece) => Piece {
+            PieceDocument::Conditional(mut piece) => Piece {
+                joined: self.joined(&mut piece, &span, known),
                 only_if: piece.only_if.and_then(|name| self.value_name(&name, known)),
                 unless: piece.unless.and_then(|name| self.value_name(&name, known)),
                 versions: VersionRange { since: self.version(piece.since), until: self.version(piece.until) },
+                probed: self.probed(piece.probed),
                 templates: piece.then.iter().filter_map(|text| self.template(text, known, false)).collect(),
             },
         }
+    }
+
+    fn joined(
+        &mut self,
+        piece: &mut ConditionalDocument,
+        span: &Span,
+        known: &[Placeholder],
+    ) -> Option<Joined> {
+        let pieces = std::mem::take(&mut piece.pieces);
+        match (piece.join.take(), pieces.is_empty(), piece.then.is_empty()) {
+            (None, true, _) => None,
+            (Some(by), false, true) => {
+                Some(Joined { by: by.into_inner(), pieces: self.pieces(pieces, known) })
+            }
+            _ => {
+                self.problems.add(
+                    span.clone(),
+                    "half of a joined word",
+                    "`join` and `pieces`, without `then`",
+                );
+                None
+            }
+        }
+    }
+
+    fn probed(&mut self, probed: BTreeMap<String, Spanned<String>>) -> Vec<(String, regex::Regex)> {
+        let mut conditions = Vec::new();
+        for (name, text) in probed {
+            if !self.texts.contains(&name) {
+                let there: Vec<&str> = self.texts.iter().map(String::as_str).collect();
+                let title = format!("no probe tells the text `{name}`");
+                self.problems.add(text.span(), title, format!("probed texts: {}", there.join(", ")));
+            }
+            conditions.extend(self.regex(&text, &[]).map(|pattern| (name, pattern)));
+        }
+        conditions
     }
 
     fn value_name(&mut self, name: &Spanned<String>, known: &[Placeholder]) -> Option<&'static str> {
@@ -114,8 +160,9 @@ impl Checker {
 
     /// Compiles a text; where it cannot vanish, its values have to be there always.
     fn template(&mut self, text: &Spanned<String>, known: &[Placeholder], stays: bool) -> Option<Template> {
-        if text.get_ref().contains(char::is_control) {
-            self.problems.add(text.span(), "a control character", "plain text; separators by other means");
+        // The unit separator stands in no name or value, which makes it the one to ask schedulers for.
+        if text.get_ref().contains(|c: char| c.is_control() && c != '\u{1f}') {
+            self.problems.add(text.span(), "a control character", "plain text; as a separator \\u001F");
             return None;
         }
         let template = match Template::parse(text.get_ref(), known) {
@@ -176,14 +223,23 @@ impl Checker {
         }
         let lists: Vec<(String, String)> =
             probe.lists.into_iter().map(|(name, field)| (name, field.into_inner())).collect();
+        let texts: Vec<(String, String)> =
+            probe.texts.into_iter().map(|(name, field)| (name, field.into_inner())).collect();
+        self.texts.extend(texts.iter().map(|(name, _)| name.clone()));
         self.lists.extend(lists.iter().map(|(name, _)| name.clone()));
+        if let Some(what) = probe.proves.as_ref().filter(|_| probe.version.is_none()) {
+            let title = format!("nothing proves that this is {}", what.get_ref());
+            self.problems.add(what.span(), title, "version = \"…\": the field that only its answer has");
+        }
         Probe {
             call,
+            proves: probe.proves.map(Spanned::into_inner),
             version: probe.version.map(Spanned::into_inner),
             cluster: probe.cluster.map(Spanned::into_inner),
             numbers,
             services,
             lists,
+            texts,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use regex::Regex;
 use toml::Spanned;
 
 use super::{Checker, Text};
@@ -22,6 +23,7 @@ impl Checker {
             let allowed = "[states] with a line such as RUNNING = \"running\" for each of the scheduler's";
             self.problems.add(self.end.clone(), "there is no map of states", allowed);
         }
+        self.written_states = words.keys().cloned().collect();
         let words =
             words.into_iter().filter_map(|(word, meaning)| Some((word, self.target(&meaning)?))).collect();
         let mut ranked: Vec<_> = rules.into_values().collect();
@@ -31,6 +33,24 @@ impl Checker {
         ranked.sort_by_key(|exit| exit.get_ref().rank);
         let exits = ranked.into_iter().filter_map(|exit| self.exit(exit)).collect();
         StateMap { word: word.and_then(|text| self.regex(&text, &["state"])), rules, words, exits }
+    }
+
+    /// That every state the scheduler's own documentation lists has a meaning: in `[states]`, or by a rule that looks
+    /// at the state.
+    pub(super) fn documented_states(&mut self, states: &StateMap, documented: &[Spanned<String>]) {
+        let ruled = |word: &str| {
+            let looks = |(field, pattern): &(String, Regex)| field == "state" && pattern.is_match(word);
+            states.rules.iter().any(|rule| rule.when.iter().any(looks))
+        };
+        for word in documented {
+            let name = word.get_ref().as_str();
+            // A meaning that is itself wrong has been told already.
+            if !self.written_states.contains(name) && !ruled(name) {
+                let title = format!("the documented state `{name}` has no meaning");
+                let allowed = format!("add `{name} = \"…\"` to [states], or a rule for it; {}", targets());
+                self.problems.add(word.span(), title, allowed);
+            }
+        }
     }
 
     fn target(&mut self, meaning: &Spanned<String>) -> Option<SchedulerState> {
@@ -114,6 +134,6 @@ impl Checker {
                 }
             }
         }
-        Some(Message { pattern: pattern?, class: class?, verbs })
+        Some(Message { pattern: pattern?, class: class?, verbs, exit_codes: message.exit_codes })
     }
 }

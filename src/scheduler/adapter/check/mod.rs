@@ -14,7 +14,7 @@ use toml::Spanned;
 use super::document::{CallDocument, DirectivesDocument, Document, IdsDocument, ScriptDocument};
 use super::messages::Verb;
 use super::problems::{Problem, Problems, Sources};
-use super::{Adapter, IdForm, ScriptFacts, Variants, placeholders};
+use super::{Adapter, Call, IdForm, ScriptFacts, Variants, placeholders};
 use crate::scheduler::{times, version::Version};
 
 type Text = Option<Spanned<String>>;
@@ -32,7 +32,9 @@ pub(super) fn adapter(
         end: sources.last_start()..sources.last_start(),
         services: BTreeSet::new(),
         lists: BTreeSet::new(),
+        texts: BTreeSet::new(),
         row_fields: BTreeSet::new(),
+        written_states: BTreeSet::new(),
         ids_per_call: 100,
     };
     let adapter = checker.adapter(name, document);
@@ -49,11 +51,14 @@ struct Checker {
     problems: Problems,
     /// Where problems of no place of their own are shown: the beginning of the last file.
     end: Span,
-    /// Services and lists that the probe fills in.
+    /// Services, lists and texts that the probe fills in.
     services: BTreeSet<String>,
     lists: BTreeSet<String>,
+    texts: BTreeSet<String>,
     /// Fields that rows of poll and post-mortem have.
     row_fields: BTreeSet<String>,
+    /// Words that `[states]` gives a meaning, right or wrong.
+    written_states: BTreeSet<String>,
     ids_per_call: usize,
 }
 
@@ -76,10 +81,13 @@ impl Checker {
         let probe = self.probes(document.probe);
         let submit = self.verb(Verb::Submit, document.submit);
         let find_by_tag = self.find_by_tag(document.find_by_tag);
+        let poll_ids = self.optional_verb(Verb::PollIds, document.poll_ids);
         let poll = self.verb(Verb::Poll, document.poll);
+        self.ids_for_poll(poll_ids.as_ref(), poll.as_ref());
         let post_mortem = self.optional_verb(Verb::PostMortem, document.post_mortem);
         let cancel = self.verb(Verb::Cancel, document.cancel);
         let states = self.states(document.states, document.state_word, document.rules, document.exits);
+        self.documented_states(&states, &document.documented_states);
         let (directive_prefix, directives) = self.directives(document.directives);
         Some(Adapter {
             name: name.to_owned(),
@@ -99,6 +107,7 @@ impl Checker {
             probe,
             submit: submit?,
             find_by_tag,
+            poll_ids,
             poll: poll?,
             post_mortem,
             cancel: cancel?,
@@ -168,6 +177,7 @@ impl Checker {
             array_index_variable: script.array_index_variable.map(Spanned::into_inner),
             first_array_index,
             job_id: script.job_id.map(Spanned::into_inner),
+            warns_itself: script.warns_itself,
             array_log_name: script.array_log_name.map_or_else(|| log_name.clone(), Spanned::into_inner),
             log_name,
             lines: lines.into_iter().map(Spanned::into_inner).collect(),
@@ -180,6 +190,19 @@ impl Checker {
             self.problems.add(self.end.clone(), title, "every scheduler needs it");
         }
         self.optional_verb(verb, call)
+    }
+
+    /// A poll by ids needs a call that tells them, and the other way round.
+    fn ids_for_poll(&mut self, poll_ids: Option<&Variants>, poll: Option<&Variants>) {
+        let Some(poll) = poll else { return };
+        let by_ids = |call: &Call| call.argv.iter().any(|piece| piece.names().contains(&"ids"));
+        let told = match poll_ids {
+            None if poll.0.iter().any(by_ids) => "nothing tells the ids that [poll] asks about",
+            Some(_) if !poll.0.iter().all(by_ids) => "[poll] does not ask about the ids of [poll_ids]",
+            _ => return,
+        };
+        let allowed = "[poll_ids] with a command that lists ids, and [\"{ids}\"] in the command of [poll]";
+        self.problems.add(self.end.clone(), told, allowed);
     }
 
     fn optional_verb(&mut self, verb: Verb, call: Option<Spanned<CallDocument>>) -> Option<Variants> {

@@ -5,11 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use toml::Spanned;
 
 use super::{Checker, Span};
-use crate::scheduler::adapter::document::{JsonDocument, ReadDocument, RecordsDocument};
+use crate::scheduler::adapter::document::{JsonDocument, ReadDocument, RecordsDocument, SectionsDocument};
 use crate::scheduler::adapter::messages::Verb;
 use crate::scheduler::adapter::placeholders;
 use crate::scheduler::adapter::reading::{
-    Form, JsonReading, Reading, RecordsReading, Stream, Take, Unmatched,
+    Form, JsonReading, Reading, RecordsReading, SectionsReading, Stream, Take, Unmatched,
 };
 
 impl Checker {
@@ -27,7 +27,7 @@ impl Checker {
                 self.problems.add(
                     span.clone(),
                     title,
-                    "a table `read` with lines, columns, records, json or words",
+                    "a table `read` with lines, columns, records, sections, json or words",
                 );
             }
             return None;
@@ -48,6 +48,12 @@ impl Checker {
             &[("refuse", Unmatched::Refuse), ("skip", Unmatched::Skip)],
         );
         let ignore = read.ignore.iter().filter_map(|text| self.regex(text, &[])).collect();
+        let must_contain = read.must_contain.and_then(|text| self.regex(&text, &[]));
+        let leave_out = read
+            .leave_out
+            .into_iter()
+            .filter_map(|(field, text)| Some((field, self.regex(&text, &[])?)))
+            .collect();
         let step = read.step.and_then(|text| self.regex(&text, &["id", "step"]));
 
         let ways = [
@@ -55,12 +61,13 @@ impl Checker {
             read.words == Some(true),
             read.columns.is_some(),
             read.records.is_some(),
+            read.sections.is_some(),
             read.json.is_some(),
         ];
         let count = ways.into_iter().filter(|way| *way).count();
         if count != 1 {
             let title = format!("the answer of `{}` is read in {count} ways", verb.as_str());
-            self.problems.add(place, title, "exactly one of lines, words, columns, records, json");
+            self.problems.add(place, title, "exactly one of lines, words, columns, records, sections, json");
             return None;
         }
         // What the form can give; unknown for records and JSON.
@@ -75,13 +82,19 @@ impl Checker {
             (Form::Columns { separator, names: cut.names }, Some(names))
         } else if let Some(records) = read.records {
             (Form::Records(self.records(records)), None)
+        } else if let Some(sections) = read.sections {
+            let sections = self.sections(sections)?;
+            let patterns = std::iter::once(&sections.start).chain(&sections.lines);
+            let names = patterns.flat_map(|pattern| pattern.capture_names().flatten());
+            let names = names.map(str::to_owned).collect();
+            (Form::Sections(sections), Some(names))
         } else if let Some(json) = read.json {
             (Form::Json(self.json(json)), None)
         } else {
             (Form::Words, Some(BTreeSet::from(["word".to_owned()])))
         };
         self.check_fields(verb, &form, &fields, names.as_ref(), needed, &place);
-        Some(Reading { from, form, ignore, unmatched, take, fields, step })
+        Some(Reading { from, form, ignore, unmatched, take, fields, step, must_contain, leave_out })
     }
 
     /// That every field named on the right can be there, and that the needed ones are.
@@ -130,6 +143,15 @@ impl Checker {
             continuation: records.continuation.and_then(|text| self.regex(&text, &[])),
             field_separator: records.field_separator.map(Spanned::into_inner),
         }
+    }
+
+    fn sections(&mut self, sections: SectionsDocument) -> Option<SectionsReading> {
+        let start = self.required(sections.start, "start", "a pattern of a section's first line")?;
+        Some(SectionsReading {
+            start: self.regex(&start, &[])?,
+            lines: sections.lines.iter().filter_map(|text| self.regex(text, &[])).collect(),
+            continuation: sections.continuation.and_then(|text| self.regex(&text, &[])),
+        })
     }
 
     fn json(&mut self, json: JsonDocument) -> JsonReading {

@@ -30,7 +30,9 @@ impl JsonReading {
         let row = |value: &Value| -> Row {
             let mut row = Row::default();
             for (ours, theirs) in fields {
-                if let Some(text) = theirs.iter().find_map(|name| scalar(value, name)) {
+                if let Some(text) =
+                    theirs.iter().find_map(|name| scalar(value, name).filter(|text| !text.is_empty()))
+                {
                     row.set(ours, &text);
                 }
             }

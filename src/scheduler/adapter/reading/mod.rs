@@ -3,6 +3,7 @@
 
 mod json;
 mod records;
+mod sections;
 mod text;
 
 use std::collections::BTreeMap;
@@ -11,6 +12,7 @@ use regex::Regex;
 
 pub use json::JsonReading;
 pub use records::RecordsReading;
+pub use sections::SectionsReading;
 
 /// One row: our field names and the scheduler's text. Empty texts are left out.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
@@ -20,6 +22,11 @@ impl Row {
     /// The text of `field`, when there is any.
     pub fn get(&self, field: &str) -> Option<&str> {
         self.0.get(field).map(String::as_str)
+    }
+
+    /// Fields and their texts, by name.
+    pub fn fields(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, text)| (name.as_str(), text.as_str()))
     }
 
     /// Sets `field` unless `text` is blank.
@@ -92,6 +99,8 @@ pub enum Form {
     },
     /// `key = value`.
     Records(RecordsReading),
+    /// Several lines per row.
+    Sections(SectionsReading),
     /// JSON.
     Json(JsonReading),
 }
@@ -113,6 +122,10 @@ pub struct Reading {
     pub fields: BTreeMap<String, Vec<String>>,
     /// Ids of parts of a job, with groups `id` and `step`; their rows belong to the job `id`.
     pub step: Option<Regex>,
+    /// An answer in which this is not found is none.
+    pub must_contain: Option<Regex>,
+    /// Rows of which every one of these fields matches are not the answer's business.
+    pub leave_out: Vec<(String, Regex)>,
 }
 
 impl Reading {
@@ -127,10 +140,18 @@ impl Reading {
                 joined.trim_start_matches('\n')
             }
         };
+        if self.must_contain.as_ref().is_some_and(|pattern| !pattern.is_match(text)) {
+            return Err(Unreadable::new("an answer without what every answer has", text));
+        }
         let mut rows = match &self.form {
             Form::Json(json) => json.rows(text, &self.fields)?,
             Form::Records(records) => records
                 .rows(self.lines(text)?.into_iter(), self.unmatched)?
+                .iter()
+                .map(|row| self.renamed(row))
+                .collect(),
+            Form::Sections(sections) => sections
+                .rows(&self.lines(text)?, self.unmatched)?
                 .iter()
                 .map(|row| self.renamed(row))
                 .collect(),
@@ -142,6 +163,12 @@ impl Reading {
                     .collect()
             }
         };
+        let matches = |row: &Row, field: &str, pattern: &Regex| {
+            row.get(field).is_some_and(|text| pattern.is_match(text))
+        };
+        if !self.leave_out.is_empty() {
+            rows.retain(|row| !self.leave_out.iter().all(|(field, pattern)| matches(row, field, pattern)));
+        }
         if self.take == Take::Last && rows.len() > 1 {
             rows = rows.split_off(rows.len() - 1);
         }

@@ -23,7 +23,7 @@ pub(super) fn rows(
                 }));
                 continue;
             }
-            Form::Records(_) | Form::Json(_) => None,
+            Form::Records(_) | Form::Sections(_) | Form::Json(_) => None,
         };
         match (row, unmatched) {
             (Some(row), _) => rows.push(row),

@@ -1,0 +1,122 @@
+//! `qcbatch adapter list|check|replay`: which schedulers can be spoken to, whether one here does what it must, and how
+//! recorded answers are read. Needs no daemon.
+
+mod check;
+mod replay;
+
+use clap::{Args, Subcommand};
+use serde::Serialize;
+
+use super::error::CliError;
+use super::exit_code::ExitCode;
+use super::screen::{Report, Screen};
+use super::session::Session;
+use super::table::{Column, render};
+use crate::config::{Config, StateLayout};
+use crate::scheduler::adapter::built_in_names;
+use crate::scheduler::{Adapter, AdapterError, Settings};
+
+/// What was typed.
+#[derive(Args, Debug)]
+pub struct AdapterArgs {
+    #[command(subcommand)]
+    command: AdapterCommand,
+}
+
+#[derive(Subcommand, Debug)]
+enum AdapterCommand {
+    /// List the adapters, built-in ones and the site's own
+    List,
+    /// Ask a scheduler what it is, then send a one-minute job through it and tell what that proved
+    Check(check::CheckArgs),
+    /// Tell line by line how recorded answers of a scheduler are read; nothing is started
+    Replay(replay::ReplayArgs),
+}
+
+pub(super) async fn run(args: AdapterArgs, session: &Session) -> Result<ExitCode, CliError> {
+    let config = session.config()?;
+    match args.command {
+        AdapterCommand::List => list(&config, session),
+        AdapterCommand::Check(args) => check::run(&args, &config, session).await,
+        AdapterCommand::Replay(args) => replay::run(&args, &config, session),
+    }
+}
+
+/// One adapter.
+#[derive(Debug, Serialize)]
+struct AdapterLine {
+    name: String,
+    description: String,
+    pools: Vec<String>,
+}
+
+/// All adapters.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+struct AdapterList(Vec<AdapterLine>);
+
+const COLUMNS: [Column; 3] = [
+    Column::left("ADAPTER", 0),
+    Column::left("POOLS", 1).cut_to(8),
+    Column::left("DESCRIPTION", 2).cut_to(20),
+];
+
+impl Report for AdapterList {
+    fn table(&self, screen: &Screen) -> String {
+        let row =
+            |line: &AdapterLine| vec![line.name.clone(), line.pools.join(","), line.description.clone()];
+        let rows: Vec<Vec<String>> = self.0.iter().map(row).collect();
+        render(&COLUMNS, &rows, screen.width, screen.colour)
+    }
+
+    fn quiet(&self) -> String {
+        self.0.iter().map(|line| format!("{}\n", line.name)).collect()
+    }
+}
+
+fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> {
+    let mut names: Vec<String> = built_in_names().map(str::to_owned).collect();
+    for directory in &config.site.adapter_directories {
+        // A directory that is not there holds no adapters.
+        let entries = std::fs::read_dir(directory).into_iter().flatten().filter_map(Result::ok);
+        let files = entries
+            .map(|entry| entry.path())
+            .filter(|path| path.extension().is_some_and(|end| end == "toml"));
+        names.extend(files.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())));
+    }
+    names.sort();
+    names.dedup();
+    let mut lines = Vec::with_capacity(names.len());
+    for name in names {
+        let description = match load(&name, config) {
+            Ok(adapter) => adapter.description,
+            Err(error) => format!("cannot be used: {error}"),
+        };
+        let pools = config.pools.iter().filter(|pool| pool.adapter == name).map(|pool| pool.name.to_string());
+        lines.push(AdapterLine { pools: pools.collect(), name, description });
+    }
+    session.screen.print(&AdapterList(lines))?;
+    Ok(ExitCode::Success)
+}
+
+fn usable(name: &str, config: &Config) -> Result<Adapter, CliError> {
+    load(name, config).map_err(|error| match error {
+        unknown @ AdapterError::Unknown { .. } => CliError::NotFound { message: unknown.to_string() },
+        AdapterError::Invalid { report, .. } => CliError::Config { report },
+        other => CliError::local(format!("adapter `{name}` cannot be used"), other),
+    })
+}
+
+fn load(name: &str, config: &Config) -> Result<Adapter, AdapterError> {
+    Adapter::load(name, &config.site.adapter_directories)
+}
+
+/// As the daemon would run the scheduler's commands.
+fn settings(config: &Config, session: &Session) -> Result<Settings, CliError> {
+    let program = std::env::current_exe()
+        .map_err(|source| CliError::local("cannot tell where this program is", source))?;
+    let cores = session.machine()?.cores;
+    let mut settings = Settings::of_this_process(program, StateLayout::of(config).local_scheduler, cores);
+    settings.search_first(&config.scheduler.search_path);
+    Ok(settings)
+}

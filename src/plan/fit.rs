@@ -1,0 +1,123 @@
+//! Whether a pool can ever run a task, and if not, why. Pure.
+
+use crate::model::ids::PoolName;
+use crate::model::resources::TaskResources;
+
+/// What a pool offers.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Offer {
+    /// Its name.
+    pub pool: PoolName,
+    /// Programs it has; `*` is any.
+    pub programs: Vec<String>,
+    /// Compute tags it serves; `*` is any.
+    pub compute_tags: Vec<String>,
+    /// The most that one task may ask for; no limit where open.
+    pub most: TaskResources,
+}
+
+/// What a task demands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Demand<'a> {
+    /// Programs it needs.
+    pub required_programs: &'a [String],
+    /// Its compute tag; `*` fits every pool.
+    pub compute_tag: &'a str,
+    /// The pool it was asked to run in.
+    pub pool: Option<&'a PoolName>,
+    /// What it asks for; open where it says nothing.
+    pub asks: &'a TaskResources,
+}
+
+const GIB: f64 = (1u64 << 30) as f64;
+
+/// Why `offer` can never run a task of this demand; nothing where it can.
+pub fn misfit(offer: &Offer, demand: &Demand<'_>) -> Option<String> {
+    if demand.pool.is_some_and(|asked| *asked != offer.pool) {
+        return Some("another pool was asked for".to_owned());
+    }
+    let any = |words: &[String]| words.iter().any(|word| word == "*");
+    let served = offer.compute_tags.iter().any(|tag| tag == demand.compute_tag);
+    if demand.compute_tag != "*" && !any(&offer.compute_tags) && !served {
+        return Some(format!("it does not serve compute tag `{}`", demand.compute_tag));
+    }
+    let lacking = demand.required_programs.iter().find(|program| !offer.programs.contains(program));
+    if let Some(program) = lacking.filter(|_| !any(&offer.programs)) {
+        return Some(format!("it does not have program `{program}`"));
+    }
+    too_large(demand.asks, &offer.most)
+}
+
+/// Why a task that asks for `asks` is too large where `most` is the most; nothing where it is not.
+pub fn too_large(asks: &TaskResources, most: &TaskResources) -> Option<String> {
+    if let (Some(cores), Some(most)) = (asks.cores, most.cores)
+        && cores > most
+    {
+        return Some(format!("asks for {cores} cores, a job of the pool has {most}"));
+    }
+    if let (Some(memory), Some(most)) = (asks.memory_bytes, most.memory_bytes)
+        && memory > most
+    {
+        let (asked, has) = (memory as f64 / GIB, most as f64 / GIB);
+        return Some(format!("asks for {asked:.1} GiB, a job of the pool has {has:.1} GiB"));
+    }
+    if let (Some(seconds), Some(most)) = (asks.walltime_seconds, most.walltime_seconds)
+        && seconds > most
+    {
+        let asked = seconds.div_ceil(60);
+        return Some(format!("asks for {asked} min, a job of the pool has {} min for its tasks", most / 60));
+    }
+    None
+}
+
+/// Why no pool can ever run it, pool by pool; nothing where one can.
+pub fn no_pool(offers: &[Offer], demand: &Demand<'_>) -> Option<String> {
+    let reasons: Option<Vec<String>> = offers
+        .iter()
+        .map(|offer| misfit(offer, demand).map(|reason| format!("{}: {reason}", offer.pool)))
+        .collect();
+    reasons
+        .filter(|reasons| !reasons.is_empty())
+        .map(|reasons| format!("no pool can run it ({})", reasons.join("; ")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn offer(pool: &str, programs: &[&str], cores: u32) -> Offer {
+        Offer {
+            pool: PoolName(pool.to_owned()),
+            programs: programs.iter().map(|word| (*word).to_owned()).collect(),
+            compute_tags: vec!["*".to_owned()],
+            most: TaskResources { cores: Some(cores), ..Default::default() },
+        }
+    }
+
+    fn ask(cores: u32) -> TaskResources {
+        TaskResources { cores: Some(cores), ..Default::default() }
+    }
+
+    #[test]
+    fn a_task_that_no_pool_can_run_says_why_of_each() {
+        let offers = [offer("small", &["*"], 4), offer("large", &["mopac"], 64)];
+        let programs = ["psi4".to_owned()];
+        let (sixteen, two) = (ask(16), ask(2));
+        let demand = Demand { required_programs: &programs, compute_tag: "*", pool: None, asks: &sixteen };
+        assert_eq!(
+            no_pool(&offers, &demand).unwrap(),
+            "no pool can run it (small: asks for 16 cores, a job of the pool has 4; large: it does not have program `psi4`)"
+        );
+        assert_eq!(no_pool(&offers, &Demand { asks: &two, ..demand }), None);
+    }
+
+    #[test]
+    fn a_tag_that_nobody_serves_is_named() {
+        let offers = [Offer { compute_tags: vec!["gpu".to_owned()], ..offer("p", &["*"], 4) }];
+        let asks = ask(1);
+        let demand = Demand { required_programs: &[], compute_tag: "big", pool: None, asks: &asks };
+        assert!(no_pool(&offers, &demand).unwrap().contains("compute tag `big`"));
+        assert_eq!(no_pool(&offers, &Demand { compute_tag: "*", ..demand.clone() }), None);
+        assert_eq!(no_pool(&offers, &Demand { compute_tag: "gpu", ..demand }), None);
+    }
+}

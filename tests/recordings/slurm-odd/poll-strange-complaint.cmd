@@ -1,0 +1,1 @@
+squeue -h -r --me -t all -o '%i|%A|%F|%K|%T|%S|%e|%M|%r'

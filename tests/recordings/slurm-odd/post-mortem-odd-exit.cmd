@@ -1,0 +1,1 @@
+sacct -n -P -D -j 7 -o JobID,State,ExitCode

@@ -1,0 +1,117 @@
+//! The worked examples of `config/sites/`: each loads without a warning, and each pool's script is what its golden says.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use qcbatch::config::{Config, LoadOptions, Machine, PoolConfig, RenderStyle};
+use qcbatch::jobscript::{ScriptInput, TemplateSet, render};
+use qcbatch::model::ids::JobId;
+use qcbatch::scheduler::{Adapter, Scheduler, SubmitRequest};
+
+use crate::support::{settings, tag};
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sites")
+}
+
+/// Every `NAME.toml` of the folder.
+fn names() -> Vec<String> {
+    let entries = std::fs::read_dir(folder()).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.filter(|path| path.extension().is_some_and(|end| end == "toml"));
+    let mut names: Vec<String> =
+        files.map(|path| path.file_stem().unwrap().to_str().unwrap().to_owned()).collect();
+    names.sort();
+    names
+}
+
+fn load(name: &str) -> Config {
+    let options = LoadOptions {
+        explicit_file: Some(folder().join(format!("{name}.toml"))),
+        system_file: "/nonexistent".into(),
+        environment: Vec::new(),
+        overrides: Vec::new(),
+        machine: Machine {
+            cores: 4,
+            memory_bytes: 8 << 30,
+            hostname: "login1".into(),
+            home: "/home/ada".into(),
+            user: "ada".into(),
+        },
+    };
+    let loaded =
+        Config::load(&options).unwrap_or_else(|error| panic!("{}", error.render(RenderStyle::Plain)));
+    let warnings: Vec<String> =
+        loaded.warnings.iter().map(|warning| warning.render(RenderStyle::Plain)).collect();
+    assert!(warnings.is_empty(), "{name}: {}", warnings.join("\n"));
+    loaded.config
+}
+
+/// What the daemon would submit for three jobs of the pool: the command, and the script.
+fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, String) {
+    let scheduler = Scheduler::new(adapter, settings("/usr/bin:/bin"));
+    let directory = config.spool.path.join(&pool.name.0).join(tag().as_str());
+    let mut resources = pool.resources.clone();
+    resources.cores = pool.cores.unwrap_or(1);
+    let request = SubmitRequest {
+        tag: tag(),
+        script: directory.join("job.sh"),
+        log: scheduler.log_path(&directory, 3),
+        directory,
+        array_size: 3,
+        resources,
+        warning: pool.warning,
+    };
+    let facts = scheduler.script_facts();
+    let input = ScriptInput {
+        template: pool.template.clone(),
+        directives: scheduler.directives(&request).unwrap(),
+        scheduler_lines: facts.lines.clone(),
+        array_index_variable: facts.array_index_variable.clone(),
+        first_array_index: facts.first_array_index,
+        scheduler_job_id: facts.job_id.clone(),
+        tag: tag(),
+        pool: pool.name.clone(),
+        directory: request.directory.clone(),
+        program: "/opt/qcbatch/bin/qcbatch".into(),
+        job_ids: vec![JobId(1), JobId(2), JobId(3)],
+        setup: pool.setup.clone(),
+        environment: pool.environment.clone(),
+        scratch: pool.scratch.clone(),
+    };
+    let script = render(&input, &TemplateSet::load(&[]).unwrap()).unwrap();
+    (scheduler.submit_argv(&request).unwrap().join(" "), script)
+}
+
+/// The script without the lines that every script has; `…` stands for them.
+fn own_lines(script: &str) -> String {
+    let template =
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/base.sh.j2")).unwrap();
+    let usual: BTreeSet<&str> = template.lines().filter(|line| !line.trim().is_empty()).collect();
+    let mut shown: Vec<&str> = Vec::new();
+    for line in script.lines().filter(|line| !line.trim().is_empty()) {
+        match usual.contains(line) && !line.starts_with("#!") {
+            false => shown.push(line),
+            true if shown.last() == Some(&"…") => {}
+            true => shown.push("…"),
+        }
+    }
+    shown.join("\n")
+}
+
+#[test]
+fn every_site_file_renders_its_golden_scripts() {
+    let names = names();
+    assert!(names.len() >= 8, "{names:?}");
+    for name in names {
+        let config = load(&name);
+        let mut golden = String::new();
+        for pool in &config.pools {
+            let adapter = Adapter::load(&pool.adapter, &[folder().join("adapters")])
+                .unwrap_or_else(|error| panic!("{name}: {error}"));
+            let (command, script) = rendered(&config, pool, adapter);
+            assert!(script.starts_with("#!/bin/bash\n"), "{script}");
+            golden.push_str(&format!("==== pool {}\n{command}\n----\n{}\n\n", pool.name, own_lines(&script)));
+        }
+        insta::assert_snapshot!(format!("site_{name}"), golden);
+    }
+}

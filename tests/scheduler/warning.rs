@@ -1,0 +1,58 @@
+//! The warning that a job script gives itself where the scheduler has none, in a real bash.
+//! Starts only its own children; writes only into temporary directories.
+
+use std::path::Path;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
+
+use qcbatch::jobscript::{TemplateSet, render};
+
+use crate::scripts::script_input;
+use crate::support::{make_executable, request, scheduler};
+
+/// Runs a PBS script whose runner is the shell program `runner`, and gives its exit code.
+fn run(directory: &Path, runner: &str, warn_after: Duration) -> Option<i32> {
+    std::fs::create_dir(directory.join("0")).unwrap();
+    let program = directory.join("qcbatch");
+    std::fs::write(&program, format!("#!/bin/bash\n{runner}\n")).unwrap();
+    make_executable(&program);
+    let scheduler = scheduler("pbs");
+    let mut input = script_input(&scheduler, &request(directory.to_str().unwrap(), 1));
+    assert_eq!(input.warn_after, Some(Duration::from_secs(3601 - 180)));
+    input.warn_after = Some(warn_after);
+    input.array_index_variable = None;
+    input.program = program;
+    let script = directory.join("job.sh");
+    std::fs::write(&script, render(&input, &TemplateSet::load(&[]).unwrap()).unwrap()).unwrap();
+    let mut job = Command::new("/bin/bash");
+    job.arg(&script).env_clear().env("PATH", "/usr/bin:/bin").env("TMPDIR", directory);
+    job.status().unwrap().code()
+}
+
+fn sleeps(seconds: u64) -> bool {
+    let command = format!("sleep\0{seconds}\0").into_bytes();
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    processes
+        .map(|process| std::fs::read(process.path().join("cmdline")))
+        .any(|line| line.is_ok_and(|line| line == command))
+}
+
+#[test]
+fn the_runner_is_warned_in_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let runner = "trap 'echo warned > \"$2/seen\"; exit 0' USR2; while :; do sleep 0.05; done";
+    assert_eq!(run(directory.path(), runner, Duration::from_secs(1)), Some(0));
+    assert_eq!(std::fs::read_to_string(directory.path().join("0/seen")).unwrap(), "warned\n");
+}
+
+#[test]
+fn a_script_that_ends_before_leaves_no_timer_behind() {
+    let directory = tempfile::tempdir().unwrap();
+    // No other process sleeps so many seconds.
+    let seconds = 4_000_000 + u64::from(std::process::id());
+    assert_eq!(run(directory.path(), "exit 3", Duration::from_secs(seconds)), Some(3));
+    while sleeps(seconds) {
+        sleep(Duration::from_millis(20));
+    }
+}
