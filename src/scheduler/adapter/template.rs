@@ -249,6 +249,7 @@ mod tests {
             only_if: None,
             unless: None,
             versions: VersionRange::default(),
+            probed: Vec::new(),
             templates: vec![Template::parse(text, &KNOWN).unwrap()],
             joined: None,
         };
