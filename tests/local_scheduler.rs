@@ -1,5 +1,7 @@
 //! The scheduler of this machine as `adapters/local.toml` uses it: real processes, started by the built program.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
