@@ -200,7 +200,6 @@ fn stage(trial: &Trial, directory: &SubmissionDirectory, tag: &Tag) -> Result<Su
         directory: request.directory.clone(),
         program: runner,
         job_ids: vec![JobId(0)],
-        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
         setup: pool.setup.clone(),
         environment: pool.environment.clone().into_iter().chain(own).collect(),
         scratch: pool.scratch.clone(),

@@ -250,9 +250,7 @@ mod tests {
             unless: None,
             probed: Vec::new(),
             versions: VersionRange::default(),
-            probed: Vec::new(),
             templates: vec![Template::parse(text, &KNOWN).unwrap()],
-            probed: Vec::new(),
             joined: None,
         };
         let pieces = vec![simple("select=1"), simple("queue={queue}"), simple("tag={tag}")];

@@ -66,6 +66,7 @@ fn compare<'a>(verb: Verb, call: &'a Call, words: &[String]) -> Found<'a> {
     let mut free: Vec<&String> = words.iter().collect();
     let mut found =
         Found { verb, call, columns: None, lacking: Vec::new(), beside: Vec::new(), matched: 0, literals: 0 };
+    let mut several_ids = false;
     for (template, required) in templates {
         let at = free.iter().position(|word| {
             let plausible = !template.is_value_alone() || !word.starts_with('-');
@@ -80,14 +81,14 @@ fn compare<'a>(verb: Verb, call: &'a Call, words: &[String]) -> Found<'a> {
                 let columns = values.into_iter().find(|(name, _)| *name == "columns");
                 found.columns =
                     found.columns.or(columns.map(|(_, text)| text.split(',').map(str::to_owned).collect()));
-                if template.is_value_alone() && template.names().any(|name| name == "ids") {
-                    free.retain(|word| word.starts_with('-'));
-                }
+                several_ids |= template.is_value_alone() && template.names().any(|name| name == "ids");
             }
             None if required => found.lacking.push(template.to_string()),
             None => {}
         }
     }
+    // Ids that stand alone may be many.
+    free.retain(|word| !several_ids || word.starts_with('-'));
     found.beside = free.into_iter().cloned().collect();
     found
 }

@@ -42,7 +42,7 @@ pub fn installed(test: &str) -> bool {
         "QCBATCH_TEST_LIVE names sge, and Grid Engine is not installed (make test-setup)"
     );
     if !there {
-        println!("skipped: {test}: Grid Engine is not installed (make test-setup)");
+        eprintln!("skipped: {test}: Grid Engine is not installed (make test-setup)");
     }
     there
 }
