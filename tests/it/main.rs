@@ -8,6 +8,7 @@ mod adapter_check;
 mod afterok;
 mod conformance;
 mod crashes;
+mod good_guest;
 mod harness_works;
 mod main_job_gridengine;
 mod main_job_local;

@@ -76,11 +76,9 @@ fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, St
         directory: request.directory.clone(),
         program: "/opt/qcbatch/bin/qcbatch".into(),
         job_ids: vec![JobId(1), JobId(2), JobId(3)],
-        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
         setup: pool.setup.clone(),
         environment: pool.environment.clone(),
         scratch: pool.scratch.clone(),
-        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
     };
     let script = render(&input, &TemplateSet::load(&[]).unwrap()).unwrap();
     (scheduler.submit_argv(&request).unwrap().join(" "), script)
