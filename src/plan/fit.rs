@@ -82,42 +82,4 @@ pub fn no_pool(offers: &[Offer], demand: &Demand<'_>) -> Option<String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn offer(pool: &str, programs: &[&str], cores: u32) -> Offer {
-        Offer {
-            pool: PoolName(pool.to_owned()),
-            programs: programs.iter().map(|word| (*word).to_owned()).collect(),
-            compute_tags: vec!["*".to_owned()],
-            most: TaskResources { cores: Some(cores), ..Default::default() },
-        }
-    }
-
-    fn ask(cores: u32) -> TaskResources {
-        TaskResources { cores: Some(cores), ..Default::default() }
-    }
-
-    #[test]
-    fn a_task_that_no_pool_can_run_says_why_of_each() {
-        let offers = [offer("small", &["*"], 4), offer("large", &["mopac"], 64)];
-        let programs = ["psi4".to_owned()];
-        let (sixteen, two) = (ask(16), ask(2));
-        let demand = Demand { required_programs: &programs, compute_tag: "*", pool: None, asks: &sixteen };
-        assert_eq!(
-            no_pool(&offers, &demand).unwrap(),
-            "no pool can run it (small: asks for 16 cores, a job of the pool has 4; large: it does not have program `psi4`)"
-        );
-        assert_eq!(no_pool(&offers, &Demand { asks: &two, ..demand }), None);
-    }
-
-    #[test]
-    fn a_tag_that_nobody_serves_is_named() {
-        let offers = [Offer { compute_tags: vec!["gpu".to_owned()], ..offer("p", &["*"], 4) }];
-        let asks = ask(1);
-        let demand = Demand { required_programs: &[], compute_tag: "big", pool: None, asks: &asks };
-        assert!(no_pool(&offers, &demand).unwrap().contains("compute tag `big`"));
-        assert_eq!(no_pool(&offers, &Demand { compute_tag: "*", ..demand.clone() }), None);
-        assert_eq!(no_pool(&offers, &Demand { compute_tag: "gpu", ..demand }), None);
-    }
-}
+mod tests;
