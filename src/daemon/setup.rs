@@ -1,6 +1,6 @@
 //! Makes the site of its configuration: adapters and templates loaded, the worker script put where nodes find it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -45,7 +45,8 @@ pub enum SetupError {
 pub fn site(config: Config, store: Store, lease: &Lease) -> Result<Site, SetupError> {
     let spool = Spool::new(&config.spool.path);
     let worker_script = put_worker(&spool)?;
-    let clusters = clusters(&config)?;
+    let program = std::env::current_exe().map_err(SetupError::OwnProgram)?;
+    let clusters = clusters(&config, &program)?;
     let pools = pools(&config, &clusters);
     let templates = TemplateSet::load(&config.site.template_directories)?;
     Ok(Site {
@@ -55,6 +56,7 @@ pub fn site(config: Config, store: Store, lease: &Lease) -> Result<Site, SetupEr
         clusters,
         spool,
         predecessor: lease.before,
+        program,
         worker_script,
         templates,
         planner_bell: Arc::new(Notify::new()),
@@ -79,8 +81,7 @@ fn put_worker(spool: &Spool) -> Result<PathBuf, SetupError> {
 }
 
 /// One cluster for each adapter that a pool names; polled as often as its most impatient pool asks.
-fn clusters(config: &Config) -> Result<Vec<Arc<Cluster>>, SetupError> {
-    let program = std::env::current_exe().map_err(SetupError::OwnProgram)?;
+fn clusters(config: &Config, program: &Path) -> Result<Vec<Arc<Cluster>>, SetupError> {
     let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
     let mut clusters: Vec<Arc<Cluster>> = Vec::new();
     for pool in &config.pools {
@@ -89,7 +90,7 @@ fn clusters(config: &Config) -> Result<Vec<Arc<Cluster>>, SetupError> {
         }
         let adapter = Adapter::load(&pool.adapter, &config.site.adapter_directories)?;
         let state = StateLayout::of(config).local_scheduler;
-        let mut settings = Settings::of_this_process(program.clone(), state, cores);
+        let mut settings = Settings::of_this_process(program.to_owned(), state, cores);
         settings.search_first(&config.scheduler.search_path);
         let interval = poll_interval(config, &pool.adapter);
         clusters.push(Arc::new(Cluster::new(

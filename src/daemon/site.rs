@@ -32,6 +32,9 @@ pub struct Site {
     pub spool: Spool,
     /// Where the daemon before this one ran.
     pub predecessor: Predecessor,
+    /// Our own program, which job scripts start as node runner. Found once, at the start: a program that was replaced
+    /// since is called "deleted" by the kernel, and its path is the new one's.
+    pub program: PathBuf,
     /// The Python worker, where nodes find it.
     pub worker_script: PathBuf,
     /// Job script templates.

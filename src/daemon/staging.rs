@@ -114,7 +114,7 @@ pub fn script(
         tag: request.tag.clone(),
         pool: pool.config.name.clone(),
         directory: request.directory.clone(),
-        program: std::env::current_exe().map_err(SubmitterError::OwnProgram)?,
+        program: site.program.clone(),
         job_ids,
         setup: pool.config.setup.clone(),
         environment: pool.config.environment.clone(),

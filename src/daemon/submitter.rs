@@ -42,9 +42,6 @@ pub enum SubmitterError {
     /// The adapter cannot express the request.
     #[error("failed to make its directives")]
     Scheduler(#[from] SchedulerError),
-    /// `/proc` is not readable.
-    #[error("failed to find the running program's own path")]
-    OwnProgram(#[source] std::io::Error),
     /// The runtime is shutting down.
     #[error("interrupted while staging")]
     Interrupted(#[source] tokio::task::JoinError),
