@@ -33,6 +33,9 @@ use crate::store::release::{Charge, JobEnd};
 /// Job directories looked into in one pass; with more live jobs they take turns.
 const DIRECTORIES_PER_PASS: usize = 1000;
 
+/// The same for jobs that wait in the queue.
+const WAITING_DIRECTORIES_PER_PASS: usize = 50;
+
 /// A heartbeat is stored now and then only: it is a write per running job.
 const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(60);
 
@@ -117,8 +120,13 @@ fn stop_for_all(site: &Site, job: &JobRow, outcome: Result<(), StoreError>) -> R
     }
 }
 
+/// Whether a job is looked into in this pass. Those that wait take turns in small groups: a poll tells of their start too.
 fn is_its_turn(job: &JobRow, jobs: usize, turn: usize) -> bool {
-    let groups = jobs.div_ceil(DIRECTORIES_PER_PASS).max(1);
+    let at_once = match job.state {
+        JobState::Queued | JobState::Blocked => WAITING_DIRECTORIES_PER_PASS,
+        _ => DIRECTORIES_PER_PASS,
+    };
+    let groups = jobs.div_ceil(at_once).max(1);
     job.id.0.unsigned_abs() as usize % groups == turn % groups
 }
 

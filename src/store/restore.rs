@@ -114,6 +114,10 @@ fn prelude(found: &Found) -> String {
                AND NOT EXISTS (SELECT FROM pg_depend d WHERE d.classid = 'pg_type'::regclass \
                AND d.objid = t.oid AND d.deptype = 'e')\n\
              LOOP EXECUTE format('DROP TYPE %s CASCADE', item.name); END LOOP;\n\
+             FOR item IN SELECT p.oid::regprocedure AS name FROM pg_proc p \
+               WHERE pronamespace = '{0}'::regnamespace AND NOT EXISTS (SELECT FROM pg_depend d \
+               WHERE d.classid = 'pg_proc'::regclass AND d.objid = p.oid AND d.deptype = 'e')\n\
+             LOOP EXECUTE format('DROP ROUTINE %s CASCADE', item.name); END LOOP;\n\
              END $drop$;\n",
             schema.replace('\'', "''")
         ));

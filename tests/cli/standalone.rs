@@ -51,7 +51,7 @@ fn adapters_are_listed_and_a_missing_one_is_told() {
     let home = PrivateDir::new();
     let listed = text(&qcbatch(&home, &["adapter", "list"]));
     assert!(listed.contains("local") && listed.contains("slurm"), "{listed}");
-    assert_eq!(text(&qcbatch(&home, &["adapter", "list", "-q"])), "local\nlsf\npbs\nslurm\ntorque\n");
+    assert_eq!(text(&qcbatch(&home, &["adapter", "list", "-q"])), "local\nlsf\npbs\nsge\nslurm\ntorque\n");
     let missing = qcbatch(&home, &["adapter", "check", "moon"]);
     assert_eq!(missing.status.code(), Some(5), "{missing:?}");
     let checked = qcbatch(&home, &["adapter", "check", "local"]);
