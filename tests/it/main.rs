@@ -10,6 +10,7 @@ mod conformance;
 mod crashes;
 mod good_guest;
 mod harness_works;
+mod inbox;
 mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;
