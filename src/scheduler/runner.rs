@@ -218,11 +218,21 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pid_file = directory.path().join("pid");
         let script = format!("trap '' TERM; sleep 600 & echo $! > {}; wait; wait", pid_file.display());
-        let ran = run(&shell(&script, Duration::from_millis(300))).await;
+        let ran = run(&shell(&script, Duration::from_secs(3))).await;
         assert!(matches!(ran, Ran::Unfinished { .. }), "{ran:?}");
         let pid = std::fs::read_to_string(pid_file).unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
-        assert!(state.is_empty() || state.contains(") Z "), "{state}");
+        let lives = || {
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", pid.trim())).unwrap_or_default();
+            !state.is_empty() && !state.contains(") Z ")
+        };
+        // A killed process is gone a moment after the signal.
+        for _ in 0..200 {
+            if !lives() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        panic!("process {} outlived its command", pid.trim());
     }
 
     #[tokio::test]
