@@ -29,7 +29,7 @@ test-setup: ## Install what the tests need: the same, a second QCEngine, Slurm w
 
 test: ## Run every test against the real parts
 	@found=$$(config/setup/all.sh test) || exit 1; set -a; eval "$$found"; set +a; \
-	export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(TEST_THREADS)}; exec $(CARGO) test --locked --no-fail-fast
+	export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(TEST_THREADS)}; exec $(CARGO) test --locked --no-fail-fast --tests
 
 check: ## Formatting, lints, unit tests and structure rules; needs nothing installed
 	$(CARGO) fmt --check
