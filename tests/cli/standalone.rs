@@ -56,7 +56,7 @@ fn adapters_are_listed_and_a_missing_one_is_told() {
     assert_eq!(missing.status.code(), Some(5), "{missing:?}");
     let checked = qcbatch(&home, &["adapter", "check", "local"]);
     assert!(checked.status.success(), "{checked:?}");
-    assert!(text(&checked).contains("the scheduler answers"), "{checked:?}");
+    assert!(text(&checked).contains("7, as the job ended"), "{checked:?}");
 }
 
 #[test]
