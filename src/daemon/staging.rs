@@ -147,6 +147,12 @@ fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrde
         scratch: pool.config.scratch.as_ref().map(|path| path.display().to_string()),
         recycle_after: site.config.worker.recycle_after,
         heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
+        gpus: resources.gpus,
+        ready: None,
+        idle_seconds: 0,
+        tasks_limit: None,
+        native_programs: vec![],
+        recycle_growth_bytes: None,
     };
     StagedJob { index: job.array_index, manifest, orders }
 }

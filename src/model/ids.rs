@@ -46,6 +46,10 @@ row_id!(
     SubmissionId
 );
 row_id!(
+    /// Tasks that lie together in one file of the spool.
+    ChunkId
+);
+row_id!(
     /// A molecule, stored once and found by its hash.
     MoleculeId
 );

@@ -46,6 +46,9 @@ pub struct TaskOrder {
     pub cores: u32,
     /// Memory the program may use.
     pub memory_bytes: u64,
+    /// GPUs the program may use.
+    #[serde(default)]
+    pub gpus: u32,
     /// The task's own limit; the job's end limits it too.
     pub walltime_seconds: u64,
 }
@@ -108,6 +111,12 @@ pub struct TaskProvenance {
     pub wall_seconds: f64,
     /// User and system time of the worker and its children.
     pub cpu_seconds: f64,
+    /// When it started by the node's clock, seconds since the epoch: for display, clocks of hosts are never compared.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub started_on: Option<f64>,
+    /// The most memory that the program and all it started held, where it was measured.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub peak_memory_bytes: Option<u64>,
     /// Program name as QCSchema's provenance says it.
     pub program: Option<String>,
     /// Its version.
@@ -139,6 +148,24 @@ pub struct JobManifest {
     pub scratch: Option<String>,
     /// Seconds between heartbeats.
     pub heartbeat_seconds: u64,
+    /// GPUs it may use.
+    #[serde(default)]
+    pub gpus: u32,
+    /// The pool's directory of chunks that any job may claim; none for a job that works through its own chunk only.
+    #[serde(default)]
+    pub ready: Option<String>,
+    /// How long the job waits for a further chunk before it ends.
+    #[serde(default)]
+    pub idle_seconds: u64,
+    /// Most tasks that it takes in all.
+    #[serde(default)]
+    pub tasks_limit: Option<u32>,
+    /// Programs that the runner runs itself, without QCEngine, where it can.
+    #[serde(default)]
+    pub native_programs: Vec<String>,
+    /// A worker that has grown by so much is replaced by a fresh one.
+    #[serde(default)]
+    pub recycle_growth_bytes: Option<u64>,
 }
 
 /// What a job's exit code says.
@@ -206,6 +233,9 @@ pub struct Heartbeat {
     pub results: u64,
     /// Tasks being run now.
     pub running: Vec<TaskId>,
+    /// Memory that the runner itself holds.
+    #[serde(default)]
+    pub resident_bytes: u64,
 }
 
 /// A JSON value as QCEngine gave it, for callers that look inside a report.

@@ -36,7 +36,7 @@ impl HeartbeatWriter {
         }
         self.due = now + self.interval;
         self.beat += 1;
-        let heartbeat = Heartbeat { beat: self.beat, results, running };
+        let heartbeat = Heartbeat { beat: self.beat, results, running, resident_bytes: 0 };
         if let Err(error) = atomic::write_json(&self.directory.heartbeat(), &heartbeat) {
             tracing::warn!(error = chain(&error), "heartbeat not written");
         }

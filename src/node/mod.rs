@@ -11,6 +11,7 @@ pub mod environment;
 pub mod error;
 pub mod heartbeat;
 pub mod log;
+pub mod native;
 pub mod report;
 pub mod runner;
 pub mod scratch;

@@ -51,6 +51,8 @@ impl Reporter {
                 memory_bytes: facts.granted.memory_bytes,
                 wall_seconds: facts.wall.as_secs_f64(),
                 cpu_seconds: facts.cpu_seconds,
+                started_on: None,
+                peak_memory_bytes: None,
                 program: Some(order.calculation.specification.qc().program.clone()),
                 program_version: None,
                 qcengine_version: facts.qcengine_version,

@@ -37,6 +37,8 @@ fn report(task: i64, text: &str) -> TaskReport {
             memory_bytes: 1 << 30,
             wall_seconds: 0.5,
             cpu_seconds: 0.25,
+            started_on: None,
+            peak_memory_bytes: None,
             program: Some("Psi4".into()),
             program_version: None,
             qcengine_version: None,

@@ -3,7 +3,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use crate::model::chunk::ChunkName;
 use crate::model::ids::{PoolName, Tag};
+
+/// What the names of claimed chunks in a job's directory begin with.
+pub const CLAIMED_PREFIX: &str = "chunk-";
 
 /// The root of the spool.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -30,6 +34,16 @@ impl Spool {
     /// The directory of one submission.
     pub fn submission(&self, pool: &PoolName, tag: &Tag) -> SubmissionDirectory {
         SubmissionDirectory { path: self.pool(pool).join(tag.as_str()) }
+    }
+
+    /// Where chunks wait that any job of the pool may claim by renaming one into its own directory.
+    pub fn ready(&self, pool: &PoolName) -> PathBuf {
+        self.pool(pool).join("ready")
+    }
+
+    /// Where chunks are written before they are published into `ready`; jobs never look here.
+    pub fn staged(&self, pool: &PoolName) -> PathBuf {
+        self.pool(pool).join("staged")
     }
 }
 
@@ -112,6 +126,11 @@ impl JobDirectory {
     /// The tasks, once claimed.
     pub fn chunk_claimed(&self) -> PathBuf {
         self.path.join("chunk.claimed")
+    }
+
+    /// A chunk of the pool that this job's runner claimed; gone once all its reports are safe.
+    pub fn claimed(&self, name: &ChunkName) -> PathBuf {
+        self.path.join(format!("{CLAIMED_PREFIX}{name}"))
     }
 
     /// `StartRecord`.

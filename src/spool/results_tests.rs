@@ -28,6 +28,8 @@ fn report(task: i64, stdout_bytes: usize) -> TaskReport {
             memory_bytes: 1,
             wall_seconds: 0.0,
             cpu_seconds: 0.0,
+            started_on: None,
+            peak_memory_bytes: None,
             program: None,
             program_version: None,
             qcengine_version: None,

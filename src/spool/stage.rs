@@ -73,6 +73,7 @@ pub(crate) mod tests {
                 calculation: serde_json::from_value(calculation.clone()).unwrap(),
                 cores: 1,
                 memory_bytes: 1 << 30,
+                gpus: 0,
                 walltime_seconds: 60,
             })
             .collect()
@@ -90,6 +91,12 @@ pub(crate) mod tests {
             scratch: None,
             recycle_after: 500,
             heartbeat_seconds: 10,
+            gpus: 0,
+            ready: None,
+            idle_seconds: 0,
+            tasks_limit: None,
+            native_programs: vec![],
+            recycle_growth_bytes: None,
         }
     }
 

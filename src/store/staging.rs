@@ -64,6 +64,7 @@ impl StagedTask {
             calculation: self.calculation,
             cores,
             memory_bytes,
+            gpus: 0,
             walltime_seconds,
         }
     }

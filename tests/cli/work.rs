@@ -113,6 +113,8 @@ impl Server {
                 memory_bytes: 1 << 30,
                 wall_seconds: 1.5,
                 cpu_seconds: 2.5,
+                started_on: None,
+                peak_memory_bytes: None,
                 program: Some("mopac".to_owned()),
                 program_version: Some("22.0".to_owned()),
                 qcengine_version: None,

@@ -94,6 +94,12 @@ impl Job {
             scratch: Some(root.path().join("scratch").to_str().unwrap().into()),
             recycle_after: 500,
             heartbeat_seconds: 1,
+            gpus: 0,
+            ready: None,
+            idle_seconds: 0,
+            tasks_limit: None,
+            native_programs: vec![],
+            recycle_growth_bytes: None,
         };
         let directory = JobDirectory::at(root.path().join("pool/tag/0"));
         Job { root, directory, manifest, orders: vec![] }
@@ -112,6 +118,7 @@ impl Job {
             calculation,
             cores: 1,
             memory_bytes: 1 << 30,
+            gpus: 0,
             walltime_seconds: 600,
         });
         self
