@@ -10,4 +10,5 @@ pub mod qcschema;
 pub mod record;
 pub mod resources;
 pub mod task;
+pub mod timing;
 pub mod view;

@@ -13,6 +13,7 @@ mod intake;
 mod looking;
 mod measure;
 mod queue;
+mod removal;
 mod schema;
 mod submission;
 mod world;
