@@ -21,7 +21,7 @@ pub fn as_shipped(config: DaemonConfig) -> DaemonConfig {
         .with_env("QCBATCH_DAEMON__POLL_INTERVAL", "30s")
         .with_env("QCBATCH_DAEMON__LOG", "info")
         .with_env("QCBATCH_WORKER__HEARTBEAT", "10s")
-        .with_env("QCBATCH_RETRY__DELAY", "1m")
+        .with_env("QCBATCH_RETRY__DELAY", "30s")
 }
 
 /// A daemon as shipped, with its private PostgreSQL and the pool of this machine.

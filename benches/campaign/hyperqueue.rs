@@ -19,7 +19,9 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/benches/campaign/hype
 pub fn run(scale: Scale) {
     let tasks = scale.of(TASKS);
     let Some(python) = std::env::var_os("QCBATCH_BENCH_PYTHON") else {
-        return say("not measured: QCBATCH_BENCH_PYTHON names no Python with hyperqueue (make bench sets it)");
+        return say(
+            "not measured: QCBATCH_BENCH_PYTHON names no Python with hyperqueue (make bench sets it)",
+        );
     };
     let theirs = |streams: &str| {
         let directory = PrivateDir::new();
@@ -29,9 +31,10 @@ pub fn run(scale: Scale) {
             .output()
             .expect("the interpreter runs");
         let text = String::from_utf8_lossy(&output.stdout);
-        let seconds: f64 = text.trim().parse().unwrap_or_else(|_| {
-            panic!("seconds, not {text:?}: {}", String::from_utf8_lossy(&output.stderr))
-        });
+        let seconds: f64 = text
+            .trim()
+            .parse()
+            .unwrap_or_else(|_| panic!("seconds, not {text:?}: {}", String::from_utf8_lossy(&output.stderr)));
         f64::from(tasks) / seconds
     };
     let daemon = daemon();
@@ -39,7 +42,10 @@ pub fn run(scale: Scale) {
     bench(&daemon, 100, &["--program", "true"]);
     let (mut ours, mut plain, mut files) = (Vec::new(), Vec::new(), Vec::new());
     for repeat in 1..=REPEATS {
-        ours.push(figure(&bench(&daemon, tasks, &["--program", "true"]), "/stages/end_to_end/tasks_per_second"));
+        ours.push(figure(
+            &bench(&daemon, tasks, &["--program", "true"]),
+            "/stages/end_to_end/tasks_per_second",
+        ));
         plain.push(theirs("none"));
         files.push(theirs("files"));
         say(&format!(

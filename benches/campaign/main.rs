@@ -52,7 +52,11 @@ fn main() {
         .map(|(_, argument)| argument)
         .collect();
     for name in &named {
-        assert!(SECTIONS.iter().any(|(section, _)| section == name), "the sections are {:?}", SECTIONS.map(|(name, _)| name));
+        assert!(
+            SECTIONS.iter().any(|(section, _)| section == name),
+            "the sections are {:?}",
+            SECTIONS.map(|(name, _)| name)
+        );
     }
     for (name, section) in SECTIONS {
         if named.is_empty() || named.iter().any(|wanted| *wanted == name) {

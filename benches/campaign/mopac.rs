@@ -78,7 +78,8 @@ pub fn run(scale: Scale) {
 fn run_bare(directory: &Path, tasks: u32, cores: usize) -> (f64, Vec<f64>) {
     for number in 0..tasks {
         let mut input =
-            "PM7 CHARGE=0.0 MS=0.0&\n1SCF GRADIENTS AUX(PRECISION=9, XP, XS, XW) A0 PULAY ITER=100&\n\n".to_owned();
+            "PM7 CHARGE=0.0 MS=0.0&\n1SCF GRADIENTS AUX(PRECISION=9, XP, XS, XW) A0 PULAY ITER=100&\n\n"
+                .to_owned();
         for (symbol, [x, y, z]) in molecule(number) {
             input += &format!("{symbol}  {x:17.12}  {y:17.12}  {z:17.12}\n");
         }

@@ -26,7 +26,10 @@ pub fn run(scale: Scale) {
         figure(&report, "/daemon/cpu_seconds"),
         mib("/jobs/runner_resident_bytes"),
     ));
-    say(&format!("null tasks: {:.0} bytes in PostgreSQL for each", figure(&report, "/database/bytes_per_record")));
+    say(&format!(
+        "null tasks: {:.0} bytes in PostgreSQL for each",
+        figure(&report, "/database/bytes_per_record")
+    ));
     say(&format!("inodes of a job: {:.0} after {tasks} tasks", figure(&report, "/jobs/most_inodes")));
     say("  bound: at most 12");
     let calls = |verb: &str| report["scheduler"]["calls"][verb].as_u64().unwrap_or(0);

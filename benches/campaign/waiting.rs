@@ -28,7 +28,10 @@ pub fn run(scale: Scale) {
             called => break called,
         }
     };
-    say(&format!("{tasks} waiting tasks: {:.2} s from the daemon's start to its first submission", first - began));
+    say(&format!(
+        "{tasks} waiting tasks: {:.2} s from the daemon's start to its first submission",
+        first - began
+    ));
     say("  bound: below 2 s");
     std::thread::sleep(RUN);
     say(&format!(
@@ -48,10 +51,25 @@ fn take_in(database: &Database, tasks: u32) {
     write_inputs(&path, tasks);
     let started = Instant::now();
     let file = path.to_str().expect("the path is ASCII");
-    daemon.ask(["submit", file, "-q", "--pool", "local", "--program", "synthetic", "--method", "null", "--tag", "later"]);
+    daemon.ask([
+        "submit",
+        file,
+        "-q",
+        "--pool",
+        "local",
+        "--program",
+        "synthetic",
+        "--method",
+        "null",
+        "--tag",
+        "later",
+    ]);
     let seconds = started.elapsed().as_secs_f64();
     say(&format!("{tasks} waiting tasks: taken in at {:.0}/s", f64::from(tasks) / seconds));
-    say(&format!("{tasks} waiting tasks: daemon's peak resident {:.0} MiB at intake", peak_resident_mib(daemon.pid())));
+    say(&format!(
+        "{tasks} waiting tasks: daemon's peak resident {:.0} MiB at intake",
+        peak_resident_mib(daemon.pid())
+    ));
     assert_eq!(database.count("select count(*) from task where available"), i64::from(tasks));
     daemon.stop();
 }

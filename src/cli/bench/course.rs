@@ -9,13 +9,11 @@ use tokio::time::Instant;
 
 use super::args::BenchArgs;
 use super::feed::{Feed, Molecules};
+use super::figures::Afterlife;
 use super::remove;
-use super::report::{
-    Afterlife, BenchReport, DaemonFigures, DatabaseFigures, JobFigures, Latencies, OccupancyFigures,
-    SchedulerFigures, Stages,
-};
+use super::summary::{Observed, summary};
 use super::svg;
-use super::tally::{Stage, Tally};
+use super::tally::Tally;
 use crate::api::client::Client;
 use crate::api::wire::{
     BenchQuery, MeterQuery, Meters, RemovalReceipt, Reuse, StatusCounts, SubmitOptions, SubmitReceipt,
@@ -90,7 +88,8 @@ impl Bench<'_> {
         }
         let tally = self.tally(&query).await?;
         let after = self.meters(&tally.jobs()).await?;
-        let mut report = self.report(&tally, &before, &after, intake, whole);
+        let observed = Observed { tally: &tally, before: &before, after: &after, intake, whole };
+        let mut report = summary(self, &observed);
         if let Some(path) = &self.args.svg {
             self.draw(path, &tally, &after)?;
         }
@@ -173,63 +172,6 @@ impl Bench<'_> {
             tally.add(&timing);
         }
         Ok(tally)
-    }
-
-    fn report(
-        &self,
-        tally: &Tally,
-        before: &Meters,
-        after: &Meters,
-        intake: Duration,
-        whole: Duration,
-    ) -> BenchReport {
-        let tasks = u64::from(self.args.tasks);
-        let grown_bytes = after.database_bytes.saturating_sub(before.database_bytes);
-        let calls = after.scheduler_calls.iter().filter_map(|(verb, count)| {
-            let count = count - before.scheduler_calls.get(verb).copied().unwrap_or(0).min(*count);
-            (count > 0).then(|| (verb.clone(), count))
-        });
-        BenchReport {
-            compute_tag: self.compute_tag.clone(),
-            pool: self.pool.clone(),
-            program: self.args.program.to_string(),
-            payload_bytes: self.args.payload,
-            tasks,
-            completed: tally.completed,
-            failed: tally.failed,
-            stages: Stages {
-                intake: Stage::of(tasks, intake.as_secs_f64()),
-                claim: tally.claim(),
-                run: tally.run(),
-                ingest: tally.ingest(),
-                end_to_end: Stage::of(tasks, whole.as_secs_f64()),
-            },
-            latency_seconds: Latencies { submit_to_stored: tally.submit_to_stored(), run: tally.wall() },
-            occupancy: tally.occupancy(&after.jobs).map(|occupancy| OccupancyFigures {
-                fraction: occupancy.fraction(),
-                held_cores: occupancy.held_core_seconds() / occupancy.seconds(),
-                seconds: occupancy.seconds(),
-            }),
-            jobs: JobFigures {
-                count: tally.jobs().len() as u64,
-                most_inodes: after.jobs.iter().filter_map(|job| job.inodes).max(),
-                runner_resident_bytes: after.jobs.iter().filter_map(|job| job.runner_resident_bytes).max(),
-            },
-            scheduler: SchedulerFigures {
-                calls: calls.collect(),
-                poll_intervals: whole.as_secs_f64() / after.poll_interval_seconds,
-            },
-            database: DatabaseFigures {
-                grown_bytes,
-                bytes_per_record: (tally.completed > 0).then(|| grown_bytes as f64 / tally.completed as f64),
-            },
-            daemon: DaemonFigures {
-                resident_bytes: after.daemon.resident_bytes,
-                peak_resident_bytes: after.daemon.peak_resident_bytes,
-                cpu_seconds: after.daemon.cpu_seconds - before.daemon.cpu_seconds,
-            },
-            records: Afterlife::Kept,
-        }
     }
 
     fn draw(&self, path: &Path, tally: &Tally, after: &Meters) -> Result<(), CliError> {

@@ -14,11 +14,14 @@ use crate::model::timing::BENCH_TAG_PREFIX;
 use crate::model::view::StatusSummary;
 
 mod args;
+mod axis;
 mod course;
 mod feed;
+mod figures;
 mod occupancy;
 mod percentile;
 mod report;
+mod summary;
 mod svg;
 mod tally;
 
