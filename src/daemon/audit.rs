@@ -11,7 +11,7 @@ use crate::model::chunk::ChunkName;
 use crate::model::ids::ChunkId;
 use crate::spool::evidence;
 use crate::spool::layout::JobDirectory;
-use crate::spool::ready::ChunkStore;
+use crate::spool::publish::ChunkStore;
 use crate::store::chunk::{Stage, UnclaimedChunk};
 use crate::store::job::JobRow;
 

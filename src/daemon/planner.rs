@@ -16,7 +16,7 @@ use crate::model::job::JobState;
 use crate::model::task::Placement;
 use crate::plan::packing::{TaskDefaults, Waiting};
 use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot};
-use crate::spool::ready::ChunkStore;
+use crate::spool::publish::ChunkStore;
 use crate::store::StoreError;
 use crate::store::chunk::PlannedChunk;
 use crate::store::job::LiveJobs;

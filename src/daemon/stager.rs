@@ -17,7 +17,7 @@ use crate::model::chunk::ChunkName;
 use crate::model::ids::{ChunkId, PoolName};
 use crate::model::task::TaskOrder;
 use crate::spool::SpoolError;
-use crate::spool::ready::ChunkStore;
+use crate::spool::publish::ChunkStore;
 use crate::store::StoreError;
 use crate::store::chunk::{Stage, UnclaimedChunk};
 

@@ -1,133 +1,65 @@
-//! The daemon's side of a pool's chunks: written beside, published by rename, taken back by rename. One daemon at a time.
+//! A pool's `ready` directory: chunks that any job of the pool may claim by renaming one into its own directory.
 //!
-//! Invariant: what was once in `ready` is never written there again; a job may have claimed it.
+//! Whoever renames a chunk has it; nobody copies, locks or asks. Nothing is written here, only moved away.
 
-use std::collections::HashSet;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::atomic;
-use super::chunk;
 use super::error::SpoolError;
-use super::layout::Spool;
+use super::layout::{CLAIMED_PREFIX, JobDirectory};
 use crate::model::chunk::ChunkName;
-use crate::model::ids::PoolName;
-use crate::model::task::TaskOrder;
 
-/// A chunk that is taken back is renamed to this and its name, and removed.
-const WITHDRAWN: &str = "withdrawn-";
-
-/// The directories of a pool's chunks.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ChunkStore {
-    staged: PathBuf,
-    ready: PathBuf,
+/// Chunks that wait in `ready`, most urgent first. A directory that is not there holds none.
+pub fn list(ready: &Path) -> Result<Vec<ChunkName>, SpoolError> {
+    list_names(ready, "")
 }
 
-impl ChunkStore {
-    /// That of `pool`.
-    pub fn of(spool: &Spool, pool: &PoolName) -> ChunkStore {
-        ChunkStore { staged: spool.staged(pool), ready: spool.ready(pool) }
-    }
-
-    /// Makes its directories. It is fine if they exist.
-    pub fn create(&self) -> Result<(), SpoolError> {
-        atomic::create_directory(&self.staged)?;
-        atomic::create_directory(&self.ready)
-    }
-
-    /// Writes chunks where no job looks, durably. Writing one again replaces it.
-    pub fn write(&self, chunks: Vec<(ChunkName, Vec<TaskOrder>)>) -> Result<(), SpoolError> {
-        self.create()?;
-        for (name, orders) in chunks {
-            chunk::write_chunk(&self.staged.join(name.to_string()), orders)?;
-        }
-        atomic::sync_directory(&self.staged)
-    }
-
-    /// Publishes written chunks: any job of the pool may claim them from now on. One that was published before is left
-    /// alone.
-    pub fn publish(&self, names: &[ChunkName]) -> Result<(), SpoolError> {
-        for name in names {
-            let (from, to) = (self.staged.join(name.to_string()), self.ready.join(name.to_string()));
-            match fs::rename(&from, &to) {
-                Ok(()) => {}
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(SpoolError::io("publish", &to)(error)),
-            }
-        }
-        atomic::sync_directory(&self.ready)?;
-        atomic::sync_directory(&self.staged)
-    }
-
-    /// Takes chunks back, published or not; returns those that no job had claimed before.
-    pub fn withdraw(&self, names: &[ChunkName]) -> Result<Vec<ChunkName>, SpoolError> {
-        let mut withdrawn = Vec::new();
-        for name in names {
-            let staged = self.staged.join(name.to_string());
-            let away = self.staged.join(format!("{WITHDRAWN}{name}"));
-            let was_staged = remove(&staged)?;
-            match fs::rename(self.ready.join(name.to_string()), &away) {
-                Ok(()) => {
-                    remove(&away)?;
-                    withdrawn.push(*name);
-                }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                    if was_staged {
-                        withdrawn.push(*name);
-                    }
-                }
-                Err(error) => return Err(SpoolError::io("withdraw", &away)(error)),
-            }
-        }
-        Ok(withdrawn)
-    }
-
-    /// Chunks that are published and not claimed.
-    pub fn ready(&self) -> Result<HashSet<ChunkName>, SpoolError> {
-        chunks_in(&self.ready)
-    }
-
-    /// Chunks that are written and not published.
-    pub fn staged(&self) -> Result<HashSet<ChunkName>, SpoolError> {
-        chunks_in(&self.staged)
-    }
-
-    /// Removes what a daemon that died left half-done beside the written chunks, and those of them that `keep` does not
-    /// name.
-    pub fn sweep(&self, keep: &HashSet<ChunkName>) -> Result<(), SpoolError> {
-        for name in names(&self.staged)? {
-            let kept =
-                name.to_str().and_then(|text| text.parse().ok()).is_some_and(|name| keep.contains(&name));
-            if !kept {
-                remove(&self.staged.join(&name))?;
-            }
-        }
-        Ok(())
-    }
+/// Chunks that a job's runner has claimed and not finished, most urgent first.
+pub fn claimed(directory: &JobDirectory) -> Result<Vec<ChunkName>, SpoolError> {
+    list_names(directory.path(), CLAIMED_PREFIX)
 }
 
-fn chunks_in(directory: &Path) -> Result<HashSet<ChunkName>, SpoolError> {
-    Ok(names(directory)?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
-}
-
-fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>, SpoolError> {
+fn list_names(directory: &Path, prefix: &str) -> Result<Vec<ChunkName>, SpoolError> {
     let entries = match fs::read_dir(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
         other => other.map_err(SpoolError::io("list", directory))?,
     };
-    entries
-        .map(|entry| entry.map(|entry| entry.file_name()).map_err(SpoolError::io("list", directory)))
-        .collect()
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(SpoolError::io("list", directory))?.file_name();
+        let name = name.to_str().and_then(|text| text.strip_prefix(prefix));
+        names.extend(name.and_then(|text| text.parse::<ChunkName>().ok()));
+    }
+    names.sort_unstable_by_key(|name: &ChunkName| (std::cmp::Reverse(name.compute_priority), name.chunk_id));
+    Ok(names)
 }
 
-/// Whether it was there.
-fn remove(path: &Path) -> Result<bool, SpoolError> {
+/// Takes a chunk for the job of `directory` and no other. Returns the path to read it from; none when somebody else was
+/// faster.
+pub fn claim(
+    ready: &Path,
+    name: &ChunkName,
+    directory: &JobDirectory,
+) -> Result<Option<PathBuf>, SpoolError> {
+    let (from, to) = (ready.join(name.to_string()), directory.claimed(name));
+    match fs::rename(&from, &to) {
+        Ok(()) => Ok(Some(to)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // NFS repeats a rename whose answer was lost, and the repetition finds nothing to rename. Listing the
+            // directory anew makes it forget that the target was not there.
+            let ours = claimed(directory)?.contains(name);
+            Ok((ours || to.exists()).then_some(to))
+        }
+        Err(error) => Err(SpoolError::io("claim", &from)(error)),
+    }
+}
+
+/// Removes a claimed chunk whose reports are all safe. It is fine if it is gone.
+pub fn finish(path: &Path) -> Result<(), SpoolError> {
     match fs::remove_file(path) {
-        Ok(()) => Ok(true),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-        Err(error) => Err(SpoolError::io("remove", path)(error)),
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SpoolError::io("remove", path)(error)),
+        _ => Ok(()),
     }
 }
 
@@ -136,48 +68,41 @@ mod tests {
     use super::*;
     use crate::model::chunk::ChunkNeed;
     use crate::model::ids::ChunkId;
-    use crate::spool::stage::tests::orders;
+    use crate::spool::atomic;
 
-    fn name(id: i64) -> ChunkName {
+    fn name(compute_priority: u8, id: i64) -> ChunkName {
         let need = ChunkNeed { cores: 1, memory_bytes: 1 << 30, gpus: 0, walltime_seconds: 60 };
-        ChunkName { compute_priority: 1, chunk_id: ChunkId(id), tasks: 2, need }
-    }
-
-    fn set(ids: &[i64]) -> HashSet<ChunkName> {
-        ids.iter().copied().map(name).collect()
+        ChunkName { compute_priority, chunk_id: ChunkId(id), tasks: 1, need }
     }
 
     #[test]
-    fn a_chunk_is_seen_by_jobs_only_once_it_is_published() {
+    fn chunks_are_listed_by_urgency_and_other_files_are_not() {
         let root = tempfile::tempdir().unwrap();
-        let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
-        assert!(store.ready().unwrap().is_empty(), "nothing before the first chunk");
-        store.write(vec![(name(1), orders(2)), (name(2), orders(2))]).unwrap();
-        assert_eq!((store.staged().unwrap(), store.ready().unwrap()), (set(&[1, 2]), set(&[])));
-        store.publish(&[name(1)]).unwrap();
-        store.publish(&[name(1)]).unwrap();
-        assert_eq!((store.staged().unwrap(), store.ready().unwrap()), (set(&[2]), set(&[1])));
+        assert_eq!(list(&root.path().join("none")).unwrap(), vec![]);
+        for chunk in [name(1, 42), name(0, 1), name(2, 100), name(1, 7)] {
+            fs::write(root.path().join(chunk.to_string()), b"").unwrap();
+        }
+        fs::write(root.path().join(".tmp-1"), b"").unwrap();
+        let ids: Vec<i64> = list(root.path()).unwrap().iter().map(|name| name.chunk_id.0).collect();
+        assert_eq!(ids, [100, 7, 42, 1]);
     }
 
     #[test]
-    fn only_what_no_job_claimed_is_taken_back() {
+    fn a_chunk_is_claimed_once_and_a_lost_answer_is_no_loss() {
         let root = tempfile::tempdir().unwrap();
-        let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
-        store.write((1..=3).map(|id| (name(id), orders(2))).collect()).unwrap();
-        store.publish(&[name(1), name(2)]).unwrap();
-        fs::rename(store.ready.join(name(1).to_string()), root.path().join("claimed")).unwrap();
-        assert_eq!(store.withdraw(&[name(1), name(2), name(3)]).unwrap(), [name(2), name(3)]);
-        assert!(store.ready().unwrap().is_empty() && names(&store.staged).unwrap().is_empty());
-    }
-
-    #[test]
-    fn leftovers_go_and_written_chunks_stay() {
-        let root = tempfile::tempdir().unwrap();
-        let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
-        store.write(vec![(name(1), orders(2)), (name(2), orders(2))]).unwrap();
-        fs::write(store.staged.join(".tmp-abc"), "half").unwrap();
-        fs::write(store.staged.join(format!("{WITHDRAWN}{}", name(7))), "away").unwrap();
-        store.sweep(&set(&[2])).unwrap();
-        assert_eq!(names(&store.staged).unwrap(), [std::ffi::OsString::from(name(2).to_string())]);
+        let ready = root.path().join("ready");
+        let [one, two] = ["0", "1"].map(|index| JobDirectory::at(root.path().join(index)));
+        for directory in [&ready, one.path(), two.path()] {
+            atomic::create_directory(directory).unwrap();
+        }
+        fs::write(ready.join(name(1, 5).to_string()), b"chunk").unwrap();
+        let path = claim(&ready, &name(1, 5), &one).unwrap().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"chunk");
+        assert_eq!(claim(&ready, &name(1, 5), &two).unwrap(), None, "somebody else has it");
+        assert_eq!(claim(&ready, &name(1, 5), &one).unwrap(), Some(path.clone()), "the rename had worked");
+        assert_eq!(claimed(&one).unwrap(), vec![name(1, 5)]);
+        finish(&path).unwrap();
+        finish(&path).unwrap();
+        assert_eq!(claim(&ready, &name(1, 5), &one).unwrap(), None);
     }
 }
