@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use super::pools::Pool;
 use super::site::Site;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
 use crate::model::ids::JobId;
@@ -44,6 +45,7 @@ pub fn policy(site: &Site) -> RetryPolicy {
 /// Stores every whole result after `offset`; returns the new offset.
 pub async fn bring_in(
     site: &Arc<Site>,
+    pool: &Pool,
     job: JobId,
     directory: &JobDirectory,
     mut offset: u64,
@@ -68,6 +70,7 @@ pub async fn bring_in(
             retry::decide(policy, *tally, class)
         };
         let reports = batch.reports.len();
+        pool.pace.reported(&batch.reports);
         match site.writer.ingest(job, offset, batch.next_offset, batch.reports, &decide).await? {
             IngestOutcome::Stored(stored) => {
                 tracing::debug!(job.id = job.0, reports, ?stored, "stored results");
