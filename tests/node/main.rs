@@ -5,5 +5,8 @@
 mod calculations;
 mod crashes;
 mod fixture;
+mod mounts;
+mod native_slots;
+mod pilots;
 mod stopping;
 mod workers;
