@@ -5,5 +5,7 @@
 mod calculations;
 mod crashes;
 mod fixture;
+mod native;
+mod native_mopac;
 mod stopping;
 mod workers;

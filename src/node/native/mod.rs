@@ -1,6 +1,10 @@
 //! Programs that the runner runs itself, because a Python start would cost more than the calculation.
 //! Each one says what to write and run and how to read what came out; it touches nothing itself.
 
+pub mod answer;
+pub mod machine;
+pub mod mopac;
+
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
 
