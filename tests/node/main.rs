@@ -7,5 +7,6 @@ mod crashes;
 mod fixture;
 mod native;
 mod native_mopac;
+mod native_xtb;
 mod stopping;
 mod workers;

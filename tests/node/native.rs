@@ -44,6 +44,11 @@ pub fn water() -> Value {
     molecule(&["O", "H", "H"], &[0.0, 0.0, 0.22166, 0.1, 1.4309, -0.8867, 0.0, -1.4309, -0.8867], 0, 1)
 }
 
+/// Where Debian keeps xtb's parameter files, of which GFN0 needs one.
+fn xtb_parameters() -> std::ffi::OsString {
+    std::env::var_os("XTBPATH").unwrap_or_else(|| "/usr/share/xtb".into())
+}
+
 /// Runs a native program as the node runner does, in a directory of its own.
 pub fn natively(program: &dyn NativeProgram, calculation: &Calculation) -> Reply {
     let invocation = program.prepare(calculation, SHARE).expect("it is not left to QCEngine");
@@ -56,6 +61,7 @@ pub fn natively(program: &dyn NativeProgram, calculation: &Calculation) -> Reply
     let output = Command::new(&arguments[0])
         .args(&arguments[1..])
         .envs(environment)
+        .env("XTBPATH", xtb_parameters())
         .current_dir(folder.path())
         .stdin(Stdio::null())
         .output()
@@ -86,6 +92,7 @@ impl QcEngine {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/qcengine_worker.py");
         let mut child = Command::new(generation.python())
             .arg(script)
+            .env("XTBPATH", xtb_parameters())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -4,6 +4,7 @@
 pub mod answer;
 pub mod machine;
 pub mod mopac;
+pub mod xtb;
 
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
