@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::Generation;
 
-pub const SHARE: Share = Share { cores: 1, memory_bytes: 1 << 30 };
+pub const SHARE: Share = Share { cores: 1, memory_bytes: 1 << 30, gpus: 0 };
 
 /// A single point of `program`.
 pub fn calculation(

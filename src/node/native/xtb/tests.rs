@@ -2,7 +2,7 @@
 
 use super::*;
 
-const SHARE: Share = Share { cores: 2, memory_bytes: 1 << 30 };
+const SHARE: Share = Share { cores: 2, memory_bytes: 1 << 30, gpus: 0 };
 
 fn calculation(method: &str, driver: &str, keywords: Value, molecule: Value) -> Calculation {
     serde_json::from_value(json!({
