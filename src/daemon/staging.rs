@@ -7,6 +7,7 @@ use super::planner;
 use super::pools::Pool;
 use super::site::Site;
 use super::submitter::SubmitterError;
+use crate::config::WorkerConfig;
 use crate::jobscript::{ScriptInput, render};
 use crate::model::ids::{JobId, Tag};
 use crate::model::resources::JobResources;
@@ -152,10 +153,16 @@ fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrde
         ready: None,
         idle_seconds: 0,
         tasks_limit: None,
-        native_programs: vec![],
+        native_programs: native_programs(&site.config.worker),
         recycle_growth_bytes: None,
     };
     StagedJob { index: job.array_index, manifest, orders }
+}
+
+/// Those of the configuration, and `synthetic`, which costs nothing.
+fn native_programs(worker: &WorkerConfig) -> Vec<String> {
+    let synthetic = std::iter::once("synthetic".to_owned());
+    worker.native_programs.iter().cloned().chain(synthetic).collect()
 }
 
 /// The order of one task: what the packer counted on when it made the job.
