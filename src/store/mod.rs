@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod change;
+pub mod chunk;
 pub mod cluster;
 pub mod connect;
 mod count;

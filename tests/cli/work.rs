@@ -47,7 +47,13 @@ impl Server {
                 .map(|task| PlannedJob { placement: Placement::Shared, tasks: vec![task.task_id] })
                 .collect();
             let tag = Tag::new(1_700_000_000_000, rand::random());
-            let planned = PlannedSubmission { pool: local(), tag: tag.clone(), resources: resources(), jobs };
+            let planned = PlannedSubmission {
+                pool: local(),
+                cluster: "local".to_owned(),
+                tag: tag.clone(),
+                resources: resources(),
+                jobs,
+            };
             let submission = self.writer.plan_submission(&planned).await.unwrap().unwrap();
             let (from, to) = (SubmissionState::Planned, SubmissionState::Submitting);
             let note = SubmissionNote::default();
