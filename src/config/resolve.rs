@@ -153,6 +153,7 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
         },
         worker: WorkerConfig {
             python: view.text("worker.python"),
+            native_programs: view.list("worker.native_programs"),
             recycle_after: view.count("worker.recycle_after"),
             heartbeat: view.duration("worker.heartbeat"),
         },

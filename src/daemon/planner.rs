@@ -16,6 +16,7 @@ use crate::model::job::JobState;
 use crate::model::task::Placement;
 use crate::plan::packing::{TaskDefaults, Waiting};
 use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot};
+use crate::plan::predict::Expectation;
 use crate::spool::publish::ChunkStore;
 use crate::store::StoreError;
 use crate::store::chunk::PlannedChunk;
@@ -342,6 +343,7 @@ fn waiting(site: &Site, pool: &Pool, candidate: &Candidate) -> Waiting {
         task_id: candidate.task_id,
         placement: candidate.placement,
         asks: candidate.resources.clone(),
+        expectation: Expectation::default(),
         compute_priority: u8::try_from(candidate.compute_priority).unwrap_or_default(),
         tries: candidate.tries,
         losses: candidate.losses,
