@@ -211,6 +211,8 @@ pub struct WorkerConfig {
     pub python: String,
     /// Tasks after which a worker is replaced.
     pub recycle_after: u32,
+    /// Growth after which a worker is replaced.
+    pub recycle_growth_bytes: u64,
     /// Time between two signs of life.
     pub heartbeat: Duration,
 }
