@@ -12,7 +12,7 @@ mod ending;
 mod follow;
 mod housekeeping;
 mod inbox;
-mod ingester;
+pub mod ingester;
 mod keeper;
 mod lease;
 mod local_api;
