@@ -153,6 +153,7 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
         },
         worker: WorkerConfig {
             python: view.text("worker.python"),
+            native_programs: view.list("worker.native_programs"),
             recycle_after: view.count("worker.recycle_after"),
             recycle_growth_bytes: view.optional_bytes("worker.recycle_growth").expect(FILLED),
             heartbeat: view.duration("worker.heartbeat"),

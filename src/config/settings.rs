@@ -209,6 +209,8 @@ pub struct RetryConfig {
 pub struct WorkerConfig {
     /// Interpreter that has QCEngine, for pools that do not say.
     pub python: String,
+    /// Programs that jobs start directly.
+    pub native_programs: Vec<String>,
     /// Tasks after which a worker is replaced.
     pub recycle_after: u32,
     /// Growth after which a worker is replaced.

@@ -16,6 +16,7 @@ use crate::model::job::JobState;
 use crate::model::task::Placement;
 use crate::plan::packing::{TaskDefaults, Waiting};
 use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot};
+use crate::plan::predict::Expectation;
 use crate::spool::publish::ChunkStore;
 use crate::store::StoreError;
 use crate::store::chunk::PlannedChunk;
@@ -214,9 +215,9 @@ async fn backlog(site: &Site, pool: &Pool, memory: &mut Memory, read: usize) -> 
 impl Memory {
     /// Reads more next time when all that was read was wanted, and less when little was.
     fn next_limit(&mut self, read: usize, staged: usize) {
-        if staged >= read / 2 {
+        if read == self.limit && staged >= read / 2 {
             self.limit = (self.limit * 2).min(MOST_READ);
-        } else if staged < read / 8 {
+        } else if read == self.limit && staged < read / 8 {
             self.limit = (self.limit / 2).max(LEAST_READ);
         }
         if let Some((_, count)) = &mut self.counted {
@@ -342,6 +343,7 @@ fn waiting(site: &Site, pool: &Pool, candidate: &Candidate) -> Waiting {
         task_id: candidate.task_id,
         placement: candidate.placement,
         asks: candidate.resources.clone(),
+        expectation: Expectation::default(),
         compute_priority: u8::try_from(candidate.compute_priority).unwrap_or_default(),
         tries: candidate.tries,
         losses: candidate.losses,

@@ -12,6 +12,7 @@ use crate::model::task::Placement;
 use crate::plan::fit::{self, Demand};
 use crate::plan::packing::Waiting;
 use crate::plan::pilots::{self, JobKind, Snapshot};
+use crate::plan::predict::Expectation;
 
 /// One calculation as far as packing is concerned.
 pub struct PreviewedTask {
@@ -100,6 +101,7 @@ fn render(
             task_id: TaskId(id),
             placement,
             asks: task.asks.clone(),
+            expectation: Expectation::default(),
             compute_priority: 1,
             tries: 0,
             losses: 0,

@@ -7,11 +7,13 @@ use super::planner;
 use super::pools::Pool;
 use super::site::Site;
 use super::submitter::SubmitterError;
+use crate::config::WorkerConfig;
 use crate::jobscript::{ScriptInput, render};
 use crate::model::ids::{JobId, Tag};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
 use crate::plan::packing::{self, Waiting};
+use crate::plan::predict::Expectation;
 use crate::scheduler::SubmitRequest;
 use crate::spool::SpoolError;
 use crate::spool::layout::SubmissionDirectory;
@@ -151,10 +153,16 @@ fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrde
         ready: job.pilot.then(|| site.spool.ready(&pool.config.name).display().to_string()),
         idle_seconds: pool.config.idle.as_secs(),
         tasks_limit: pool.config.tasks_per_job.filter(|_| job.pilot),
-        native_programs: vec![],
+        native_programs: native_programs(&site.config.worker),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
     };
     StagedJob { index: job.array_index, manifest, orders }
+}
+
+/// Those of the configuration, and `synthetic`, which costs nothing.
+fn native_programs(worker: &WorkerConfig) -> Vec<String> {
+    let synthetic = std::iter::once("synthetic".to_owned());
+    worker.native_programs.iter().cloned().chain(synthetic).collect()
 }
 
 /// The order of one task: what the packer counted on when it made the job.
@@ -163,6 +171,7 @@ fn order(site: &Site, pool: &Pool, task: StagedTask) -> TaskOrder {
         task_id: task.task_id,
         placement: task.placement,
         asks: task.resources.clone(),
+        expectation: Expectation::default(),
         compute_priority: 0,
         tries: task.tries,
         losses: task.losses,

@@ -119,7 +119,7 @@ impl Server {
                 memory_bytes: 1 << 30,
                 wall_seconds: 1.5,
                 cpu_seconds: 2.5,
-                started_on: None,
+                started_on: Some(1_700_000_000.0 + f64::from(ran.array_index)),
                 peak_memory_bytes: None,
                 program: Some("mopac".to_owned()),
                 program_version: Some("22.0".to_owned()),

@@ -128,7 +128,8 @@ async fn the_backlog_is_counted_up_to_a_number() {
 #[tokio::test]
 async fn every_pool_has_synthetic_tasks_that_name_it() {
     let world = World::new().await;
-    let qcbatch::model::calculation::Specification::Singlepoint(mut specification) = singlepoint("null") else {
+    let qcbatch::model::calculation::Specification::Singlepoint(mut specification) = singlepoint("null")
+    else {
         unreachable!()
     };
     specification.program = "synthetic".to_owned();

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::model::resources::NodeSharing;
+use crate::plan::retry::RanOut;
 
 pub(in crate::plan) const GIB: u64 = 1 << 30;
 pub(in crate::plan) const DEFAULTS: TaskDefaults =
@@ -40,6 +41,7 @@ pub(in crate::plan) fn task(id: i64) -> Waiting {
         task_id: TaskId(id),
         placement: Placement::Shared,
         asks: TaskResources::default(),
+        expectation: Expectation::default(),
         compute_priority: 1,
         tries: 0,
         losses: 0,
@@ -84,4 +86,26 @@ fn a_task_that_ran_out_of_memory_asks_for_more() {
     let need = need_of(&failed, &shape(), DEFAULTS);
     assert_eq!(need.memory_bytes, 2 * GIB * 9 / 4);
     assert_eq!(need.walltime_seconds, 3600);
+}
+
+#[test]
+fn a_task_that_says_nothing_gets_what_history_says_and_more_than_it_ever_ran_out_of() {
+    let expectation = Expectation {
+        seconds: Some(20.0),
+        walltime_seconds: Some(300),
+        memory_bytes: Some(GIB / 2),
+        ..Expectation::default()
+    };
+    let known = Waiting { expectation, ..task(1) };
+    let need = need_of(&known, &shape(), DEFAULTS);
+    assert_eq!((need.walltime_seconds, need.memory_bytes), (300, GIB / 2));
+
+    let asks = TaskResources { walltime_seconds: Some(50), ..TaskResources::default() };
+    let need = need_of(&Waiting { asks, ..known.clone() }, &shape(), DEFAULTS);
+    assert_eq!((need.walltime_seconds, need.memory_bytes), (50, GIB / 2));
+
+    let ran_out = RanOut { walltime_seconds: Some(600), memory_bytes: None };
+    let expectation = Expectation { ran_out, ..expectation };
+    let again = Waiting { expectation, tries: 1, last_failure: Some(FailureClass::Walltime), ..known };
+    assert_eq!(need_of(&again, &shape(), DEFAULTS).walltime_seconds, 900);
 }
