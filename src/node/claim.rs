@@ -61,6 +61,8 @@ mod tests {
             scheduler_job_id: Some(scheduler_job_id.into()),
             restarts,
             temporary_directory: "/tmp".into(),
+            search_path: vec![],
+            visible_gpus: None,
         }
     }
 

@@ -1,13 +1,13 @@
 //! One scratch directory per task, node-local, gone when the task is. Touches scratch only.
 
-use std::fs;
+use std::fs::{self, DirBuilder};
 use std::io;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use super::error::NodeError;
 use crate::model::ids::JobId;
 use crate::model::task::TaskOrder;
-use crate::spool::atomic;
 
 /// Where scratch directories are made.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ impl Scratch {
         let name = format!("qcbatch-{}-{}-{}", self.job_id, order.task_id, order.attempt);
         let path = self.base.join(name);
         remove(&path).map_err(failed("clear", &path))?;
-        atomic::create_directory(&path)?;
+        DirBuilder::new().mode(0o700).create(&path).map_err(failed("make", &path))?;
         Ok(TaskScratch { path })
     }
 }

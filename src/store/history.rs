@@ -13,6 +13,7 @@ use super::types::{bigint, integer, raw, storable_text};
 use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, RecordId};
 use crate::model::record::RecordStatus;
+use crate::model::task::NATIVE_ROUTINE;
 use crate::model::view::AttemptLine;
 
 /// Blobs sent in one statement, in bytes.
@@ -175,6 +176,10 @@ struct Row {
     cpu_seconds: Option<f64>,
     program: Option<String>,
     program_version: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    routine: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    qcengine_version: Option<String>,
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     modified_on: Timestamp,
     #[diesel(sql_type = Array<Text>)]
@@ -188,7 +193,8 @@ pub(crate) async fn of_record(
 ) -> Result<Vec<AttemptLine>, StoreError> {
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT h.id, h.attempt, h.status, h.failure, h.error_type, h.job_id, h.hostname, h.cores, h.memory_bytes,
-            h.wall_seconds, h.cpu_seconds, h.program, h.program_version, h.modified_on,
+            h.wall_seconds, h.cpu_seconds, h.program, h.program_version, h.provenance->>'routine' AS routine,
+            h.provenance->>'qcengine_version' AS qcengine_version, h.modified_on,
             array_remove(ARRAY[CASE WHEN h.stdout IS NOT NULL THEN 'stdout' END,
                 CASE WHEN h.stderr IS NOT NULL THEN 'stderr' END,
                 CASE WHEN h.error IS NOT NULL THEN 'error' END], NULL) AS outputs
@@ -199,6 +205,15 @@ pub(crate) async fn of_record(
     .await
     .doing("reading attempts")?;
     Ok(rows.into_iter().map(line).collect())
+}
+
+/// Whether QCEngine ran the program, or the node runner itself did.
+fn through(qcengine_version: Option<&str>, routine: Option<&str>) -> Option<String> {
+    match (qcengine_version, routine) {
+        (Some(version), _) => Some(format!("QCEngine {}", version.trim_start_matches('v'))),
+        (None, Some(routine)) if routine.starts_with(NATIVE_ROUTINE) => Some("native".to_owned()),
+        _ => None,
+    }
 }
 
 fn line(row: Row) -> AttemptLine {
@@ -216,7 +231,21 @@ fn line(row: Row) -> AttemptLine {
         cpu_seconds: row.cpu_seconds,
         program: row.program,
         program_version: row.program_version,
+        through: through(row.qcengine_version.as_deref(), row.routine.as_deref()),
         modified_on: row.modified_on,
         outputs: row.outputs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_way_a_result_came_is_read_from_its_provenance() {
+        assert_eq!(through(Some("v0.29.0"), Some("")).as_deref(), Some("QCEngine 0.29.0"));
+        assert_eq!(through(None, Some("qcbatch.node.native.mopac")).as_deref(), Some("native"));
+        assert_eq!(through(None, Some("somebody.else")), None);
+        assert_eq!(through(None, None), None);
     }
 }
