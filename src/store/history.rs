@@ -34,6 +34,8 @@ pub(crate) struct NewAttempt {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) wall_seconds: Option<f64>,
     pub(crate) cpu_seconds: Option<f64>,
+    /// By the node's clock, in seconds since the epoch.
+    pub(crate) started_on: Option<f64>,
     pub(crate) program: Option<String>,
     pub(crate) program_version: Option<String>,
     /// The result's provenance.
@@ -62,6 +64,7 @@ impl NewAttempt {
             memory_bytes: None,
             wall_seconds: None,
             cpu_seconds: None,
+            started_on: None,
             program: None,
             program_version: None,
             provenance: None,
@@ -82,13 +85,14 @@ impl NewAttempt {
 const INSERT: &str = "
     INSERT INTO compute_history (record_id, job_id, attempt, status, failure, error_type, hostname, cores,
         memory_bytes, wall_seconds, cpu_seconds, program, program_version, provenance, properties, extras, stdout,
-        stderr, error)
+        stderr, error, started_on)
     SELECT record_id, job_id, attempt, status::record_status, failure::failure_class, error_type, hostname, cores,
         memory_bytes, wall_seconds, cpu_seconds, program, program_version, provenance::json, properties::json,
-        extras::json, stdout, stderr, error
-    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        extras::json, stdout, stderr, error, to_timestamp(started_on)
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
         AS given(record_id, job_id, attempt, status, failure, error_type, hostname, cores, memory_bytes,
-            wall_seconds, cpu_seconds, program, program_version, provenance, properties, extras, stdout, stderr, error)";
+            wall_seconds, cpu_seconds, program, program_version, provenance, properties, extras, stdout, stderr, error,
+            started_on)";
 
 /// Writes `attempts`.
 pub(crate) async fn insert(conn: &mut AsyncPgConnection, attempts: &[NewAttempt]) -> Result<(), StoreError> {
@@ -132,6 +136,7 @@ async fn insert_run(conn: &mut AsyncPgConnection, run: &[NewAttempt]) -> Result<
         .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.stdout))
         .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.stderr))
         .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.error))
+        .bind::<Array<Nullable<Double>>, _>(seconds(|row| row.started_on))
         .execute(conn)
         .await
         .doing("storing attempts")?;

@@ -134,7 +134,8 @@ const BACKLOG: &str = "
 const SUITS: &str = "
         (d.pool IS NULL OR d.pool = $1)
         AND ($2 IS NULL OR d.required_programs <@ $2 OR (d.pool = $1 AND d.required_programs = '{synthetic}'))
-        AND (d.compute_tag = '*' OR '*' = ANY($3) OR d.compute_tag = ANY($3))
+        AND (d.compute_tag = '*' OR '*' = ANY($3) OR d.compute_tag = ANY($3)
+            OR (d.pool = $1 AND d.required_programs = '{synthetic}'))
         AND ($5 IS NULL OR coalesce(d.cores, $6, 0) <= $5)
         AND ($7 IS NULL OR coalesce(d.memory_bytes, $8, 0) <= $7)
         AND ($9 IS NULL OR coalesce(d.walltime_seconds, $10, 0) <= $9)";

@@ -43,6 +43,7 @@ table! {
         memory_bytes -> Nullable<BigInt>,
         wall_seconds -> Nullable<Double>,
         cpu_seconds -> Nullable<Double>,
+        started_on -> Nullable<Timestamptz>,
         modified_on -> Timestamptz,
         program -> Nullable<Text>,
         program_version -> Nullable<Text>,

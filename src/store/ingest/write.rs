@@ -5,7 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
 use super::answer::{Answer, OptimizationAnswer, TrajectoryPoint};
-use super::judge::Verdict;
+use super::judge::{NO_RECORD, Verdict};
 use super::parts::Parts;
 use super::prepare::{Body, Prepared};
 use crate::model::failure::RetryDecision;
@@ -105,6 +105,7 @@ impl Batch {
                     format!("attempt {attempt} was reported again by job {job_id}; nothing was stored");
                 self.events.push(event("duplicate", message));
             }
+            (Verdict::Dropped(NO_RECORD), _) => {}
             (Verdict::Dropped(why), _) => {
                 let message = format!("a report of attempt {attempt} by job {job_id} was dropped: {why}");
                 self.events.push(event("dropped", message));
