@@ -215,9 +215,9 @@ async fn backlog(site: &Site, pool: &Pool, memory: &mut Memory, read: usize) -> 
 impl Memory {
     /// Reads more next time when all that was read was wanted, and less when little was.
     fn next_limit(&mut self, read: usize, staged: usize) {
-        if staged >= read / 2 {
+        if read == self.limit && staged >= read / 2 {
             self.limit = (self.limit * 2).min(MOST_READ);
-        } else if staged < read / 8 {
+        } else if read == self.limit && staged < read / 8 {
             self.limit = (self.limit / 2).max(LEAST_READ);
         }
         if let Some((_, count)) = &mut self.counted {

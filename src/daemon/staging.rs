@@ -154,7 +154,7 @@ fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrde
         idle_seconds: pool.config.idle.as_secs(),
         tasks_limit: pool.config.tasks_per_job.filter(|_| job.pilot),
         native_programs: native_programs(&site.config.worker),
-        recycle_growth_bytes: None,
+        recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
     };
     StagedJob { index: job.array_index, manifest, orders }
 }

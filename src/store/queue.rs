@@ -128,7 +128,7 @@ const BACKLOG: &str = "
         SELECT FROM demand d CROSS JOIN LATERAL (
             SELECT FROM task
             WHERE available AND demand_id = d.id AND (not_before IS NULL OR not_before <= now()) LIMIT $4) t
-        WHERE {suits} LIMIT $4) some";
+        WHERE {suits} LIMIT $4) counted";
 
 /// Which demands suit a pool.
 const SUITS: &str = "

@@ -52,3 +52,29 @@ fn a_sleeper_is_stopped_at_its_limit_and_by_the_jobs_end() {
     assert_eq!(error_of(&reports[&0]).1, "timeout");
     assert_eq!(job.end().reason, EndReason::Signal);
 }
+
+#[test]
+fn a_task_sees_its_own_gpus_only() {
+    // Each program says which GPUs it sees, through a worker that is a shell script speaking the worker's language.
+    let job = Job::new(Generation::V1)
+        .tasks(4, &pm7())
+        .manifest(|manifest| {
+            manifest.cores = 4;
+            manifest.memory_bytes = 8 << 30;
+            manifest.gpus = 2;
+            manifest.worker_command = ["/bin/sh", "-c", GPU_WORKER].map(String::from).to_vec();
+        })
+        .each(|order| order.gpus = 1)
+        .staged();
+    assert_eq!(job.start_with(&[("CUDA_VISIBLE_DEVICES", "3,5")]).wait(), 0);
+    let mut seen: Vec<String> = job.by_task().values().map(|report| report.stdout.clone().unwrap()).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen, ["3 3", "5 5"]);
+}
+
+/// Greets, then answers each request with the GPUs that it sees.
+const GPU_WORKER: &str = r#"echo '{"ready":{"qcengine_version":"0"}}'
+while read -r request; do sleep 0.2
+printf '{"result":{},"error":null,"stdout":"%s %s","stderr":null,"native_files":{},"cpu_seconds":0}\n' \
+"$CUDA_VISIBLE_DEVICES" "$ROCR_VISIBLE_DEVICES"; done"#;
