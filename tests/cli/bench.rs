@@ -37,8 +37,7 @@ fn ended(bench: Child) -> (Output, Value) {
 
 #[track_caller]
 fn assert_nothing_is_left(server: &Server) {
-    for table in ["record", "task", "molecule", "specification", "demand", "compute_history", "output_store"]
-    {
+    for table in ["record", "task", "molecule", "specification", "demand", "compute_history"] {
         assert_eq!(server.database.count(&format!("select count(*) from {table}")), 0, "{table}");
     }
     assert_eq!(server.database.count("select count(*) from event where record_id is not null"), 0);

@@ -29,7 +29,6 @@ async fn rows(world: &World) -> String {
                 SELECT 'record' AS name, (SELECT count(*) FROM record) AS rows
                 UNION ALL SELECT 'task', (SELECT count(*) FROM task)
                 UNION ALL SELECT 'compute_history', (SELECT count(*) FROM compute_history)
-                UNION ALL SELECT 'output_store', (SELECT count(*) FROM output_store)
                 UNION ALL SELECT 'molecule', (SELECT count(*) FROM molecule)
                 UNION ALL SELECT 'specification', (SELECT count(*) FROM specification)
                 UNION ALL SELECT 'demand', (SELECT count(*) FROM demand)
