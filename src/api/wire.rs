@@ -13,10 +13,15 @@ use crate::model::record::RecordStatus;
 use crate::model::view::{JobLine, PoolSummary, RecordFilter};
 
 mod error;
+mod predict;
 mod submit;
 
 pub use error::{ErrorBody, ErrorCode, ErrorEnvelope, Problem};
-pub use submit::{ComputePriority, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt};
+pub use predict::{PredictedCalculation, PredictedInPool, Scarce, UnfitPool};
+pub use submit::{
+    ComputePriority, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt, SubmitWarning,
+    Unrunnable,
+};
 
 /// The media type of a stream of JSON lines.
 pub const NDJSON: &str = "application/x-ndjson";

@@ -26,6 +26,7 @@ pub mod queue;
 pub mod record;
 pub mod release;
 pub mod restore;
+pub mod runtime;
 mod schema;
 mod specification;
 pub mod staging;

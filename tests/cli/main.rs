@@ -10,6 +10,7 @@ mod harness;
 mod connection;
 mod fixture;
 mod looking;
+mod predictions;
 mod standalone;
 mod submission;
 mod work;

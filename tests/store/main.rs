@@ -15,6 +15,7 @@ mod looking;
 mod measure;
 mod migration;
 mod queue;
+mod runtime;
 mod schema;
 mod submission;
 mod world;
