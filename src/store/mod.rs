@@ -27,6 +27,7 @@ pub mod record;
 pub mod release;
 pub mod removal;
 pub mod restore;
+pub mod runtime;
 mod schema;
 mod specification;
 pub mod staging;

@@ -15,3 +15,4 @@ mod inbox;
 mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;
+mod predictions;

@@ -16,6 +16,7 @@ mod measure;
 mod migration;
 mod queue;
 mod removal;
+mod runtime;
 mod schema;
 mod submission;
 mod world;

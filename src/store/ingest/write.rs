@@ -16,6 +16,7 @@ use crate::store::event::{self, NewEvent};
 use crate::store::history::{self, NewAttempt};
 use crate::store::output::{self, Blob};
 use crate::store::release::{self, Charge, Settled};
+use crate::store::runtime::{self, FinishedRun};
 use crate::store::types::raw;
 
 /// Everything that the reports of one batch lead to.
@@ -29,6 +30,7 @@ struct Batch {
     points: Vec<(RecordId, i32, TrajectoryPoint)>,
     settled: Vec<Settled>,
     events: Vec<NewEvent>,
+    runs: Vec<FinishedRun>,
 }
 
 /// The new values of a complete record.
@@ -64,7 +66,9 @@ pub(super) async fn write(
     output::put_wavefunctions(conn, &batch.wavefunctions).await?;
     store_points(conn, job_id, batch.points, parts).await?;
     release::apply(conn, &batch.settled).await?;
-    event::write(conn, &batch.events).await
+    event::write(conn, &batch.events).await?;
+    // Last: what it locks is locked for the shortest time, and after everything else.
+    runtime::learn(conn, job_id, batch.runs).await
 }
 
 impl Batch {
@@ -85,10 +89,12 @@ impl Batch {
         };
         match (verdict, report.body) {
             (Verdict::Complete, Body::Complete(answer)) => {
+                self.runs.push(FinishedRun::completed(&report.row, answer.basis_functions()));
                 self.attempts.push(report.row);
                 self.complete(record_id, *answer, parts)?;
             }
             (Verdict::Failed { task_id, class, decision }, Body::Error { summary, .. }) => {
+                self.runs.extend(FinishedRun::failed(&report.row, class));
                 self.attempts.push(report.row);
                 let reason = match decision {
                     RetryDecision::Retry { .. } => {
