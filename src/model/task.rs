@@ -77,7 +77,19 @@ pub struct TaskReport {
     pub provenance: TaskProvenance,
 }
 
-/// Result or error of one attempt. Externally tagged: a `RawValue` cannot be read from inside a tagged map.
+/// How far an optimization has come: another attempt goes on from here.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    /// The geometry of the last gradient in bohr, `x y z` of one atom after the other.
+    pub geometry: Vec<f64>,
+    /// The energy there in hartree.
+    pub energy: Option<f64>,
+    /// Gradients calculated by this attempt.
+    pub gradients: u32,
+}
+
+/// Result or error of one attempt, or a word from its midst. Externally tagged: a `RawValue` cannot be read from inside a
+/// tagged map.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskOutcome {
@@ -95,6 +107,8 @@ pub enum TaskOutcome {
         /// For a person.
         message: String,
     },
+    /// The attempt goes on, or was stopped here: nothing has ended yet.
+    Progress(Progress),
 }
 
 /// Where, with what and how long an attempt ran.
