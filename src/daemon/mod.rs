@@ -8,7 +8,7 @@ mod clusters;
 pub mod database;
 mod housekeeping;
 mod inbox;
-mod ingester;
+pub mod ingester;
 mod keeper;
 mod lease;
 mod local_api;

@@ -10,6 +10,7 @@ use super::pools::Pool;
 use super::site::Site;
 use crate::model::ids::{PoolName, Tag};
 use crate::plan::packing::{self, Packed, TaskDefaults, Waiting};
+use crate::plan::predict::Expectation;
 use crate::store::StoreError;
 use crate::store::queue::{Candidate, CandidateFilter};
 use crate::store::submission::{PlannedJob, PlannedSubmission};
@@ -111,6 +112,7 @@ fn waiting(candidate: Candidate) -> Waiting {
         task_id: candidate.task_id,
         placement: candidate.placement,
         asks: candidate.resources,
+        expectation: Expectation::default(),
         tries: candidate.tries,
         last_failure: candidate.last_failure,
     }

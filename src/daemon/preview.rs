@@ -11,6 +11,7 @@ use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
 use crate::plan::fit::{self, Demand};
 use crate::plan::packing::{self, Waiting};
+use crate::plan::predict::Expectation;
 
 /// One calculation as far as packing is concerned.
 pub struct PreviewedTask {
@@ -99,6 +100,7 @@ fn render(
             task_id: TaskId(id),
             placement,
             asks: task.asks.clone(),
+            expectation: Expectation::default(),
             tries: 0,
             last_failure: None,
         })

@@ -13,6 +13,7 @@ use crate::model::ids::{JobId, Tag};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
 use crate::plan::packing::{self, Waiting};
+use crate::plan::predict::Expectation;
 use crate::scheduler::SubmitRequest;
 use crate::spool::SpoolError;
 use crate::spool::layout::SubmissionDirectory;
@@ -170,6 +171,7 @@ fn order(site: &Site, pool: &Pool, task: StagedTask) -> TaskOrder {
         task_id: task.task_id,
         placement: task.placement,
         asks: task.resources.clone(),
+        expectation: Expectation::default(),
         tries: task.tries,
         last_failure: task.last_failure,
     };

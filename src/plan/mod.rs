@@ -2,12 +2,13 @@
 //!
 //! `packing` makes submissions of waiting tasks, `submission` leads one call of the scheduler through lost answers,
 //! `job` judges one job from scheduler and evidence, `poll` says whether an answer can be believed, `retry` what a
-//! failure costs, `fit` which pool can run a task at all.
+//! failure costs, `fit` which pool can run a task at all, `predict` how long it will take and what it is given.
 
 pub mod backoff;
 pub mod fit;
 pub mod job;
 pub mod packing;
 pub mod poll;
+pub mod predict;
 pub mod retry;
 pub mod submission;

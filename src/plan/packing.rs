@@ -7,6 +7,7 @@ use crate::model::ids::TaskId;
 use crate::model::resources::{Filling, JobResources, TaskResources};
 use crate::model::task::Placement;
 use crate::plan::fit::too_large;
+use crate::plan::predict::Expectation;
 use crate::plan::retry::grown;
 
 /// Time of a job before its first task: module loads, activation, the worker's imports; and Slurm may warn a minute
@@ -22,6 +23,8 @@ pub struct Waiting {
     pub placement: Placement,
     /// What it asks for.
     pub asks: TaskResources,
+    /// What history says of it.
+    pub expectation: Expectation,
     /// Own tries it has spent.
     pub tries: u32,
     /// Why the last of them failed.
@@ -160,19 +163,27 @@ pub fn pack(waiting: &[Waiting], shape: &Shape, defaults: TaskDefaults, free_job
     packed
 }
 
-/// What a task is given in a pool: its own request or the default, more of it after a failure for want of it.
+/// What a task is given in a pool: its own request, else what history says, else the default; more of it after a failure
+/// for want of it.
 pub fn need_of(task: &Waiting, shape: &Shape, defaults: TaskDefaults) -> Need {
     let failures_of = |class| if task.last_failure == Some(class) { task.tries } else { 0 };
-    let walltime = task.asks.walltime_seconds.unwrap_or(defaults.walltime.as_secs());
+    let asks = task.expectation.completes(&task.asks);
+    let ran_out = task.expectation.ran_out;
     let most = shape.most();
     Need {
-        cores: task.asks.cores.unwrap_or(defaults.cores),
+        cores: asks.cores.unwrap_or(defaults.cores),
         memory_bytes: grown(
-            task.asks.memory_bytes.unwrap_or(defaults.memory_bytes),
+            asks.memory_bytes.unwrap_or(defaults.memory_bytes),
             failures_of(FailureClass::Memory),
+            ran_out.memory_bytes,
             most.memory_bytes,
         ),
-        walltime_seconds: grown(walltime, failures_of(FailureClass::Walltime), most.walltime_seconds),
+        walltime_seconds: grown(
+            asks.walltime_seconds.unwrap_or(defaults.walltime.as_secs()),
+            failures_of(FailureClass::Walltime),
+            ran_out.walltime_seconds,
+            most.walltime_seconds,
+        ),
     }
 }
 

@@ -129,6 +129,7 @@ impl Writer {
     ) -> Result<(Vec<RecordId>, BTreeSet<JobId>), StoreError> {
         let statement = format!(
             "SELECT r.id FROM record r WHERE {{filter}} AND r.status IN {} AND ($9 IS NULL OR r.id > $9)
+                AND EXISTS (SELECT FROM task t WHERE t.record_id = r.id)
              ORDER BY r.id LIMIT $10",
             change.from()
         );

@@ -10,7 +10,7 @@ use super::count::fold;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::history::{self, NewAttempt};
-use super::output::{self, OutputType};
+use super::output;
 use super::types::{Count, raw, storable};
 use super::write::Writer;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
@@ -129,7 +129,7 @@ impl Writer {
             settled.push(Settled { task_id: task.id, charge: end.charge, decision, reason });
         }
         apply(conn, &settled).await?;
-        history::insert(conn, attempts).await?;
+        history::insert(conn, &attempts).await?;
         events.push(ended_event(&end, released));
         event::write(conn, &events).await?;
         fold(conn).await?;
@@ -205,7 +205,7 @@ fn given_up(task: &HeldRow, end: &JobEnd) -> Result<NewAttempt, StoreError> {
         failure: Some(class),
         error_type: Some(error_type),
         hostname: end.hostname.clone(),
-        outputs: vec![(OutputType::Error, blob)],
+        error: Some(blob),
         ..NewAttempt::bare(task.record_id, task.attempt, RecordStatus::Error)
     })
 }

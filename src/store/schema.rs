@@ -22,10 +22,15 @@ table! {
         memory_bytes -> Nullable<BigInt>,
         wall_seconds -> Nullable<Double>,
         cpu_seconds -> Nullable<Double>,
+        modified_on -> Timestamptz,
         program -> Nullable<Text>,
         program_version -> Nullable<Text>,
-        provenance -> Nullable<Jsonb>,
-        modified_on -> Timestamptz,
+        provenance -> Nullable<Json>,
+        properties -> Nullable<Json>,
+        extras -> Nullable<Json>,
+        stdout -> Nullable<Bytea>,
+        stderr -> Nullable<Bytea>,
+        error -> Nullable<Bytea>,
     }
 }
 
@@ -113,7 +118,7 @@ table! {
         atoms -> Integer,
         molecular_charge -> Double,
         molecular_multiplicity -> Integer,
-        document -> Jsonb,
+        document -> Json,
     }
 }
 
@@ -141,17 +146,6 @@ table! {
     use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
-    output_store (history_id, output_type) {
-        history_id -> BigInt,
-        output_type -> OutputType,
-        data -> Bytea,
-    }
-}
-
-table! {
-    use diesel::sql_types::*;
-    use crate::store::types::sql::*;
-
     record (id) {
         id -> BigInt,
         record_type -> RecordType,
@@ -165,7 +159,6 @@ table! {
         owner_user -> Text,
         return_energy -> Nullable<Double>,
         energies -> Nullable<Array<Double>>,
-        properties -> Nullable<Jsonb>,
         extras -> Jsonb,
         created_on -> Timestamptz,
         modified_on -> Timestamptz,

@@ -15,8 +15,6 @@ use crate::model::record::{RecordStatus, RecordType};
 use crate::model::resources::JobResources;
 use crate::model::task::Placement;
 
-use super::output::OutputType;
-
 /// The SQL types, by the names that `schema` uses.
 pub mod sql {
     use diesel::query_builder::QueryId;
@@ -40,7 +38,6 @@ pub mod sql {
         JobOutcome = "job_outcome",
         FailureClass = "failure_class",
         Placement = "placement",
-        OutputType = "output_type",
     }
 }
 
@@ -63,7 +60,7 @@ macro_rules! from_word {
     )*};
 }
 
-from_word!(RecordStatus, RecordType, Driver, SubmissionState, JobState, JobOutcome, FailureClass, OutputType,);
+from_word!(RecordStatus, RecordType, Driver, SubmissionState, JobState, JobOutcome, FailureClass);
 
 impl FromSql<sql::Placement, Pg> for Placement {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
@@ -183,9 +180,22 @@ pub(crate) fn bigint(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// The members of an object; of anything else none.
+pub(crate) fn members(value: Option<serde_json::Value>) -> serde_json::Map<String, serde_json::Value> {
+    match value {
+        Some(serde_json::Value::Object(members)) => members,
+        _ => serde_json::Map::new(),
+    }
+}
+
 /// `text` without NUL characters, which PostgreSQL stores neither in text nor in jsonb.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// The same, without a copy where there is nothing to replace.
+pub(crate) fn storable_text(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains('\0') { storable(text).into() } else { text.into() }
 }
 
 /// Replaces NUL characters in every string and key of `value`.

@@ -12,6 +12,7 @@ mod ingest;
 mod intake;
 mod looking;
 mod measure;
+mod migration;
 mod queue;
 mod schema;
 mod submission;

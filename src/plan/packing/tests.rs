@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::resources::NodeSharing;
+use crate::plan::retry::RanOut;
 
 const GIB: u64 = 1 << 30;
 const DEFAULTS: TaskDefaults =
@@ -44,6 +45,7 @@ fn task(id: i64) -> Waiting {
         task_id: TaskId(id),
         placement: Placement::Shared,
         asks: TaskResources::default(),
+        expectation: Expectation::default(),
         tries: 0,
         last_failure: None,
     }
@@ -153,4 +155,26 @@ proptest! {
             prop_assert!(seen.insert(*id), "{id} both dealt and unfit");
         }
     }
+}
+
+#[test]
+fn a_task_that_says_nothing_gets_what_history_says_and_more_than_it_ever_ran_out_of() {
+    let expectation = Expectation {
+        seconds: Some(20.0),
+        walltime_seconds: Some(300),
+        memory_bytes: Some(GIB / 2),
+        ..Expectation::default()
+    };
+    let known = Waiting { expectation, ..task(1) };
+    let need = need_of(&known, &shape(), DEFAULTS);
+    assert_eq!((need.walltime_seconds, need.memory_bytes), (300, GIB / 2));
+
+    let asks = TaskResources { walltime_seconds: Some(50), ..TaskResources::default() };
+    let need = need_of(&Waiting { asks, ..known.clone() }, &shape(), DEFAULTS);
+    assert_eq!((need.walltime_seconds, need.memory_bytes), (50, GIB / 2));
+
+    let ran_out = RanOut { walltime_seconds: Some(600), memory_bytes: None };
+    let expectation = Expectation { ran_out, ..expectation };
+    let again = Waiting { expectation, tries: 1, last_failure: Some(FailureClass::Walltime), ..known };
+    assert_eq!(need_of(&again, &shape(), DEFAULTS).walltime_seconds, 900);
 }

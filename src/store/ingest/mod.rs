@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use diesel::OptionalExtension;
 use diesel::sql_types::{Array, BigInt, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use self::judge::{Standing, StandingTask, Verdict};
 use self::parts::Parts;
@@ -55,6 +55,37 @@ pub struct Stored {
     pub dropped: usize,
 }
 
+/// A batch is a few thousand rows of millions: each is found by its key, whatever the planner believes of tables that were
+/// never analysed.
+const BY_INDEX: &str =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// Reports that lie between two positions of a job's result file, with everything computed that needs no database.
+pub struct Batch {
+    way: Span,
+    reports: Arc<Vec<TaskReport>>,
+    prepared: Vec<Prepared>,
+}
+
+impl Batch {
+    /// Prepares `reports` on a thread of its own: it takes processor time, which the batch before need not wait for.
+    pub async fn prepare(
+        job_id: JobId,
+        from_offset: u64,
+        to_offset: u64,
+        reports: Vec<TaskReport>,
+    ) -> Result<Batch, StoreError> {
+        let reports = Arc::new(reports);
+        let prepared = prepare::prepare(job_id, Arc::clone(&reports)).await?;
+        Ok(Batch { way: Span { job_id, from: from_offset, to: to_offset }, reports, prepared })
+    }
+
+    /// What it holds.
+    pub fn reports(&self) -> Arc<Vec<TaskReport>> {
+        Arc::clone(&self.reports)
+    }
+}
+
 /// The part of a job's result file that a batch comes from, in bytes.
 #[derive(Clone, Copy)]
 struct Span {
@@ -91,11 +122,7 @@ struct RecordRow {
 }
 
 impl Writer {
-    /// Stores `reports`, which lie between two positions of a job's result file, and moves the position. `decide` is
-    /// asked about each failure of a current attempt; it is given what the task had gone through before.
-    ///
-    /// A good result of an earlier attempt counts as well, as long as its record is not complete. A result that cannot
-    /// be read ends its own record in error and stops no other.
+    /// Stores `reports`, which lie between two positions of a job's result file, as [`Writer::ingest_batch`] does.
     pub async fn ingest(
         &self,
         job_id: JobId,
@@ -104,12 +131,21 @@ impl Writer {
         reports: Vec<TaskReport>,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
-        let reports = Arc::new(reports);
-        let way = Span { job_id, from: from_offset, to: to_offset };
-        match self.ingest_together(way, &reports, decide).await {
+        let batch = Batch::prepare(job_id, from_offset, to_offset, reports).await?;
+        self.ingest_batch(batch, decide).await
+    }
+
+    /// Stores a batch and moves the position. `decide` is asked about each failure of a current attempt; it is given what
+    /// the task had gone through before.
+    ///
+    /// A good result of an earlier attempt counts as well, as long as its record is not complete. A result that cannot
+    /// be read ends its own record in error and stops no other.
+    pub async fn ingest_batch(&self, batch: Batch, decide: Decide<'_>) -> Result<IngestOutcome, StoreError> {
+        let Batch { way, reports, prepared } = batch;
+        match self.ingest_together(way, prepared, decide).await {
             // Not the network, not the disk, not the lease: something in the batch is refused. Find out which.
             Err(error @ StoreError::Query { .. }) if !error.is_away() => {
-                tracing::warn!(job.id = job_id.0, error = ?error, "a batch of results is refused: one by one then");
+                tracing::warn!(job.id = way.job_id.0, error = ?error, "a batch of results is refused: one by one then");
                 self.ingest_apart(way, &reports, decide).await
             }
             outcome => outcome,
@@ -120,13 +156,13 @@ impl Writer {
     async fn ingest_together(
         &self,
         way: Span,
-        reports: &Arc<Vec<TaskReport>>,
+        prepared: Vec<Prepared>,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
-        let prepared = prepare::prepare(way.job_id, Arc::clone(reports)).await?;
         let parts = parts::store(&self.store, &prepared).await?;
         let mut transaction = self.begin().await?;
         let conn = transaction.conn();
+        conn.batch_execute(BY_INDEX).await.doing("preparing a transaction")?;
         if let Some(offset) = self.move_offset(conn, way).await? {
             transaction.roll_back().await?;
             return Ok(IngestOutcome::Moved { offset });
