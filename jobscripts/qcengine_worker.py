@@ -150,6 +150,8 @@ class Watched:
         self.gradients += 1
         if self.gradients > 1:
             geometry = [float(number) for row in rows for number in (row if hasattr(row, "__iter__") else [row])]
+            if not all(map(math.isfinite, geometry)):
+                return
             energy = member(member(result, "properties"), "return_energy")
             answer({"progress": {"geometry": geometry, "energy": energy, "gradients": self.gradients}})
 

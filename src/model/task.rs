@@ -13,6 +13,9 @@ use super::ids::{JobId, RecordId, TaskId};
 /// How the `routine` of a result's provenance begins where the node runner ran the program itself; its name follows.
 pub const NATIVE_ROUTINE: &str = "qcbatch.node.native.";
 
+/// The member of a result's extras that says from which attempt an optimization went on.
+pub const RESTART_EXTRA: &str = "qcbatch_restart";
+
 /// Whether a task may share its job.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

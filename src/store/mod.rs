@@ -24,6 +24,7 @@ pub mod output;
 pub mod queue;
 pub mod record;
 pub mod release;
+mod restart;
 pub mod restore;
 mod schema;
 mod specification;

@@ -238,6 +238,7 @@ table! {
         not_before -> Nullable<Timestamptz>,
         waiting_reason -> Nullable<Text>,
         sort_date -> Timestamptz,
+        restart -> Nullable<Jsonb>,
     }
 }
 

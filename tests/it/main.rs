@@ -14,3 +14,4 @@ mod inbox;
 mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;
+mod restart;

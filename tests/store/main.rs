@@ -14,6 +14,7 @@ mod looking;
 mod measure;
 mod migration;
 mod queue;
+mod restart;
 mod schema;
 mod submission;
 mod world;
