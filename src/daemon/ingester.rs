@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
+use super::pools::Pool;
 use super::site::Site;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
 use crate::model::ids::JobId;
@@ -50,6 +51,7 @@ pub(super) fn policy(site: &Site) -> RetryPolicy {
 /// Stores every whole result after `offset`; returns the new offset.
 pub(super) async fn bring_in(
     site: &Arc<Site>,
+    pool: &Pool,
     job: JobId,
     directory: &JobDirectory,
     offset: u64,
@@ -60,7 +62,8 @@ pub(super) async fn bring_in(
         retry::decide(policy, *tally, class)
     };
     let results = Results { job, path: directory.results(), finality };
-    bring_in_file(&site.writer, &results, offset, &decide, |_, stored| {
+    bring_in_file(&site.writer, &results, offset, &decide, |reports, stored| {
+        pool.pace.reported(reports);
         site.ring_stored();
         if stored.retried > 0 {
             site.planner_bell.notify_one();

@@ -11,4 +11,5 @@ pub mod record;
 pub mod resources;
 pub mod runtime;
 pub mod task;
+pub mod timing;
 pub mod view;

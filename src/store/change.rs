@@ -71,9 +71,11 @@ impl Change {
 
     const fn task(self) -> &'static str {
         match self {
-            Change::Cancel => "available = false, job_id = NULL, waiting_reason = NULL, not_before = NULL",
+            Change::Cancel => {
+                "available = false, job_id = NULL, chunk_id = NULL, waiting_reason = NULL, not_before = NULL"
+            }
             Change::Retry => {
-                "available = true, job_id = NULL, waiting_reason = NULL, not_before = NULL, tries = 0, losses = 0, \
+                "available = true, job_id = NULL, chunk_id = NULL, waiting_reason = NULL, not_before = NULL, tries = 0, losses = 0, \
                  last_failure = NULL"
             }
         }

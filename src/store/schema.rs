@@ -9,6 +9,27 @@ table! {
     use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
+    chunk (id) {
+        id -> BigInt,
+        site -> Text,
+        pool -> Text,
+        state -> ChunkState,
+        compute_priority -> SmallInt,
+        tasks -> Integer,
+        cores -> Integer,
+        memory_bytes -> BigInt,
+        gpus -> Integer,
+        walltime_seconds -> BigInt,
+        expected_seconds -> Double,
+        job_id -> Nullable<BigInt>,
+        modified_on -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
     compute_history (id) {
         id -> BigInt,
         record_id -> BigInt,
@@ -91,6 +112,7 @@ table! {
         started_on -> Nullable<Timestamptz>,
         ended_on -> Nullable<Timestamptz>,
         modified_on -> Timestamptz,
+        pilot -> Bool,
     }
 }
 
@@ -216,6 +238,7 @@ table! {
         swept_on -> Nullable<Timestamptz>,
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
+        cluster -> Nullable<Text>,
     }
 }
 
@@ -238,6 +261,7 @@ table! {
         not_before -> Nullable<Timestamptz>,
         waiting_reason -> Nullable<Text>,
         sort_date -> Timestamptz,
+        chunk_id -> Nullable<BigInt>,
         restart -> Nullable<Jsonb>,
     }
 }

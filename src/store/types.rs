@@ -8,7 +8,8 @@ use diesel::sql_types::{BigInt, Integer, Jsonb, Text};
 use crate::model::calculation::Driver;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{
-    Fence, JobId, MoleculeId, PoolName, RecordId, SchedulerJobId, SpecificationId, SubmissionId, Tag, TaskId,
+    ChunkId, Fence, JobId, MoleculeId, PoolName, RecordId, SchedulerJobId, SpecificationId, SubmissionId,
+    Tag, TaskId,
 };
 use crate::model::job::{JobOutcome, JobState, SubmissionState};
 use crate::model::record::{RecordStatus, RecordType};
@@ -34,6 +35,7 @@ pub mod sql {
         RecordType = "record_type",
         Driver = "driver",
         SubmissionState = "submission_state",
+        ChunkState = "chunk_state",
         JobState = "job_state",
         JobOutcome = "job_outcome",
         FailureClass = "failure_class",
@@ -81,7 +83,7 @@ macro_rules! from_bigint {
     )*};
 }
 
-from_bigint!(RecordId, TaskId, JobId, SubmissionId, MoleculeId, SpecificationId, Fence);
+from_bigint!(RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId, Fence);
 
 macro_rules! from_text {
     ($($name:ident),* $(,)?) => {$(
@@ -168,7 +170,7 @@ macro_rules! into_raw {
     )*};
 }
 
-into_raw!(RecordId, TaskId, JobId, SubmissionId, MoleculeId, SpecificationId);
+into_raw!(RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId);
 
 /// A count or size of `model` as PostgreSQL's `integer`; what does not fit is as good as the greatest.
 pub(crate) fn integer(value: u32) -> i32 {

@@ -32,6 +32,20 @@ async fn named_columns_are_read() {
     insta::assert_snapshot!(table("lsf-9.1", LSF_9_1).await);
 }
 
+/// F1: the library did not hear the answer; the job may be there.
+#[tokio::test]
+async fn an_answer_that_was_not_heard_is_no_refusal() {
+    for why in ["Communication time out", "Failed in sending/receiving a message: Connection reset by peer"] {
+        let text = format!("Failed in an LSF library call: {why}. Job not submitted.\n");
+        let recorded = Recorded::new().answers("lsid", LSF_10_1, "", 0).answers("bsub", "", &text, 255);
+        let scheduler = recorded.scheduler("lsf");
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("job.sh"), "#!/bin/bash\n").unwrap();
+        let answer = scheduler.submit(&request(directory.path().to_str().unwrap(), 1)).await;
+        assert!(matches!(answer, qcbatch::scheduler::SubmitAnswer::Unclear { .. }), "{why}: {answer:?}");
+    }
+}
+
 /// The same empty list means "no jobs" or "nobody there", and only standard error tells which.
 #[tokio::test]
 async fn an_empty_list_of_a_server_that_is_down_is_no_answer() {

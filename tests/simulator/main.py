@@ -41,7 +41,7 @@ def main(argv):
         calls.write(" ".join([program, *arguments]).replace("\n", "\\n") + "\n")
     dialect = importlib.import_module(role)
     mischief = Mischief(state)
-    reply = mischief.around(dialect, program, lambda: dialect.run(book, mischief, program, arguments))
+    reply = mischief.around(dialect, program, arguments, lambda: dialect.run(book, mischief, program, arguments))
     sys.stdout.write(reply.out)
     sys.stdout.flush()
     sys.stderr.write(reply.err)

@@ -139,6 +139,8 @@ async fn a_late_good_result_counts_and_a_late_failure_does_not() {
         reason: None,
         hostname: None,
         charge: Charge::Failure(FailureClass::Infrastructure),
+        charged: qcbatch::store::release::Charged::All,
+        chunks: Vec::new(),
     };
     world.writer.end_job(end, &decide).await.unwrap();
     let new = world.run_all(2).await[0].0;

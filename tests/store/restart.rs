@@ -5,7 +5,7 @@ use qcbatch::model::ids::JobId;
 use qcbatch::model::job::JobOutcome;
 use qcbatch::model::task::{Progress, RESTART_EXTRA, TaskReport};
 use qcbatch::store::ingest::{IngestOutcome, Stored};
-use qcbatch::store::release::{Charge, JobEnd};
+use qcbatch::store::release::{Charge, Charged, JobEnd};
 use serde_json::json;
 
 use crate::world::{World, bad, decide, optimization, record_of, underway, water};
@@ -34,6 +34,8 @@ fn lost(id: JobId) -> JobEnd {
         reason: None,
         hostname: None,
         charge: Charge::Failure(FailureClass::Infrastructure),
+        charged: Charged::All,
+        chunks: vec![],
     }
 }
 

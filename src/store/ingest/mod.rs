@@ -25,7 +25,7 @@ use super::restart::Underway;
 use super::types::{Count, bigint, raw};
 use super::write::Writer;
 use crate::model::failure::{RetryDecision, TaskTally};
-use crate::model::ids::{JobId, RecordId, TaskId};
+use crate::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::model::task::TaskReport;
 
@@ -114,6 +114,7 @@ struct TaskRow {
     #[diesel(deserialize_as = Count)]
     losses: u32,
     job_id: Option<JobId>,
+    chunk_id: Option<ChunkId>,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -231,7 +232,7 @@ async fn standings(
 ) -> Result<HashMap<RecordId, Standing>, StoreError> {
     let ids = raw(prepared.iter().map(|report| report.record_id));
     let tasks: Vec<TaskRow> = diesel::sql_query(
-        "SELECT id, record_id, attempt, tries, losses, job_id FROM task WHERE record_id = ANY($1)
+        "SELECT id, record_id, attempt, tries, losses, job_id, chunk_id FROM task WHERE record_id = ANY($1)
          ORDER BY id FOR UPDATE",
     )
     .bind::<Array<BigInt>, _>(&ids)
@@ -262,6 +263,7 @@ fn standing_task(row: TaskRow) -> StandingTask {
         attempt: row.attempt,
         tally: TaskTally { tries: row.tries, losses: row.losses },
         job_id: row.job_id,
+        chunk_id: row.chunk_id,
     }
 }
 
@@ -275,7 +277,7 @@ async fn settled_failures(
 ) -> Result<HashSet<(RecordId, i32)>, StoreError> {
     let held = |report: &&Prepared| {
         let task = standings.get(&report.record_id).and_then(|standing| standing.task.as_ref());
-        task.is_some_and(|task| task.job_id == Some(job_id))
+        task.is_some_and(|task| task.held_by(job_id))
     };
     let late: Vec<RecordId> = prepared
         .iter()

@@ -4,6 +4,7 @@
 mod fidelity;
 mod ground;
 mod life;
+mod lsf;
 mod trouble;
 mod whole_way;
 
@@ -39,9 +40,15 @@ macro_rules! simulated {
             }
             simulated! { @trouble $dialect;
                 f01_lost_answer_is_found_by_tag f07_unreadable_id_is_unclear f10_limit_is_not_failure
-                f20_away_is_no_answer f21_torn_listing_is_invalid f23_forgotten_is_absent_not_ended f24_no_books
-                f41_requeued_is_not_over f44_killed_at_its_walltime f47_killed_for_its_memory
-                f52_ids_wrap f83_moved_to_another_queue suspended $($more)*
+                f15_refusals_are_told_apart f16_tags_are_names_that_come_back_whole f20_away_is_no_answer
+                f21_torn_listing_is_invalid f23_forgotten_is_absent_not_ended f24_no_books
+                f40_as_many_calls_for_many_jobs_as_for_one f41_requeued_is_not_over f52_ids_wrap
+                f83_moved_to_another_queue suspended $($more)*
+            }
+
+            #[test]
+            fn f19_killed_client_is_found_by_tag() {
+                run(trouble::f19_killed_client_is_found_by_tag(&Ground::impatient($dialect)));
             }
 
             #[test]
@@ -74,9 +81,21 @@ macro_rules! simulated {
     };
 }
 
-simulated!(slurm_simulated, Dialect::Slurm, "PartitionTimeLimit"; f43_preempted);
-// PBS has no such end: it puts preempted jobs back into the queue.
-simulated!(pbs_simulated, Dialect::Pbs, "job held, too many failed attempts to run";);
+simulated!(slurm_simulated, Dialect::Slurm, "PartitionTimeLimit";
+    f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
+    f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
+// PBS has no such end as "preempted": it puts preempted jobs back into the queue.
+simulated!(pbs_simulated, Dialect::Pbs, "job held, too many failed attempts to run";
+    f44_killed_at_its_walltime f47_killed_for_its_memory);
+simulated!(lsf_simulated, Dialect::Lsf, "Dependency condition invalid or never satisfied;";
+    f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
+    f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
+// volclava never kills for the walltime, gives no reasons, and shows only suspended jobs as such that wait for ever.
+simulated!(volclava_simulated, Dialect::Volclava, "";
+    f47_killed_for_its_memory f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
+// Grid Engine does not tell who killed a job, nor for what, but for its walltime.
+simulated!(sge_simulated, Dialect::Sge, "Eqw";
+    f44_killed_at_its_walltime f95_books_come_later_than_the_end f96_error_state_is_blocked);
 
 mod slurm_real {
     use super::*;

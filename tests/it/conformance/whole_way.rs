@@ -18,7 +18,7 @@ impl Site {
         let database = Database::fresh();
         let pool = format!(
             "name = \"cluster\"\nadapter = \"{}\"\ncores = 1\ntasks_per_job = {tasks_per_job}\ngrace = \"5s\"\n",
-            dialect.name()
+            dialect.adapter()
         );
         let config = DaemonConfig::on(&database).with_pool(&pool).with_env("PATH", &simulator.path());
         Site { daemon: Daemon::start(&config), database, simulator }
