@@ -36,7 +36,7 @@ fn processes() -> Vec<(Pid, Pid, String)> {
     entries.filter_map(|entry| read(entry.file_name().to_str()?)).collect()
 }
 
-/// The worker of this daemon's job, once so many runs of Psi4 have begun below it.
+/// The worker of this daemon's job, once so many runs of Psi4 have begun below it: two for a gradient, at times.
 fn worker_after(daemon: &Daemon, runs: usize) -> Pid {
     let ours = daemon.state().to_str().unwrap().to_owned();
     let mut seen = BTreeSet::new();
@@ -71,7 +71,7 @@ fn a_killed_optimization_goes_on_from_its_last_geometry() {
         DaemonConfig::on(&Database::fresh()).with_local_pool("").with_env("QCBATCH_RETRY__DELAY", "0s");
     let mut daemon = Daemon::start(&config);
     daemon.submit(&peroxide(), &[]);
-    kill(worker_after(&daemon, 4), Signal::SIGKILL).unwrap();
+    kill(worker_after(&daemon, 8), Signal::SIGKILL).unwrap();
     daemon.wait_complete(1);
 
     let id = daemon.records()[0]["id"].to_string();
