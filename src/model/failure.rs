@@ -47,6 +47,18 @@ impl FailureClass {
         }
     }
 
+    /// Whether the next attempt may go on where this one was stopped. What failed of itself begins anew: where it was may
+    /// be why it failed.
+    pub const fn keeps_progress(self) -> bool {
+        match self {
+            FailureClass::Memory
+            | FailureClass::Walltime
+            | FailureClass::Node
+            | FailureClass::Infrastructure => true,
+            FailureClass::Input | FailureClass::Convergence | FailureClass::Program => false,
+        }
+    }
+
     /// The class that `word` names.
     pub fn parse(word: &str) -> Option<FailureClass> {
         Self::ALL.into_iter().find(|class| class.as_str() == word)

@@ -26,6 +26,7 @@ pub mod queue;
 pub mod record;
 pub mod release;
 pub mod removal;
+mod restart;
 pub mod restore;
 pub mod runtime;
 mod schema;

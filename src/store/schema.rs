@@ -302,6 +302,7 @@ table! {
         waiting_reason -> Nullable<Text>,
         sort_date -> Timestamptz,
         chunk_id -> Nullable<BigInt>,
+        restart -> Nullable<Jsonb>,
     }
 }
 

@@ -16,3 +16,4 @@ mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;
 mod predictions;
+mod restart;

@@ -9,6 +9,7 @@ use crate::api::wire::ComputePriority;
 use crate::cli::format;
 use crate::cli::screen::{Report, Screen, state_style};
 use crate::cli::table::{Colour, Column, printable, render};
+use crate::model::task::RESTART_EXTRA;
 use crate::model::view::{AttemptLine, RecordDetail, TaskLine};
 
 const ATTEMPTS: [Column; 9] = [
@@ -46,7 +47,7 @@ impl Report for RecordDetail {
             field(&mut text, "energy", &format!("{energy:.10} Eh"));
         }
         if let Some(energies) = &self.energies {
-            field(&mut text, "steps", &format!("{}", energies.len()));
+            field(&mut text, "steps", &format!("{}{}", energies.len(), went_on(self)));
         }
         if !self.trajectory.is_empty() {
             let ids: Vec<String> = self.trajectory.iter().map(ToString::to_string).collect();
@@ -75,6 +76,12 @@ impl Report for RecordDetail {
     fn quiet(&self) -> String {
         format!("{}\n", self.line.status.as_str())
     }
+}
+
+/// Behind the number of steps, where the first ones were another attempt's.
+fn went_on(detail: &RecordDetail) -> String {
+    let attempt = detail.extras.get(RESTART_EXTRA).and_then(|restart| restart.get("attempt")?.as_u64());
+    attempt.map(|attempt| format!(", went on from attempt {attempt}")).unwrap_or_default()
 }
 
 fn describe_task(text: &mut String, task: &TaskLine, screen: &Screen) {

@@ -86,6 +86,8 @@ fn prepare_one(job_id: JobId, report: &TaskReport) -> Result<Prepared, PackError
             fail(&mut row, *class, error_type.clone(), message)?;
             Body::Error { class: *class, retry: Retry::Ask, summary }
         }
+        // Taken out before: it ends nothing.
+        TaskOutcome::Progress(_) => unreadable(&mut row, "it is no end of an attempt")?,
     };
     Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt: row.attempt, row, body })
 }

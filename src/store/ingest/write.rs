@@ -9,13 +9,14 @@ use super::judge::{NO_RECORD, Verdict};
 use super::parts::Parts;
 use super::prepare::{Body, Prepared};
 use crate::model::failure::RetryDecision;
-use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId};
+use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId, TaskId};
 use crate::model::record::RecordStatus;
 use crate::store::error::{Doing, StoreError};
 use crate::store::event::{self, NewEvent};
 use crate::store::history::{self, NewAttempt};
 use crate::store::output::{self, Blob};
 use crate::store::release::{self, Charge, Settled};
+use crate::store::restart;
 use crate::store::runtime::{self, FinishedRun};
 use crate::store::types::raw;
 
@@ -29,6 +30,8 @@ struct Batch {
     wavefunctions: Vec<(RecordId, Blob)>,
     points: Vec<(RecordId, i32, TrajectoryPoint)>,
     settled: Vec<Settled>,
+    /// Tasks whose next attempt begins where the first one did.
+    anew: Vec<TaskId>,
     events: Vec<NewEvent>,
     runs: Vec<FinishedRun>,
 }
@@ -65,6 +68,7 @@ pub(super) async fn write(
     output::put_native_files(conn, &batch.native_files).await?;
     output::put_wavefunctions(conn, &batch.wavefunctions).await?;
     store_points(conn, job_id, batch.points, parts).await?;
+    restart::forget(conn, &batch.anew).await?;
     release::apply(conn, &batch.settled).await?;
     event::write(conn, &batch.events).await?;
     // Last: what it locks is locked for the shortest time, and after everything else.
@@ -102,6 +106,9 @@ impl Batch {
                     }
                     RetryDecision::Fail => format!("attempt {attempt} failed: {summary}"),
                 };
+                if !class.keeps_progress() {
+                    self.anew.push(task_id);
+                }
                 let kind = if decision == RetryDecision::Fail { "failed" } else { "retried" };
                 self.events.push(event(kind, reason.clone()));
                 self.settled.push(Settled { task_id, charge: Charge::Failure(class), decision, reason });
