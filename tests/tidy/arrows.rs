@@ -17,7 +17,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("store", &["model", "process"]),
     ("trial", &["model", "config", "spool", "scheduler", "jobscript"]),
     ("node", &["model", "process", "spool"]),
-    ("api", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store"]),
+    ("api", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store", "process"]),
     ("daemon", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store", "api"]),
     (
         "cli",

@@ -1,6 +1,8 @@
 //! What the daemon gives the local API to work with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -9,6 +11,7 @@ use super::error::ApiError;
 use crate::api::wire::{DaemonStatus, PreviewedSubmission, SubmitOptions};
 use crate::config::Config;
 use crate::model::calculation::Calculation;
+use crate::model::ids::PoolName;
 use crate::plan::fit::Offer;
 use crate::store::{Store, Writer};
 
@@ -24,6 +27,18 @@ pub struct PreviewRefused {
     /// What to do about it.
     pub hint: Option<String>,
 }
+
+/// How often a pool's scheduler was called.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SchedulerMeter {
+    /// Commands that were run since the daemon's start, by verb.
+    pub calls: BTreeMap<String, u64>,
+    /// Shortest time between two polls.
+    pub poll_interval: Duration,
+}
+
+/// Tells it for each pool; none where there is no such pool.
+pub type SchedulerMeters = dyn Fn(&PoolName) -> Option<SchedulerMeter> + Send + Sync;
 
 /// The daemon as the handlers see it.
 pub struct ApiState {
@@ -43,6 +58,8 @@ pub struct ApiState {
     pub preview: Arc<Preview>,
     /// What each pool offers.
     pub offers: Arc<dyn Fn() -> Vec<Offer> + Send + Sync>,
+    /// How often a pool's scheduler was called.
+    pub scheduler_meter: Arc<SchedulerMeters>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.
     pub stopping: CancellationToken,
 }

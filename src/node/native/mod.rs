@@ -1,9 +1,13 @@
 //! Programs that the runner runs itself, because a Python start would cost more than the calculation.
 //! Each one says what to write and run and how to read what came out; it touches nothing itself.
 
+pub mod answer;
 pub mod group;
+pub mod machine;
+pub mod mopac;
 pub mod run;
 pub mod synthetic;
+pub mod xtb;
 
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
@@ -28,7 +32,7 @@ pub trait NativeProgram: Send + Sync {
 }
 
 /// Every program, by the name that specifications call it.
-const PROGRAMS: &[&dyn NativeProgram] = &[&synthetic::Synthetic];
+const PROGRAMS: &[&dyn NativeProgram] = &[&synthetic::Synthetic, &mopac::Mopac, &xtb::Xtb];
 
 /// The program of this name, if the runner can run it itself.
 pub fn find(name: &str) -> Option<&'static dyn NativeProgram> {

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Finished, Invocation, NativeProgram, Step};
 use crate::model::calculation::{Calculation, QcSpecification, Specification};
+use crate::model::task::NATIVE_ROUTINE;
 use crate::node::budget::Share;
 use crate::node::worker::{Reply, ReplyError};
 
@@ -99,7 +100,7 @@ fn answer(
         "keywords": specification.keywords,
         "protocols": specification.protocols,
         "extras": calculation.extras,
-        "provenance": {"creator": NAME, "version": env!("CARGO_PKG_VERSION"), "routine": "qcbatch node"},
+        "provenance": {"creator": NAME, "version": env!("CARGO_PKG_VERSION"), "routine": format!("{NATIVE_ROUTINE}{NAME}")},
         "properties": {"return_energy": 0.0},
         "return_result": 0.0,
         "success": true,

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
@@ -36,11 +36,26 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// A simulated scheduler.
+    /// A simulated scheduler, probed as the daemon does before anything else.
     pub fn simulated(dialect: Dialect) -> Ground {
         let simulator = Simulator::new(dialect);
         let bin = simulator.bin();
-        Ground { simulator: Some(simulator), ..Ground::new(dialect.name(), &bin, None) }
+        let ground = Ground { simulator: Some(simulator), ..Ground::new(dialect.adapter(), &bin, None) };
+        super::run(async {
+            ground.scheduler.probe().await.unwrap();
+        });
+        ground
+    }
+
+    /// A simulated scheduler whose submit command is waited for a few seconds only.
+    pub fn impatient(dialect: Dialect) -> Ground {
+        let site = PrivateDir::new();
+        let file = site.join(&format!("{}.toml", dialect.adapter()));
+        fs::write(file, "[calls]\nsubmit_timeout = \"3s\"\n").unwrap();
+        let simulator = Simulator::new(dialect);
+        let adapter = load(dialect.adapter(), &[site.path().to_owned()]);
+        let bin = simulator.bin();
+        Ground { simulator: Some(simulator), ..Ground::with(adapter, &bin, None) }
     }
 
     /// A private, real Slurm.
@@ -58,10 +73,13 @@ impl Ground {
         Ground { _slurm: Some(slurm), directory: bin, ..Ground::new("slurm", &path, Some("main")) }
     }
 
-    fn new(adapter: &str, bin: &std::path::Path, queue: Option<&'static str>) -> Ground {
+    fn new(adapter: &str, bin: &Path, queue: Option<&'static str>) -> Ground {
+        Ground::with(load(adapter, &[]), bin, queue)
+    }
+
+    fn with(adapter: Adapter, bin: &Path, queue: Option<&'static str>) -> Ground {
         let mut settings = Settings::of_this_process("/nonexistent".into(), "/nonexistent".into(), CORES);
         settings.search_first(&[bin.to_owned()]);
-        let adapter = Adapter::load(adapter, &[]).unwrap_or_else(|error| panic!("{adapter}: {error}"));
         Ground {
             scheduler: Scheduler::new(adapter, settings),
             queue,
@@ -129,7 +147,13 @@ impl Ground {
             resources,
             warning: Duration::from_secs(30),
         };
-        let directives = self.scheduler.directives(&request).unwrap();
+        self.write_script(&request, body);
+        request
+    }
+
+    /// Writes the job's script, with the directives of `request`.
+    pub fn write_script(&self, request: &SubmitRequest, body: &str) {
+        let directives = self.scheduler.directives(request).unwrap();
         let script = [
             &["#!/bin/bash".to_owned()][..],
             &directives,
@@ -140,7 +164,6 @@ impl Ground {
         .join("\n");
         fs::write(&request.script, script).unwrap();
         fs::set_permissions(&request.script, fs::Permissions::from_mode(0o700)).unwrap();
-        request
     }
 
     /// Submits; it must be accepted.
@@ -224,6 +247,29 @@ impl Ground {
         }
     }
 
+    /// Waits until a cancelled job is over: as such, or, where the books have only jobs that ran, without a trace.
+    pub async fn cancelled(&self, id: &SchedulerJobId) {
+        let started = Instant::now();
+        loop {
+            let listed = self.listing().await.get(id).map(|job| job.state.clone());
+            let books = self.scheduler.post_mortem(std::slice::from_ref(id)).await;
+            let told = match &books {
+                PostMortemAnswer::Known(known) => known.get(id).and_then(|job| job.outcome()),
+                _ => None,
+            };
+            let outcome = told.or_else(|| listed.as_ref().and_then(ended));
+            if let Some(outcome) = outcome {
+                return assert_eq!(outcome, JobOutcome::Cancelled, "{id}");
+            }
+            if listed.is_none() && matches!(books, PostMortemAnswer::Known(_)) {
+                return;
+            }
+            let waited = started.elapsed();
+            assert!(waited < Within::AMoment.duration(), "{id} stays: {listed:?}, {books:?}{}", self.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+
     /// A job that takes the whole node until it is cancelled.
     pub async fn fill(&self) -> SchedulerJobId {
         let request = self.request_with(1, "sleep 60", |resources| resources.cores = CORES);
@@ -244,6 +290,10 @@ pub fn ended(state: &SchedulerState) -> Option<JobOutcome> {
         SchedulerState::Ended { outcome, .. } => Some(*outcome),
         _ => None,
     }
+}
+
+fn load(name: &str, sites: &[PathBuf]) -> Adapter {
+    Adapter::load(name, sites).unwrap_or_else(|error| panic!("{name}: {error}"))
 }
 
 fn which(program: &str) -> PathBuf {
