@@ -137,6 +137,11 @@ impl Line {
         2.0 * self.shape
     }
 
+    /// Growth of y with x.
+    pub fn slope(&self) -> f64 {
+        self.slope
+    }
+
     /// The middle of what is expected at `x`.
     pub fn location(&self, x: f64) -> f64 {
         self.level + self.slope * x

@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::runtime::line::Sums;
 use crate::model::runtime::{
-    Line, Measure, Place, Quantity, RuntimeHistory, RuntimeKey, RuntimeSubject, Size,
+    Line, Measure, Moments, Place, Quantity, RuntimeHistory, RuntimeKey, RuntimeSubject, Size,
 };
 
 pub mod ask;
@@ -126,6 +126,12 @@ const INHERITED_RUNS: f64 = 6.0;
 /// The normal distribution's value that 95 % lie below.
 const NORMAL_95: f64 = 1.644_853_6;
 
+/// Beyond the sizes that were seen, the exponent is believed within so much of itself.
+const UNSURE_GROWTH: f64 = 0.15;
+
+/// Sizes that were seen reach so many standard deviations beyond their mean: those of an even distribution.
+const REACH_OF_SIZES: f64 = 1.75;
+
 /// Runs that make basis functions a better measure than atoms.
 const ENOUGH_BY_FUNCTIONS: u64 = 3;
 
@@ -133,7 +139,28 @@ const ENOUGH_BY_FUNCTIONS: u64 = 3;
 #[derive(Clone, Debug)]
 pub struct Forecaster {
     history: Vec<RuntimeHistory>,
-    learned: HashMap<RuntimeSubject, (Line, Evidence)>,
+    learned: HashMap<RuntimeSubject, Learned>,
+}
+
+/// What is believed of one kind of calculation at one place.
+#[derive(Clone, Debug)]
+struct Learned {
+    line: Line,
+    evidence: Evidence,
+    /// The largest size of which the calculation's own history tells.
+    edge: Option<f64>,
+    /// Growth beyond that: start-up hides that of small molecules, so that it is not below what the method's kind says.
+    growth: f64,
+}
+
+impl Learned {
+    /// The value `t` spreads away from the middle at `x`.
+    fn value(&self, x: f64, t: f64) -> f64 {
+        let inside = self.line.value(x, t);
+        let Some(edge) = self.edge.filter(|edge| x > *edge) else { return inside };
+        let outside = self.line.value(edge, t) + self.growth * (x - edge) * (1.0 + UNSURE_GROWTH * t);
+        if t < 0.0 { inside.min(outside) } else { inside.max(outside) }
+    }
 }
 
 impl Forecaster {
@@ -158,24 +185,26 @@ impl Forecaster {
             self.learned.entry(subject).or_insert_with_key(|subject| learn(history, subject)).clone()
         };
         let by_functions = Measure::BasisFunctions.log(size).map(|x| (x, learned(Measure::BasisFunctions)));
-        let by_functions = by_functions.filter(|(_, (_, evidence))| {
-            evidence.level >= Level::Method && evidence.runs >= ENOUGH_BY_FUNCTIONS
+        let by_functions = by_functions.filter(|(_, learned)| {
+            learned.evidence.level >= Level::Method && learned.evidence.runs >= ENOUGH_BY_FUNCTIONS
         });
-        let (x, (line, evidence)) = by_functions
+        let (x, learned) = by_functions
             .unwrap_or_else(|| (Measure::Atoms.log(size).unwrap_or_default(), learned(Measure::Atoms)));
-        let reach = student(NORMAL_95, line.freedom());
+        let reach = student(NORMAL_95, learned.line.freedom());
         let value = |t: f64| {
             let (least, most) = quantity.range();
-            line.value(x, t).exp().clamp(least, most)
+            learned.value(x, t).exp().clamp(least, most)
         };
-        Estimate { median: value(0.0), low: value(-reach), high: value(reach), evidence }
+        Estimate { median: value(0.0), low: value(-reach), high: value(reach), evidence: learned.evidence }
     }
 }
 
 /// The line of `subject`, learned step by step.
-fn learn(history: &[RuntimeHistory], subject: &RuntimeSubject) -> (Line, Evidence) {
+fn learn(history: &[RuntimeHistory], subject: &RuntimeSubject) -> Learned {
     let RuntimeSubject { key, place, quantity, measure } = subject;
-    let mut line = prior::stated(key, *quantity);
+    let prior = prior::stated(key, *quantity);
+    let mut line = prior;
+    let mut own = Moments::default();
     let mut evidence = Evidence {
         level: Level::Prior,
         runs: 0,
@@ -205,6 +234,9 @@ fn learn(history: &[RuntimeHistory], subject: &RuntimeSubject) -> (Line, Evidenc
         let (level, slope) = step.differences(*quantity, *measure);
         let mut sums = Sums::default();
         for row in rows {
+            if step >= Level::Key {
+                own.add(&row.moments);
+            }
             match step {
                 Level::Place => sums.add(&row.moments.sums()),
                 _ => sums.add(&row.moments.sums_of_relatives(level / line.variance().sqrt())),
@@ -215,7 +247,16 @@ fn learn(history: &[RuntimeHistory], subject: &RuntimeSubject) -> (Line, Evidenc
             line = line.widened(level, slope, INHERITED_RUNS);
         }
     }
-    (line.rising(), evidence)
+    let line = line.rising();
+    let growth = line.slope().max(prior.slope());
+    Learned { line, evidence, edge: edge(&own), growth }
+}
+
+/// The largest size of which these runs tell.
+fn edge(own: &Moments) -> Option<f64> {
+    let mean = own.x / own.weight;
+    let variance = (own.xx / own.weight - mean * mean).max(0.0);
+    (own.weight > 0.0).then(|| mean + REACH_OF_SIZES * variance.sqrt())
 }
 
 /// The quantile of Student's distribution where the normal one's is `normal`: Gleason's approximation (2000), good to a

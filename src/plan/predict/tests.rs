@@ -82,6 +82,16 @@ fn small_molecules_foretell_a_large_one() {
 }
 
 #[test]
+fn start_up_that_hides_the_growth_of_small_molecules_does_not_hide_that_of_large_ones() {
+    // A tenth of a second to start, then the cube: from 5 to 38 atoms the growth is hardly seen.
+    let truth = |atoms: u32| 0.1 + 1e-6 * f64::from(atoms).powi(3);
+    let runs = (1..=12).map(|carbons| took(pm7(), 3 * carbons + 2, truth(3 * carbons + 2)));
+    let estimate = seconds(&mut history(runs), &pm7(), 122);
+    assert!(estimate.high > truth(122), "{estimate:?} for {}", truth(122));
+    assert!((estimate.median / truth(122)).ln().abs() < 3f64.ln(), "{estimate:?} for {}", truth(122));
+}
+
+#[test]
 fn an_unseen_calculation_is_judged_by_the_nearest_relatives() {
     let mut known = history((0..40).map(|n| {
         took(key("psi4", "b3lyp", "def2-svp", Work::Energy), 5 + n % 10, 30.0 * f64::from(5 + n % 10))
