@@ -4,6 +4,7 @@ It is started by `qcbatch node` and talks to nobody else. One JSON line in, one 
 
     stdin   {"calculation": {...}, "cores": 1, "memory_bytes": 1073741824, "scratch_directory": "/scratch/..."}
     stdout  {"ready": {"qcengine_version": "..."}}                                      once, after the imports
+            {"progress": {"geometry": [...], "energy": -1.0, "gradients": 2}}               now and then, of an optimization
             {"result": {...} | null, "error": {"error_type": "...", "error_message": "..."} | null, "stdout": ...,
              "stderr": ..., "native_files": {...}, "cpu_seconds": 0.1, "program": ..., "program_version": ...}
 
@@ -12,6 +13,7 @@ disturb them; descriptor 1 becomes standard error. Runs on both generations of Q
 0.50 or later (v1 and v2 models). Inputs and results are QCSchema v1 in both.
 """
 
+import functools
 import inspect
 import json
 import math
@@ -112,14 +114,65 @@ def build(calculation):
     return request, specification["program"]
 
 
+def member(thing, name):
+    """A member of a QCSchema document, be it a dictionary or a model."""
+    return thing[name] if isinstance(thing, dict) else getattr(thing, name)
+
+
+class Watched:
+    """Tells of each gradient that an optimizer asks for, from the second one on: the first is where it begins.
+
+    Optimizers call `qcengine.compute` for their gradients, in both generations of QCEngine.
+    """
+
+    def __init__(self, qcengine):
+        self.qcengine, self.compute, self.gradients = qcengine, qcengine.compute, 0
+
+    def __enter__(self):
+        self.qcengine.compute = functools.wraps(self.compute)(self)
+        return self
+
+    def __exit__(self, *_):
+        self.qcengine.compute = self.compute
+
+    def __call__(self, *arguments, **options):
+        result = self.compute(*arguments, **options)
+        try:
+            self.tell(result)
+        except (AttributeError, KeyError, TypeError, ValueError):
+            pass  # it failed, or has another form: the optimizer sees to that
+        return result
+
+    def tell(self, result):
+        if not member(result, "success"):
+            return
+        rows = member(member(result, "molecule"), "geometry")
+        self.gradients += 1
+        if self.gradients > 1:
+            geometry = [float(number) for row in rows for number in (row if hasattr(row, "__iter__") else [row])]
+            if not all(map(math.isfinite, geometry)):
+                return
+            energy = member(member(result, "properties"), "return_energy")
+            answer({"progress": {"geometry": geometry, "energy": energy, "gradients": self.gradients}})
+
+
 def compute(qcengine, request, program, task_config):
     """Runs QCEngine; the result is a QCSchema v1 model in both generations."""
+    if not request.schema_name.startswith("qcschema_optimization"):
+        return compute_once(qcengine, request, program, task_config)
+    with Watched(qcengine) as watched:
+        return compute_once(qcengine, request, program, task_config, watched.compute)
+
+
+def compute_once(qcengine, request, program, task_config, compute=None):
+    """The same, unwatched; `compute` is QCEngine's own where another stands in its place."""
+    compute = compute or qcengine.compute
     options = {"raise_error": False, "task_config": task_config}
-    if "return_version" in inspect.signature(qcengine.compute).parameters:
-        return qcengine.compute(request, program, return_version=1, **options)
+    if "return_version" in inspect.signature(compute).parameters:
+        return compute(request, program, return_version=1, **options)
     if request.schema_name.startswith("qcschema_optimization"):
         return qcengine.compute_procedure(request, program, **options)
-    return qcengine.compute(request, program, **options)
+    return compute(request, program, **options)
 
 
 def failure_outputs(document):

@@ -47,6 +47,18 @@ impl FailureClass {
         }
     }
 
+    /// Whether the next attempt may go on where this one was stopped. What failed of itself begins anew: where it was may
+    /// be why it failed.
+    pub const fn keeps_progress(self) -> bool {
+        match self {
+            FailureClass::Memory
+            | FailureClass::Walltime
+            | FailureClass::Node
+            | FailureClass::Infrastructure => true,
+            FailureClass::Input | FailureClass::Convergence | FailureClass::Program => false,
+        }
+    }
+
     /// The class that `word` names.
     pub fn parse(word: &str) -> Option<FailureClass> {
         Self::ALL.into_iter().find(|class| class.as_str() == word)
@@ -60,6 +72,19 @@ pub struct TaskTally {
     pub tries: u32,
     /// Attempts lost without fault of the task.
     pub losses: u32,
+}
+
+/// One earlier attempt of a record.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EarlierAttempt {
+    /// Why it failed.
+    pub failure: FailureClass,
+    /// How long it ran.
+    pub wall_seconds: Option<f64>,
+    /// Memory it was given.
+    pub memory_bytes: Option<u64>,
+    /// The most that it held.
+    pub peak_memory_bytes: Option<u64>,
 }
 
 /// What becomes of a task whose attempt failed.

@@ -13,6 +13,9 @@ use super::ids::{JobId, RecordId, TaskId};
 /// How the `routine` of a result's provenance begins where the node runner ran the program itself; its name follows.
 pub const NATIVE_ROUTINE: &str = "qcbatch.node.native.";
 
+/// The member of a result's extras that says from which attempt an optimization went on.
+pub const RESTART_EXTRA: &str = "qcbatch_restart";
+
 /// Whether a task may share its job.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,7 +80,19 @@ pub struct TaskReport {
     pub provenance: TaskProvenance,
 }
 
-/// Result or error of one attempt. Externally tagged: a `RawValue` cannot be read from inside a tagged map.
+/// How far an optimization has come: another attempt goes on from here.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub struct Progress {
+    /// The geometry of the last gradient in bohr, `x y z` of one atom after the other.
+    pub geometry: Vec<f64>,
+    /// The energy there in hartree.
+    pub energy: Option<f64>,
+    /// Gradients calculated by this attempt.
+    pub gradients: u32,
+}
+
+/// Result or error of one attempt, or a word from its midst. Externally tagged: a `RawValue` cannot be read from inside a
+/// tagged map.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TaskOutcome {
@@ -95,6 +110,8 @@ pub enum TaskOutcome {
         /// For a person.
         message: String,
     },
+    /// The attempt goes on, or was stopped here: nothing has ended yet.
+    Progress(Progress),
 }
 
 /// Where, with what and how long an attempt ran.

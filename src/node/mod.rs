@@ -16,6 +16,7 @@ pub mod log;
 pub mod lookout;
 pub mod memory;
 pub mod native;
+pub mod progress;
 pub mod report;
 pub mod runner;
 pub mod scratch;

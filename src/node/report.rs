@@ -12,7 +12,7 @@ use super::stopwatch::Stopwatch;
 use super::worker::{Death, Reply};
 use crate::model::failure::FailureClass;
 use crate::model::ids::JobId;
-use crate::model::task::{TaskOrder, TaskOutcome, TaskProvenance, TaskReport};
+use crate::model::task::{Progress, TaskOrder, TaskOutcome, TaskProvenance, TaskReport};
 
 /// What is the same for all that one attempt may say.
 #[derive(Clone, Debug)]
@@ -109,6 +109,11 @@ impl Reporter {
         report.provenance.program = reply.program.or(report.provenance.program);
         report.provenance.program_version = reply.program_version;
         report
+    }
+
+    /// The attempt has come so far.
+    pub fn progress(&self, order: &TaskOrder, facts: AttemptFacts, progress: Progress) -> TaskReport {
+        self.report(order, facts, TaskOutcome::Progress(progress))
     }
 
     /// The worker died of itself, or answered nonsense.

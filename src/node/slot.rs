@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use nix::unistd::Pid;
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
@@ -16,6 +17,7 @@ use super::error::{NodeError, chain};
 use super::guard::Guard;
 use super::memory;
 use super::native::gpu_environment;
+use super::progress::Keeper;
 use super::report::{AttemptFacts, Outputs, Reporter};
 use super::scratch::Scratch;
 use super::stderr::StderrLog;
@@ -70,6 +72,8 @@ pub struct SlotContext {
     pub reporter: Reporter,
     /// When to kill.
     pub kill: watch::Receiver<KillOrder>,
+    /// Takes what is known of tasks that have not ended.
+    pub underway: UnboundedSender<TaskReport>,
 }
 
 /// What became of a task.
@@ -221,12 +225,22 @@ async fn attempt(
     };
     let memory_limit = memory::limit_of(granted.share.memory_bytes);
     let pid = worker.pid();
+    let mut keeper = Keeper::new(stopwatch.started(), |progress| {
+        let report = context.reporter.progress(order, facts(0.0), progress);
+        // The runner's loop is there as long as slots are.
+        let _ = context.underway.send(report);
+    });
     let happened = tokio::select! {
-        answer = worker.ask(&request) => Happened::Answered(answer),
+        answer = worker.ask(&request, |progress| keeper.hear(progress, Instant::now())) => {
+            Happened::Answered(answer)
+        }
         () = tokio::time::sleep(limit) => Happened::OwnLimit,
         () = outgrown(pid, memory_limit, &peak_bytes) => Happened::TooLarge,
         cause = killed(kill) => Happened::Killed(cause),
     };
+    if !matches!(happened, Happened::Answered(Ok(_))) {
+        keeper.tell();
+    }
     match happened {
         Happened::Answered(Ok(reply)) => {
             let facts = facts(reply.cpu_seconds);

@@ -39,20 +39,40 @@ pub struct EncodedReport {
     frame: Frame,
     /// The class of its failure; none where it has a result.
     pub failure: Option<FailureClass>,
+    /// Whether it ends its attempt.
+    ends: Ends,
+}
+
+/// Whether a report ends its attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Ends {
+    Attempt,
+    Nothing,
+}
+
+fn ends(report: &TaskReport) -> Ends {
+    match &report.outcome {
+        TaskOutcome::Complete { .. } | TaskOutcome::Error { .. } => Ends::Attempt,
+        TaskOutcome::Progress(_) => Ends::Nothing,
+    }
 }
 
 impl EncodedReport {
+    fn new(frame: Frame, report: &TaskReport) -> EncodedReport {
+        EncodedReport { frame, failure: failure_of(report), ends: ends(report) }
+    }
+
     /// Of `report`. What does not fit into a frame is reported without its result; none if even that fails, the task
     /// then goes back with what the job did not finish.
     pub fn of(report: TaskReport, encoder: &mut Encoder) -> Option<EncodedReport> {
         let error = match encoder.encode(&report) {
-            Ok(frame) => return Some(EncodedReport { frame, failure: failure_of(&report) }),
+            Ok(frame) => return Some(EncodedReport::new(frame, &report)),
             Err(error) => error,
         };
         tracing::error!(task.id = report.task_id.0, error = chain(&error), "report left out its result");
         let report = Reporter::not_storable(report, chain(&error));
         match encoder.encode(&report) {
-            Ok(frame) => Some(EncodedReport { frame, failure: failure_of(&report) }),
+            Ok(frame) => Some(EncodedReport::new(frame, &report)),
             Err(error) => {
                 tracing::error!(task.id = report.task_id.0, error = chain(&error), "task not reported");
                 None
@@ -63,8 +83,15 @@ impl EncodedReport {
 
 fn failure_of(report: &TaskReport) -> Option<FailureClass> {
     match &report.outcome {
-        TaskOutcome::Complete { .. } => None,
+        TaskOutcome::Complete { .. } | TaskOutcome::Progress(_) => None,
         TaskOutcome::Error { class, .. } => Some(*class),
+    }
+}
+
+impl Tally {
+    fn count(&mut self, failure: Option<FailureClass>) {
+        self.results += 1;
+        self.complete += u64::from(failure.is_none());
     }
 }
 
@@ -87,17 +114,19 @@ impl ReportStore {
     ) -> Result<ReportStore, SpoolError> {
         let mut tally = Tally::default();
         let writer = ResultWriter::open(directory, |report| {
-            tally.results += 1;
-            tally.complete += u64::from(failure_of(report).is_none());
-            visit(report);
+            if ends(report) == Ends::Attempt {
+                tally.count(failure_of(report));
+                visit(report);
+            }
         })?;
         Ok(ReportStore { writer, syncing: None, last_sync: Instant::now(), retry: None, tally })
     }
 
     /// Takes a report; `flush` writes it. It is kept and tried again later if the disk does not take it.
     pub fn append(&mut self, report: &EncodedReport) {
-        self.tally.results += 1;
-        self.tally.complete += u64::from(report.failure.is_none());
+        if report.ends == Ends::Attempt {
+            self.tally.count(report.failure);
+        }
         if self.writer.unsynced_bytes() == 0 {
             self.last_sync = Instant::now();
         }

@@ -71,6 +71,7 @@ pub struct Work {
     programs: NativePrograms,
     native: NativeSlots,
     native_ends: mpsc::UnboundedReceiver<NativeEnd>,
+    underway: mpsc::UnboundedReceiver<TaskReport>,
     budget: Budget,
     /// Workers that wait for a task, with the GPUs that they see.
     idle: Vec<(Vec<String>, Worker)>,
@@ -96,6 +97,7 @@ impl Work {
         let wanted = manifest.scratch.as_deref().map(Path::new);
         let first_kill = KillOrder { at: clock.work_ends(), cause: KillCause::JobEnds };
         let (kill, kill_receiver) = watch::channel(first_kill);
+        let (tell, underway) = mpsc::unbounded_channel();
         let context = Arc::new(SlotContext {
             worker_command: manifest.worker_command.clone(),
             recycle_after: manifest.recycle_after,
@@ -105,6 +107,7 @@ impl Work {
             guard: Guard::default(),
             reporter: Reporter { environment: environment.clone(), job_id: manifest.job_id },
             kill: kill_receiver,
+            underway: tell,
         });
         let budget = Budget::new(manifest.cores, manifest.memory_bytes, environment.gpus(manifest.gpus));
         let (ends, native_ends) = mpsc::unbounded_channel();
@@ -124,6 +127,7 @@ impl Work {
             programs: NativePrograms::new(&manifest.native_programs, environment.search_path.clone()),
             native: NativeSlots::new(context.clone(), ends),
             native_ends,
+            underway,
             context,
             budget,
             idle: vec![],
@@ -164,6 +168,7 @@ impl Work {
                 biased;
                 request = signals.next() => self.on_signal(request),
                 Some(end) = self.native_ends.recv() => self.on_native_end(end),
+                Some(report) = self.underway.recv() => self.store_progress(report),
                 Some(end) = self.slots.join_next() => match end {
                     Ok(end) => self.on_slot_end(end),
                     Err(error) => self.stop(EndReason::Failed, Some(format!("a slot failed: {error}"))),
@@ -309,6 +314,9 @@ impl Work {
     }
 
     fn on_slot_end(&mut self, slot: SlotEnd) {
+        while let Ok(report) = self.underway.try_recv() {
+            self.store_progress(report);
+        }
         let Some(key) = self.ended(slot.task_id, slot.granted.clone()) else { return };
         self.idle.extend(slot.worker.map(|worker| (slot.granted.gpus, worker)));
         match slot.end {
@@ -358,6 +366,13 @@ impl Work {
         }
         self.store.append(&report);
         self.hand.reported(key, self.store.length());
+    }
+
+    /// Stores how far a task has come. What a slot told is there before its end.
+    fn store_progress(&mut self, report: TaskReport) {
+        if let Some(report) = EncodedReport::of(report, &mut self.encoder) {
+            self.store.append(&report);
+        }
     }
 
     fn goes_back(&mut self, task: TaskId, key: ChunkKey) {

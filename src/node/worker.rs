@@ -22,6 +22,7 @@ use super::error::NodeError;
 use super::memory;
 use super::stderr::{StderrLog, Tail, follow};
 use crate::model::calculation::Calculation;
+use crate::model::task::Progress;
 use crate::spool::frame::MAX_REPORT_BYTES;
 
 /// Imports from a cold network filesystem take minutes, never this long.
@@ -73,6 +74,15 @@ pub struct ReplyError {
     /// Its message.
     pub error_message: String,
 }
+
+/// A line that is not the answer yet.
+#[derive(Deserialize)]
+struct Underway {
+    progress: Progress,
+}
+
+/// How such a line begins; no answer begins so.
+const UNDERWAY: &[u8] = b"{\"progress\":";
 
 #[derive(Deserialize)]
 struct Greeting {
@@ -189,8 +199,13 @@ impl Worker {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Has one task computed. After an error, or when dropped half-way, the worker must be buried.
-    pub async fn ask(&mut self, request: &Request<'_>) -> Result<Reply, NoAnswer> {
+    /// Has one task computed; `underway` hears how an optimization goes. After an error, or when dropped half-way, the
+    /// worker must be buried.
+    pub async fn ask(
+        &mut self,
+        request: &Request<'_>,
+        mut underway: impl FnMut(Progress),
+    ) -> Result<Reply, NoAnswer> {
         self.tail.clear();
         self.tasks_asked += 1;
         let mut line = serde_json::to_vec(request).map_err(|error| NoAnswer::Nonsense(error.to_string()))?;
@@ -201,8 +216,14 @@ impl Worker {
         };
         sent.await.map_err(|_| NoAnswer::Gone)?;
         drop(line);
-        let answer = self.read_line().await?;
-        serde_json::from_slice(&answer).map_err(|error| NoAnswer::Nonsense(error.to_string()))
+        loop {
+            let line = self.read_line().await?;
+            let nonsense = |error: serde_json::Error| NoAnswer::Nonsense(error.to_string());
+            if !line.starts_with(UNDERWAY) {
+                return serde_json::from_slice(&line).map_err(nonsense);
+            }
+            underway(serde_json::from_slice::<Underway>(&line).map_err(nonsense)?.progress);
+        }
     }
 
     /// How many tasks it was given.

@@ -7,6 +7,17 @@ use diesel::table;
 
 table! {
     use diesel::sql_types::*;
+
+    basis_size (program, basis, formula) {
+        program -> Text,
+        basis -> Text,
+        formula -> Text,
+        functions -> Integer,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
     chunk (id) {
@@ -52,6 +63,8 @@ table! {
         stdout -> Nullable<Bytea>,
         stderr -> Nullable<Bytea>,
         error -> Nullable<Bytea>,
+        peak_memory_bytes -> Nullable<BigInt>,
+        started_on -> Nullable<Timestamptz>,
     }
 }
 
@@ -201,6 +214,33 @@ table! {
     use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
+    runtime_history (id) {
+        id -> BigInt,
+        program -> Text,
+        method -> Text,
+        basis -> Text,
+        work -> Work,
+        site -> Text,
+        pool -> Text,
+        cores -> Integer,
+        quantity -> Quantity,
+        measure -> Measure,
+        weight -> Double,
+        x -> Double,
+        y -> Double,
+        xx -> Double,
+        xy -> Double,
+        yy -> Double,
+        runs -> BigInt,
+        stopped -> BigInt,
+        since -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
     specification (id) {
         id -> BigInt,
         record_type -> RecordType,
@@ -262,6 +302,7 @@ table! {
         waiting_reason -> Nullable<Text>,
         sort_date -> Timestamptz,
         chunk_id -> Nullable<BigInt>,
+        restart -> Nullable<Jsonb>,
     }
 }
 

@@ -11,7 +11,7 @@ use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::queue::Asks;
 use super::types::{Count, integer, raw};
-use super::{molecule, specification};
+use super::{molecule, restart, specification};
 use crate::model::calculation::Calculation;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{ChunkId, JobId, MoleculeId, RecordId, SpecificationId, SubmissionId, TaskId};
@@ -97,6 +97,7 @@ struct TaskRow {
     #[diesel(deserialize_as = Count)]
     losses: u32,
     last_failure: Option<FailureClass>,
+    restart: Option<Value>,
     #[diesel(embed)]
     asks: Asks,
     #[diesel(embed)]
@@ -170,7 +171,7 @@ async fn tasks_of(
     };
     let tasks: Vec<TaskRow> = diesel::sql_query(format!(
         "SELECT t.id, t.record_id, {held_by} AS held_by, t.attempt, t.placement, t.tries, t.losses,
-            t.last_failure, d.cores, d.memory_bytes, d.walltime_seconds, r.specification_id, r.molecule_id,
+            t.last_failure, t.restart, d.cores, d.memory_bytes, d.walltime_seconds, r.specification_id, r.molecule_id,
             r.extras
          FROM task t JOIN demand d ON d.id = t.demand_id JOIN record r ON r.id = t.record_id
          WHERE {held_by} = ANY($1) ORDER BY t.compute_priority DESC, t.sort_date, t.id"
@@ -204,7 +205,8 @@ async fn tasks_of(
     Ok(by_holder)
 }
 
-fn staged(task: TaskRow, calculation: Calculation) -> StagedTask {
+fn staged(mut task: TaskRow, calculation: Calculation) -> StagedTask {
+    let calculation = restart::go_on(calculation, task.restart.take());
     StagedTask {
         task_id: task.id,
         record_id: task.record_id,

@@ -145,6 +145,13 @@ impl Job {
         self
     }
 
+    /// A task on another molecule than water.
+    pub fn task_on(mut self, specification: Value, molecule: Value) -> Job {
+        self = self.task(specification);
+        self.orders.last_mut().unwrap().calculation.molecule = serde_json::from_value(molecule).unwrap();
+        self
+    }
+
     pub fn tasks(self, count: usize, specification: &Value) -> Job {
         (0..count).fold(self, |job, _| job.task(specification.clone()))
     }
@@ -393,12 +400,14 @@ pub fn result_of(report: &TaskReport) -> Value {
         TaskOutcome::Error { class, error_type, message } => {
             panic!("task {} failed: {class:?} {error_type}: {message}", report.task_id)
         }
+        TaskOutcome::Progress(_) => panic!("task {} has not ended", report.task_id),
     }
 }
 
 pub fn error_of(report: &TaskReport) -> (qcbatch::model::failure::FailureClass, String, String) {
     match &report.outcome {
         TaskOutcome::Complete { .. } => panic!("task {} is complete", report.task_id),
+        TaskOutcome::Progress(_) => panic!("task {} has not ended", report.task_id),
         TaskOutcome::Error { class, error_type, message } => (*class, error_type.clone(), message.clone()),
     }
 }

@@ -12,5 +12,6 @@ mod native_mopac;
 mod native_slots;
 mod native_xtb;
 mod pilots;
+mod progress;
 mod stopping;
 mod workers;

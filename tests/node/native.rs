@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Instant;
 
 use qcbatch::model::calculation::Calculation;
+use qcbatch::model::task::Progress;
 use qcbatch::node::budget::Share;
 use qcbatch::node::classify;
 use qcbatch::node::native::{Finished, NativeProgram, Step};
@@ -106,12 +107,23 @@ impl QcEngine {
     }
 
     pub fn ask(&mut self, calculation: &Calculation) -> Reply {
+        self.ask_hearing(calculation).1
+    }
+
+    /// The answer, and what was told before it.
+    pub fn ask_hearing(&mut self, calculation: &Calculation) -> (Vec<Progress>, Reply) {
         let order = json!({"calculation": calculation, "cores": SHARE.cores, "memory_bytes": SHARE.memory_bytes,
             "scratch_directory": self.scratch.path()});
         writeln!(self.requests.as_mut().unwrap(), "{order}").unwrap();
-        let mut answer = String::new();
-        self.answers.read_line(&mut answer).unwrap();
-        serde_json::from_str(&answer).unwrap()
+        let mut told = vec![];
+        loop {
+            let mut line = String::new();
+            self.answers.read_line(&mut line).unwrap();
+            match serde_json::from_str::<Value>(&line).unwrap().get("progress") {
+                Some(progress) => told.push(serde_json::from_value(progress.clone()).unwrap()),
+                None => return (told, serde_json::from_str(&line).unwrap()),
+            }
+        }
     }
 }
 

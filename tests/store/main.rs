@@ -16,6 +16,8 @@ mod measure;
 mod migration;
 mod queue;
 mod removal;
+mod restart;
+mod runtime;
 mod schema;
 mod submission;
 mod world;

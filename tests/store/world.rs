@@ -12,7 +12,7 @@ use qcbatch::model::ids::{Fence, JobId, PoolName, RecordId, SchedulerJobId, Subm
 use qcbatch::model::job::SubmissionState;
 use qcbatch::model::molecule::Molecule;
 use qcbatch::model::resources::{JobResources, NodeSharing, TaskResources};
-use qcbatch::model::task::{Placement, TaskOutcome, TaskProvenance, TaskReport};
+use qcbatch::model::task::{Placement, Progress, TaskOutcome, TaskProvenance, TaskReport};
 use qcbatch::store::ingest::IngestOutcome;
 use qcbatch::store::intake::{AddedRecord, NewRecord, Reuse};
 use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
@@ -239,6 +239,10 @@ fn report(job: JobId, task: &StagedTask, outcome: TaskOutcome) -> TaskReport {
             qcengine_version: None,
         },
     }
+}
+
+pub fn underway(job: JobId, task: &StagedTask, progress: Progress) -> TaskReport {
+    report(job, task, TaskOutcome::Progress(progress))
 }
 
 pub fn good_with(job: JobId, task: &StagedTask, result: &Value) -> TaskReport {

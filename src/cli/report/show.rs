@@ -9,9 +9,10 @@ use crate::api::wire::ComputePriority;
 use crate::cli::format;
 use crate::cli::screen::{Report, Screen, state_style};
 use crate::cli::table::{Colour, Column, printable, render};
+use crate::model::task::RESTART_EXTRA;
 use crate::model::view::{AttemptLine, RecordDetail, TaskLine};
 
-const ATTEMPTS: [Column; 8] = [
+const ATTEMPTS: [Column; 9] = [
     Column::right("TRY", 0),
     Column::left("STATUS", 0).painted(state_style),
     Column::left("FAILURE", 0).cut_to(9),
@@ -19,6 +20,7 @@ const ATTEMPTS: [Column; 8] = [
     Column::left("NODE", 2).cut_to(8),
     Column::right("CORES", 5),
     Column::right("WALL", 1),
+    Column::right("PEAK", 6),
     Column::left("PROGRAM", 4).cut_to(8),
 ];
 
@@ -45,7 +47,7 @@ impl Report for RecordDetail {
             field(&mut text, "energy", &format!("{energy:.10} Eh"));
         }
         if let Some(energies) = &self.energies {
-            field(&mut text, "steps", &format!("{}", energies.len()));
+            field(&mut text, "steps", &format!("{}{}", energies.len(), went_on(self)));
         }
         if !self.trajectory.is_empty() {
             let ids: Vec<String> = self.trajectory.iter().map(ToString::to_string).collect();
@@ -74,6 +76,12 @@ impl Report for RecordDetail {
     fn quiet(&self) -> String {
         format!("{}\n", self.line.status.as_str())
     }
+}
+
+/// Behind the number of steps, where the first ones were another attempt's.
+fn went_on(detail: &RecordDetail) -> String {
+    let attempt = detail.extras.get(RESTART_EXTRA).and_then(|restart| restart.get("attempt")?.as_u64());
+    attempt.map(|attempt| format!(", went on from attempt {attempt}")).unwrap_or_default()
 }
 
 fn describe_task(text: &mut String, task: &TaskLine, screen: &Screen) {
@@ -133,6 +141,7 @@ fn attempt(attempt: &AttemptLine) -> Vec<String> {
     if let Some(way) = attempt.through.as_deref().and_then(|through| through.split(' ').next()) {
         program.push_str(&format!(" ({way})"));
     }
+    let peak = attempt.peak_memory_bytes.and_then(|bytes| u64::try_from(bytes).ok());
     vec![
         attempt.attempt.to_string(),
         attempt.status.as_str().to_owned(),
@@ -141,6 +150,7 @@ fn attempt(attempt: &AttemptLine) -> Vec<String> {
         attempt.hostname.clone().unwrap_or_else(absent),
         attempt.cores.map_or_else(absent, |cores| cores.to_string()),
         format::maybe_duration(attempt.wall_seconds),
+        peak.map_or_else(absent, format::bytes),
         program,
     ]
 }

@@ -91,8 +91,8 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "defaults.compute_tag", ComputeTag, Value("*"), "Tag of tasks.";
     "defaults.compute_priority", Choice(&["low", "normal", "high"]), Value("normal"), "Priority of tasks.";
     "defaults.cores", integer(1, 65_536), Value("1"), "Cores of a task.";
-    "defaults.memory", Size { least_bytes: MEBIBYTE }, Value("2GiB"), "Memory of a task.";
-    "defaults.walltime", duration(SECOND, 365 * DAY), Value("1h"), "Time limit of a task.";
+    "defaults.memory", Size { least_bytes: MEBIBYTE }, Value("2GiB"), "Memory of a task of which history says nothing.";
+    "defaults.walltime", duration(SECOND, 365 * DAY), Value("1h"), "Time limit of a task of which history says nothing.";
 
     "retry.tries", integer(1, 100), Value("3"), "How often a task may fail by its own fault before its record ends with the error.";
     "retry.losses", integer(1, 10_000), Value("20"), "How often a task may be lost without its fault (a killed job, a broken node).";

@@ -65,6 +65,18 @@ impl TryFrom<MoleculeDocument> for Molecule {
     }
 }
 
+impl Molecule {
+    /// The same molecule with its atoms elsewhere: one coordinate for each that it has, in bohr. Bonds and names stay.
+    pub fn moved(&self, geometry: &[f64]) -> Result<Molecule, InputError> {
+        let document = MoleculeDocument::new(self.elements.clone(), geometry.to_vec());
+        check_lengths(&document, self.atoms())?;
+        check_numbers(&document)?;
+        let geometry: Vec<f64> = geometry.iter().map(|x| hash::round_coordinate(*x)).collect();
+        overlap::check(&geometry)?;
+        Ok(Molecule { geometry, ..self.clone() })
+    }
+}
+
 fn check_schema(document: &MoleculeDocument) -> Result<(), InputError> {
     match document.schema_name.as_deref() {
         None | Some("qcschema_molecule") => {}

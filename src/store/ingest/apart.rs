@@ -13,6 +13,7 @@ use crate::model::task::TaskReport;
 use crate::store::error::StoreError;
 use crate::store::event::{self, NewEvent};
 use crate::store::release::Decide;
+use crate::store::restart::Underway;
 use crate::store::write::Writer;
 
 impl Writer {
@@ -20,6 +21,7 @@ impl Writer {
     pub(super) async fn ingest_apart(
         &self,
         way: Span,
+        underway: &Underway,
         reports: &Arc<Vec<TaskReport>>,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
@@ -40,6 +42,7 @@ impl Writer {
         for (report, (prepared, parts)) in reports.iter().zip(with_parts) {
             all += store_one(conn, way.job_id, report, prepared, parts, decide).await?;
         }
+        underway.remember(conn).await?;
         transaction.commit().await?;
         Ok(IngestOutcome::Stored(all))
     }

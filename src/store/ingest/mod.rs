@@ -21,6 +21,7 @@ use self::prepare::{Body, Prepared};
 use super::error::{Doing, StoreError};
 use super::history;
 use super::release::Decide;
+use super::restart::Underway;
 use super::types::{Count, bigint, raw};
 use super::write::Writer;
 use crate::model::failure::{RetryDecision, TaskTally};
@@ -63,6 +64,7 @@ const BY_INDEX: &str =
 /// Reports that lie between two positions of a job's result file, with everything computed that needs no database.
 pub struct Batch {
     way: Span,
+    underway: Underway,
     reports: Arc<Vec<TaskReport>>,
     prepared: Vec<Prepared>,
 }
@@ -75,12 +77,13 @@ impl Batch {
         to_offset: u64,
         reports: Vec<TaskReport>,
     ) -> Result<Batch, StoreError> {
+        let (underway, reports) = Underway::split(reports);
         let reports = Arc::new(reports);
         let prepared = prepare::prepare(job_id, Arc::clone(&reports)).await?;
-        Ok(Batch { way: Span { job_id, from: from_offset, to: to_offset }, reports, prepared })
+        Ok(Batch { way: Span { job_id, from: from_offset, to: to_offset }, underway, reports, prepared })
     }
 
-    /// What it holds.
+    /// The ends of attempts that it holds.
     pub fn reports(&self) -> Arc<Vec<TaskReport>> {
         Arc::clone(&self.reports)
     }
@@ -142,12 +145,12 @@ impl Writer {
     /// A good result of an earlier attempt counts as well, as long as its record is not complete. A result that cannot
     /// be read ends its own record in error and stops no other.
     pub async fn ingest_batch(&self, batch: Batch, decide: Decide<'_>) -> Result<IngestOutcome, StoreError> {
-        let Batch { way, reports, prepared } = batch;
-        match self.ingest_together(way, prepared, decide).await {
+        let Batch { way, underway, reports, prepared } = batch;
+        match self.ingest_together(way, &underway, prepared, decide).await {
             // Not the network, not the disk, not the lease: something in the batch is refused. Find out which.
             Err(error @ StoreError::Query { .. }) if !error.is_away() => {
                 tracing::warn!(job.id = way.job_id.0, error = ?error, "a batch of results is refused: one by one then");
-                self.ingest_apart(way, &reports, decide).await
+                self.ingest_apart(way, &underway, &reports, decide).await
             }
             outcome => outcome,
         }
@@ -157,6 +160,7 @@ impl Writer {
     async fn ingest_together(
         &self,
         way: Span,
+        underway: &Underway,
         prepared: Vec<Prepared>,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
@@ -169,6 +173,7 @@ impl Writer {
             return Ok(IngestOutcome::Moved { offset });
         }
         let stored = store(conn, way.job_id, prepared, &parts, decide).await?;
+        underway.remember(conn).await?;
         transaction.commit().await?;
         Ok(IngestOutcome::Stored(stored))
     }
@@ -179,8 +184,22 @@ impl Writer {
         conn: &mut AsyncPgConnection,
         Span { job_id, from, to }: Span,
     ) -> Result<Option<u64>, StoreError> {
+        let moved = diesel::sql_query(
+            "UPDATE job SET results_offset = $4, modified_on = now()
+             WHERE id = $1 AND site = $2 AND results_offset = $3",
+        )
+        .bind::<BigInt, _>(job_id.0)
+        .bind::<Text, _>(&self.site)
+        .bind::<BigInt, _>(bigint(from))
+        .bind::<BigInt, _>(bigint(to))
+        .execute(conn)
+        .await
+        .doing("moving a job's position")?;
+        if moved > 0 {
+            return Ok(None);
+        }
         let row: Option<OffsetRow> =
-            diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2 FOR NO KEY UPDATE")
+            diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2")
                 .bind::<BigInt, _>(job_id.0)
                 .bind::<Text, _>(&self.site)
                 .get_result(conn)
@@ -191,16 +210,7 @@ impl Writer {
             what: format!("job {job_id}"),
             source: format!("site `{}` has no such job", self.site).into(),
         })?;
-        if row.results_offset != bigint(from) {
-            return Ok(Some(row.results_offset.unsigned_abs()));
-        }
-        diesel::sql_query("UPDATE job SET results_offset = $2, modified_on = now() WHERE id = $1")
-            .bind::<BigInt, _>(job_id.0)
-            .bind::<BigInt, _>(bigint(to))
-            .execute(conn)
-            .await
-            .doing("moving a job's position")?;
-        Ok(None)
+        Ok(Some(row.results_offset.unsigned_abs()))
     }
 }
 

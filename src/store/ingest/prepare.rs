@@ -86,6 +86,8 @@ fn prepare_one(job_id: JobId, report: &TaskReport) -> Result<Prepared, PackError
             fail(&mut row, *class, error_type.clone(), message)?;
             Body::Error { class: *class, retry: Retry::Ask, summary }
         }
+        // Taken out before: it ends nothing.
+        TaskOutcome::Progress(_) => unreadable(&mut row, "it is no end of an attempt")?,
     };
     Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt: row.attempt, row, body })
 }
@@ -118,6 +120,9 @@ fn row_of(job_id: JobId, report: &TaskReport) -> Result<NewAttempt, PackError> {
         memory_bytes: Some(ran.memory_bytes),
         wall_seconds: Some(ran.wall_seconds).filter(|seconds| seconds.is_finite()),
         cpu_seconds: Some(ran.cpu_seconds).filter(|seconds| seconds.is_finite()),
+        peak_memory_bytes: ran.peak_memory_bytes,
+        // PostgreSQL refuses times beyond its calendar.
+        started_on: ran.started_on.filter(|seconds| (0.0..1e11).contains(seconds)),
         program: ran.program.clone(),
         program_version: ran.program_version.clone(),
         stdout: output(&report.stdout)?,

@@ -5,17 +5,19 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
 use super::answer::{Answer, OptimizationAnswer, TrajectoryPoint};
-use super::judge::Verdict;
+use super::judge::{NO_RECORD, Verdict};
 use super::parts::Parts;
 use super::prepare::{Body, Prepared};
 use crate::model::failure::RetryDecision;
-use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId};
+use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId, TaskId};
 use crate::model::record::RecordStatus;
 use crate::store::error::{Doing, StoreError};
 use crate::store::event::{self, NewEvent};
 use crate::store::history::{self, NewAttempt};
 use crate::store::output::{self, Blob};
 use crate::store::release::{self, Charge, Settled};
+use crate::store::restart;
+use crate::store::runtime::{self, FinishedRun};
 use crate::store::types::raw;
 
 /// Everything that the reports of one batch lead to.
@@ -28,7 +30,10 @@ struct Batch {
     wavefunctions: Vec<(RecordId, Blob)>,
     points: Vec<(RecordId, i32, TrajectoryPoint)>,
     settled: Vec<Settled>,
+    /// Tasks whose next attempt begins where the first one did.
+    anew: Vec<TaskId>,
     events: Vec<NewEvent>,
+    runs: Vec<FinishedRun>,
 }
 
 /// The new values of a complete record.
@@ -63,8 +68,11 @@ pub(super) async fn write(
     output::put_native_files(conn, &batch.native_files).await?;
     output::put_wavefunctions(conn, &batch.wavefunctions).await?;
     store_points(conn, job_id, batch.points, parts).await?;
+    restart::forget(conn, &batch.anew).await?;
     release::apply(conn, &batch.settled).await?;
-    event::write(conn, &batch.events).await
+    event::write(conn, &batch.events).await?;
+    // Last: what it locks is locked for the shortest time, and after everything else.
+    runtime::learn(conn, job_id, batch.runs).await
 }
 
 impl Batch {
@@ -85,10 +93,12 @@ impl Batch {
         };
         match (verdict, report.body) {
             (Verdict::Complete, Body::Complete(answer)) => {
+                self.runs.push(FinishedRun::completed(&report.row, answer.basis_functions()));
                 self.attempts.push(report.row);
                 self.complete(record_id, *answer, parts)?;
             }
             (Verdict::Failed { task_id, class, decision }, Body::Error { summary, .. }) => {
+                self.runs.extend(FinishedRun::failed(&report.row, class));
                 self.attempts.push(report.row);
                 let reason = match decision {
                     RetryDecision::Retry { .. } => {
@@ -96,6 +106,9 @@ impl Batch {
                     }
                     RetryDecision::Fail => format!("attempt {attempt} failed: {summary}"),
                 };
+                if !class.keeps_progress() {
+                    self.anew.push(task_id);
+                }
                 let kind = if decision == RetryDecision::Fail { "failed" } else { "retried" };
                 self.events.push(event(kind, reason.clone()));
                 self.settled.push(Settled { task_id, charge: Charge::Failure(class), decision, reason });
@@ -105,6 +118,7 @@ impl Batch {
                     format!("attempt {attempt} was reported again by job {job_id}; nothing was stored");
                 self.events.push(event("duplicate", message));
             }
+            (Verdict::Dropped(NO_RECORD), _) => {}
             (Verdict::Dropped(why), _) => {
                 let message = format!("a report of attempt {attempt} by job {job_id} was dropped: {why}");
                 self.events.push(event("dropped", message));

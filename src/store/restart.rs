@@ -1,0 +1,150 @@
+//! How far a stopped optimization came, so that the next attempt goes on from there. Touches `task.restart`.
+//!
+//! The record keeps the molecule that was asked for; only what is handed out begins elsewhere.
+
+use std::collections::HashMap;
+
+use diesel::sql_types::{Array, BigInt, Text};
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::error::{Doing, StoreError};
+use super::types::raw;
+use crate::model::calculation::{Calculation, Specification};
+use crate::model::ids::TaskId;
+use crate::model::task::{Progress, RESTART_EXTRA, TaskOutcome, TaskReport};
+
+/// What is kept with the task.
+#[derive(Serialize, Deserialize)]
+struct Restart {
+    attempt: u32,
+    #[serde(flatten)]
+    progress: Progress,
+}
+
+/// How far tasks have come, by their reports: the last word of each.
+#[derive(Default)]
+pub(super) struct Underway(HashMap<TaskId, Restart>);
+
+impl Underway {
+    /// Takes reports of progress out of `reports`. What failed of itself afterwards is not kept.
+    pub(super) fn split(reports: Vec<TaskReport>) -> (Underway, Vec<TaskReport>) {
+        let mut underway = Underway::default();
+        let mut ends = Vec::with_capacity(reports.len());
+        for report in reports {
+            match report.outcome {
+                TaskOutcome::Progress(progress) => {
+                    underway.0.insert(report.task_id, Restart { attempt: report.attempt, progress });
+                }
+                TaskOutcome::Error { class, .. } if !class.keeps_progress() => {
+                    underway.0.remove(&report.task_id);
+                    ends.push(report);
+                }
+                _ => ends.push(report),
+            }
+        }
+        (underway, ends)
+    }
+
+    /// Keeps it with the tasks, as far as their attempts are still the current ones. Waits for nobody, so that it may come
+    /// after other locks: a task that somebody else holds at this moment stays as it is.
+    pub(super) async fn remember(&self, conn: &mut AsyncPgConnection) -> Result<(), StoreError> {
+        if self.0.is_empty() {
+            return Ok(());
+        }
+        let rows: Vec<Value> = self
+            .0
+            .iter()
+            .map(|(id, restart)| json!({ "id": id, "attempt": restart.attempt, "restart": restart }))
+            .collect();
+        diesel::sql_query(
+            "WITH given AS (
+                SELECT * FROM json_to_recordset($1::json) AS rows(id bigint, attempt integer, restart jsonb)
+             ), held AS (
+                SELECT task.id FROM task JOIN given USING (id, attempt) ORDER BY task.id FOR UPDATE OF task SKIP LOCKED
+             )
+             UPDATE task SET restart = given.restart FROM given JOIN held USING (id) WHERE task.id = given.id",
+        )
+        .bind::<Text, _>(Value::from(rows).to_string())
+        .execute(conn)
+        .await
+        .doing("keeping how far tasks have come")?;
+        Ok(())
+    }
+}
+
+/// Lets tasks begin anew: their attempts failed where they were.
+pub(super) async fn forget(conn: &mut AsyncPgConnection, tasks: &[TaskId]) -> Result<(), StoreError> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query("UPDATE task SET restart = NULL WHERE id = ANY($1) AND restart IS NOT NULL")
+        .bind::<Array<BigInt>, _>(raw(tasks.iter().copied()))
+        .execute(conn)
+        .await
+        .doing("letting tasks begin anew")?;
+    Ok(())
+}
+
+/// The calculation from where it was stopped; the result will say so in its extras. What does not fit changes nothing.
+pub(super) fn go_on(mut calculation: Calculation, restart: Option<Value>) -> Calculation {
+    let Specification::Optimization(_) = calculation.specification else { return calculation };
+    let Some(restart) = restart.and_then(|value| serde_json::from_value::<Restart>(value).ok()) else {
+        return calculation;
+    };
+    let Restart { attempt, progress } = restart;
+    if let Ok(molecule) = calculation.molecule.moved(&progress.geometry) {
+        calculation.molecule = molecule;
+        let told = json!({ "attempt": attempt, "gradients": progress.gradients, "energy": progress.energy });
+        calculation.extras.insert(RESTART_EXTRA.to_owned(), told);
+    }
+    calculation
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn calculation(record_type: &str) -> Calculation {
+        let qc = json!({"program": "mopac", "driver": "deferred", "method": "pm7", "basis": "", "keywords": {},
+            "protocols": {}});
+        let mut specification = match record_type {
+            "optimization" => {
+                json!({"program": "geometric", "keywords": {}, "protocols": {}, "qc_specification": qc})
+            }
+            _ => qc,
+        };
+        specification["record_type"] = json!(record_type);
+        serde_json::from_value(json!({"specification": specification, "extras": {"mine": 1},
+            "molecule": {"symbols": ["H", "F"], "geometry": [0, 0, 0, 0, 0, 1.7], "name": "acid"}}))
+        .unwrap()
+    }
+
+    fn restart(geometry: Value) -> Option<Value> {
+        Some(json!({"attempt": 3, "geometry": geometry, "energy": -1.5, "gradients": 7}))
+    }
+
+    #[test]
+    fn an_optimization_goes_on_where_it_was_and_says_so() {
+        let before = calculation("optimization");
+        let after = go_on(before.clone(), restart(json!([0, 0, 0.1, 0, 0, 1.8])));
+        assert_eq!(after.molecule.geometry(), [0.0, 0.0, 0.1, 0.0, 0.0, 1.8]);
+        assert_eq!((after.molecule.name(), after.molecule.molecular_charge()), (Some("acid"), 0.0));
+        assert_eq!(after.extras["mine"], 1);
+        assert_eq!(after.extras[RESTART_EXTRA], json!({"attempt": 3, "gradients": 7, "energy": -1.5}));
+        assert_eq!(go_on(before.clone(), None), before);
+    }
+
+    #[test]
+    fn what_does_not_fit_changes_nothing() {
+        let optimization = calculation("optimization");
+        for geometry in
+            [json!([0, 0, 0]), json!([0, 0, 0, 0, 0, 0]), json!([0, 0, 0, 0, 0, 1e9]), json!("far")]
+        {
+            assert_eq!(go_on(optimization.clone(), restart(geometry.clone())), optimization, "{geometry}");
+        }
+        let singlepoint = calculation("singlepoint");
+        assert_eq!(go_on(singlepoint.clone(), restart(json!([0, 0, 0, 0, 0, 1.8]))), singlepoint);
+    }
+}
