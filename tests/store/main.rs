@@ -17,7 +17,6 @@ mod migration;
 mod queue;
 mod removal;
 mod restart;
-
 mod schema;
 mod submission;
 mod world;
