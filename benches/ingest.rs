@@ -35,7 +35,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use harness::private_dir::PrivateDir;
-use harness::{Daemon, DaemonConfig};
+use harness::{Daemon, DaemonConfig, Database};
 use processor::Processor;
 use world::{World, decide, good_with};
 
@@ -140,13 +140,15 @@ async fn intake(world: &World, kind: &Kind, records: u32, processor: &Processor)
 /// From a file through the command line and the daemon.
 fn through_the_daemon(kind: &Kind, records: u32) {
     say(&format!("== command line and daemon: {records} records"));
+    let database = Database::fresh();
     let pool = "compute_tags = [\"other\"]";
-    let daemon = Daemon::start(&DaemonConfig::private_database().with_local_pool(pool));
+    let daemon = Daemon::start(&DaemonConfig::on(&database).with_local_pool(pool));
     let directory = PrivateDir::new();
     let file = directory.join("inputs.jsonl");
     let lines: Vec<String> = (0..records).map(|number| input(kind, number)).collect();
     std::fs::write(&file, lines.join("\n")).unwrap();
-    let processor = Processor::of_server(&daemon.state().join("pg/data")).and(daemon.pid());
+    let data = database.sql("show data_directory");
+    let processor = Processor::of_server(Path::new(&data)).and(daemon.pid());
     for what in ["submit, all new", "submit, all found"] {
         let (started, before) = (Instant::now(), processor.now());
         daemon.ask([

@@ -26,7 +26,10 @@ impl Scale {
     }
 }
 
-const SECTIONS: [(&str, fn(Scale)); 5] = [
+/// Its name, and what it does.
+type Section = (&'static str, fn(Scale));
+
+const SECTIONS: [Section; 5] = [
     ("null", null::run),
     ("hyperqueue", hyperqueue::run),
     ("mopac", mopac::run),

@@ -1,24 +1,43 @@
-//! A million waiting tasks: memory of the daemon, and how soon a new one submits.
+//! A million waiting tasks: memory of the daemon, what taking a chunk of them costs, and how soon a new daemon submits.
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use qcbatch::model::chunk::ChunkNeed;
+use qcbatch::model::ids::PoolName;
+use qcbatch::model::resources::TaskResources;
+use qcbatch::store::chunk::PlannedChunk;
+use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
+use qcbatch::store::queue::CandidateFilter;
+use qcbatch::store::{DatabaseTarget, Store, StoreError, TlsMode};
 use serde_json::json;
 
 use crate::Scale;
-use crate::ground::{as_shipped, peak_resident_mib, say};
+use crate::ground::{as_shipped, median, peak_resident_mib, say};
 use crate::harness::private_dir::PrivateDir;
 use crate::harness::{Daemon, DaemonConfig, Database};
 
 const TASKS: u32 = 1_000_000;
 const RUN: Duration = Duration::from_secs(30);
+const CHUNKS: usize = 50;
+const TASKS_OF_A_CHUNK: usize = 100;
 
 pub fn run(scale: Scale) {
     let tasks = scale.of(TASKS);
     let database = Database::fresh();
     take_in(&database, tasks);
+    let taken =
+        tokio::runtime::Runtime::new().expect("threads can be started").block_on(take_chunks(&database));
+    let milliseconds: Vec<f64> =
+        taken.expect("the database answers").iter().map(|time| time.as_secs_f64() * 1e3).collect();
+    let worst = milliseconds.iter().copied().fold(0.0, f64::max);
+    say(&format!(
+        "{tasks} waiting tasks: a chunk of {TASKS_OF_A_CHUNK} chosen and committed in {:.1} ms in the middle, {worst:.1} ms at worst, of {CHUNKS}",
+        median(milliseconds)
+    ));
+    say("  bound: below 20 ms");
     let began = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is after 1970").as_secs_f64();
     let daemon = Daemon::start(&as_shipped(DaemonConfig::on(&database).with_local_pool("")));
     let called = "select coalesce(extract(epoch from min(called_on)), 0) from submission";
@@ -40,6 +59,37 @@ pub fn run(scale: Scale) {
         RUN.as_secs()
     ));
     say("  bound: below 64 MiB");
+}
+
+/// What the daemon does to take tasks from the queue: read the next ones, commit them as a chunk. As a site of its own.
+async fn take_chunks(database: &Database) -> Result<Vec<Duration>, StoreError> {
+    let target =
+        DatabaseTarget::parse(&database.url(), Some(TlsMode::Disable), None).expect("the harness made it");
+    let store = Store::connect(&target, 2).await?;
+    let holder = LeaseHolder::this_process().expect("/proc is there");
+    let lease = store.acquire("chunks", &holder, Duration::from_secs(600), TakeOver::Now).await?;
+    let LeaseAnswer::Held(fence) = lease else { panic!("nobody else has that site") };
+    let writer = store.writer("chunks", fence);
+    let pool = PoolName("chunks".to_owned());
+    let filter = CandidateFilter {
+        pool: pool.clone(),
+        programs: None,
+        compute_tags: vec!["*".to_owned()],
+        most: TaskResources::default(),
+        defaults: TaskResources::default(),
+    };
+    let need = ChunkNeed { cores: 1, memory_bytes: 1 << 30, gpus: 0, walltime_seconds: 3600 };
+    let mut times = Vec::new();
+    for _ in 0..CHUNKS {
+        let started = Instant::now();
+        let candidates = store.candidates(&filter, TASKS_OF_A_CHUNK).await?;
+        let tasks = candidates.iter().map(|candidate| candidate.task_id).collect();
+        let planned = PlannedChunk { compute_priority: 1, need, expected_seconds: 1.0, tasks };
+        let stored = writer.plan_chunks(&pool, &[planned]).await?;
+        times.push(started.elapsed());
+        assert_eq!(stored.len(), 1, "there are tasks enough");
+    }
+    Ok(times)
 }
 
 /// Tasks that the pool of this daemon does not serve.

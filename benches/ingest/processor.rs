@@ -41,15 +41,15 @@ impl Processor {
     }
 
     pub fn now(&self) -> Spent {
-        let mut server = own_and_reaped(self.postmaster);
+        let mut server = with_reaped(self.postmaster);
         for entry in std::fs::read_dir("/proc").unwrap().flatten() {
             let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse().ok()) else { continue };
             if parent(pid) == Some(self.postmaster) {
-                server += of_threads(pid);
+                server += of_session(pid);
             }
         }
-        let ours = of_threads(std::process::id()) + reaped(std::process::id());
-        Spent { ours: ours + self.other.map(of_threads).unwrap_or_default(), server }
+        let ours = with_reaped(std::process::id());
+        Spent { ours: ours + self.other.map(with_reaped).unwrap_or_default(), server }
     }
 
     /// Prints what `rows` took since `before`.
@@ -82,24 +82,15 @@ fn parent(pid: u32) -> Option<u32> {
     fields(pid)?.get(1).and_then(|parent| u32::try_from(*parent).ok())
 }
 
-/// Nanoseconds on a processor, of every thread that lives.
-fn of_threads(pid: u32) -> Duration {
-    let Ok(threads) = std::fs::read_dir(format!("/proc/{pid}/task")) else { return Duration::ZERO };
-    let nanoseconds = threads.flatten().filter_map(|thread| {
-        let text = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
-        text.split_whitespace().next()?.parse::<u64>().ok()
-    });
-    Duration::from_nanos(nanoseconds.sum())
+/// Nanoseconds on a processor, of a process with one thread.
+fn of_session(pid: u32) -> Duration {
+    let text = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+    let nanoseconds = text.split_whitespace().next().and_then(|word| word.parse().ok());
+    Duration::from_nanos(nanoseconds.unwrap_or_default())
 }
 
-/// Processes that a process has started and seen end: the command line's.
-fn reaped(pid: u32) -> Duration {
-    let Some(fields) = fields(pid) else { return Duration::ZERO };
-    Duration::from_millis(fields.iter().skip(13).take(2).sum::<u64>() * 10)
-}
-
-/// The postmaster itself and the processes that it has seen end.
-fn own_and_reaped(pid: u32) -> Duration {
+/// A process, all threads it ever had, and the processes that it has seen end.
+fn with_reaped(pid: u32) -> Duration {
     let Some(fields) = fields(pid) else { return Duration::ZERO };
     // utime, stime, cutime, cstime in ticks of 10 ms (proc(5)).
     Duration::from_millis(fields.iter().skip(11).take(4).sum::<u64>() * 10)

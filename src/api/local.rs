@@ -21,8 +21,10 @@ pub mod listen;
 mod live_log;
 mod outputs;
 mod peer;
+mod predict;
 mod preview;
 mod records;
+mod runnable;
 mod state;
 mod status;
 mod submit;
@@ -44,6 +46,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/v1/status", get(status::status))
         .route("/v1/submit", post(submit::submit))
         .route("/v1/preview", post(preview::preview))
+        .route("/v1/predict", post(predict::predict))
         .route("/v1/records/query", post(records::query))
         .route("/v1/records/wait", post(wait::wait))
         .route("/v1/records/jobs", post(jobs::of_records))

@@ -14,11 +14,16 @@ use crate::model::view::{JobLine, PoolSummary, RecordFilter};
 
 mod bench;
 mod error;
+mod predict;
 mod submit;
 
 pub use bench::{BenchQuery, JobMeter, MeterQuery, Meters, ProcessMeter, RemovalReceipt};
 pub use error::{ErrorBody, ErrorCode, ErrorEnvelope, Problem};
-pub use submit::{ComputePriority, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt};
+pub use predict::{PredictedCalculation, PredictedInPool, Scarce, UnfitPool};
+pub use submit::{
+    ComputePriority, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt, SubmitWarning,
+    Unrunnable,
+};
 
 /// The media type of a stream of JSON lines.
 pub const NDJSON: &str = "application/x-ndjson";

@@ -22,6 +22,7 @@ mod list;
 mod local;
 mod logs;
 mod node;
+mod predict;
 mod report;
 mod retry;
 mod screen;
@@ -92,6 +93,8 @@ enum Command {
     Daemon(daemon::DaemonArgs),
     /// Hand in calculations: QCSchema or XYZ
     Submit(Box<submit::SubmitArgs>),
+    /// Predict time and memory of calculations from history
+    Predict(Box<predict::PredictArgs>),
     /// Say how the daemon, its pools and its records are
     Status(status::StatusArgs),
     /// List records, newest first
@@ -157,6 +160,7 @@ fn dispatch(cli: Cli) -> Result<std::process::ExitCode, CliError> {
     let code = match cli.command {
         Command::Daemon(args) => daemon::run(args, &session),
         Command::Submit(args) => session.block_on(submit::run(*args, &session)),
+        Command::Predict(args) => session.block_on(predict::run(*args, &session)),
         Command::Status(args) => session.block_on(status::run(args, &session)),
         Command::List(args) => session.block_on(list::run(args, &session)),
         Command::Show(args) => session.block_on(show::run(args, &session)),

@@ -11,7 +11,7 @@ use super::screen::{Report, Screen, write_out};
 use super::session::Session;
 use super::{format, wait};
 use crate::api::client::{ANSWER_TIMEOUT, Client};
-use crate::api::wire::{PreviewedSubmission, SubmitReceipt};
+use crate::api::wire::{PreviewedSubmission, SubmitOptions, SubmitReceipt, SubmitWarning};
 use crate::model::ids::RecordId;
 use crate::model::view::RecordFilter;
 
@@ -20,7 +20,7 @@ mod preview;
 mod reading;
 mod scheduler_ids;
 
-pub use args::SubmitArgs;
+pub use args::{DocumentArgs, SubmitArgs, TaskArgs};
 
 use args::Afterwards;
 
@@ -36,11 +36,15 @@ pub(super) async fn run(args: SubmitArgs, session: &Session) -> Result<ExitCode,
     if afterwards == Afterwards::Preview {
         let client = client.with_answer_timeout(PREVIEW_TIMEOUT);
         let previewed: Vec<PreviewedSubmission> =
-            send(&args, &client, "/v1/preview", &session.screen).await?;
+            send(&args.documents, args.options()?, &client, "/v1/preview", &session.screen).await?;
         session.screen.print(&preview::PreviewReport(previewed))?;
         return Ok(ExitCode::Success);
     }
-    let receipt: SubmitReceipt = send(&args, &client, "/v1/submit", &session.screen).await?;
+    let receipt: SubmitReceipt =
+        send(&args.documents, args.options()?, &client, "/v1/submit", &session.screen).await?;
+    for warning in &receipt.warnings {
+        session.screen.note(&warning.sentence());
+    }
     match afterwards {
         Afterwards::Tell | Afterwards::Preview => session.screen.print(&receipt)?,
         Afterwards::RecordIds => write_out(receipt.quiet().as_bytes())?,
@@ -55,15 +59,15 @@ pub(super) async fn run(args: SubmitArgs, session: &Session) -> Result<ExitCode,
 
 /// Streams the inputs to `path` and gives its answer. An input that cannot be read breaks the request off, so that
 /// nothing is stored, and is the error that is told.
-async fn send<T: serde::de::DeserializeOwned>(
-    args: &SubmitArgs,
+pub(super) async fn send<T: serde::de::DeserializeOwned>(
+    documents: &DocumentArgs,
+    options: SubmitOptions,
     client: &Client,
     path: &str,
     screen: &Screen,
 ) -> Result<T, CliError> {
-    let options = args.options()?;
     let (pieces, received) = mpsc::channel(PIECES_AHEAD);
-    let source = reading::Source::new(args, &options)?;
+    let source = reading::Source::new(documents, &options)?;
     let progress = screen.clone();
     let reading = spawn_blocking(move || source.send_to(&pieces, &progress));
     let answer = client.post_lines(path, received).await;
@@ -87,6 +91,16 @@ async fn wait_for(
     let counts = wait::until_ended(client, &session.screen, filter, timeout).await?;
     session.screen.print(&wait::Waited { records: counts.clone() })?;
     Ok(wait::exit_code(&counts))
+}
+
+impl SubmitWarning {
+    fn sentence(&self) -> String {
+        let SubmitWarning { message, records, first } = self;
+        match records {
+            1 => format!("warning: record {first} waits: {message}"),
+            more => format!("warning: {more} records wait, the first is {first}: {message}"),
+        }
+    }
 }
 
 impl SubmitReceipt {
@@ -147,7 +161,11 @@ mod tests {
     use super::*;
 
     fn receipt(ids: &[i64], existing: &[usize]) -> SubmitReceipt {
-        SubmitReceipt { ids: ids.iter().copied().map(RecordId).collect(), existing: existing.to_vec() }
+        SubmitReceipt {
+            ids: ids.iter().copied().map(RecordId).collect(),
+            existing: existing.to_vec(),
+            warnings: Vec::new(),
+        }
     }
 
     #[test]
@@ -156,6 +174,20 @@ mod tests {
         assert_eq!(receipt(&[4], &[0]).sentence(), "1 record already there: 4\n");
         assert_eq!(receipt(&[4, 5, 4], &[2]).sentence(), "2 records submitted, 1 already there: 4-5\n");
         assert_eq!(receipt(&[4, 5, 4], &[2]).quiet(), "4\n5\n4\n");
+    }
+
+    #[test]
+    fn a_warning_is_one_sentence() {
+        let warning = |records| SubmitWarning {
+            message: "no pool can run it (local: it does not have program `orca`)".to_owned(),
+            records,
+            first: RecordId(7),
+        };
+        assert_eq!(
+            warning(1).sentence(),
+            "warning: record 7 waits: no pool can run it (local: it does not have program `orca`)"
+        );
+        assert!(warning(3).sentence().starts_with("warning: 3 records wait, the first is 7: no pool"));
     }
 
     #[test]

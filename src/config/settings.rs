@@ -213,6 +213,8 @@ pub struct WorkerConfig {
     pub native_programs: Vec<String>,
     /// Tasks after which a worker is replaced.
     pub recycle_after: u32,
+    /// Growth after which a worker is replaced.
+    pub recycle_growth_bytes: u64,
     /// Time between two signs of life.
     pub heartbeat: Duration,
 }

@@ -10,6 +10,7 @@ mod clusters;
 pub mod database;
 mod ending;
 mod follow;
+mod forecast;
 mod housekeeping;
 mod inbox;
 pub mod ingester;

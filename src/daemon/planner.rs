@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::board::{Entry, File};
+use super::forecast::{self, Asked};
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
@@ -123,7 +124,14 @@ async fn plan_pool(
         _ => Vec::new(),
     };
     let backlog = backlog(site, pool, memory, candidates.len()).await?;
-    let waiting: Vec<Waiting> = candidates.iter().map(|candidate| waiting(site, pool, candidate)).collect();
+    let mut expectations = forecast::expectations(site, pool, candidates.iter().map(Asked::of)).await?;
+    let waiting: Vec<Waiting> = candidates
+        .iter()
+        .map(|candidate| {
+            let expectation = expectations.remove(&candidate.task_id).unwrap_or_default();
+            waiting(site, pool, candidate, expectation)
+        })
+        .collect();
     let unclaimed = pool.board.unclaimed();
     let snapshot =
         Snapshot { waiting: &waiting, backlog, unclaimed: &unclaimed, live: &groups, free_jobs: free };
@@ -215,9 +223,9 @@ async fn backlog(site: &Site, pool: &Pool, memory: &mut Memory, read: usize) -> 
 impl Memory {
     /// Reads more next time when all that was read was wanted, and less when little was.
     fn next_limit(&mut self, read: usize, staged: usize) {
-        if staged >= read / 2 {
+        if read == self.limit && staged >= read / 2 {
             self.limit = (self.limit * 2).min(MOST_READ);
-        } else if staged < read / 8 {
+        } else if read == self.limit && staged < read / 8 {
             self.limit = (self.limit / 2).max(LEAST_READ);
         }
         if let Some((_, count)) = &mut self.counted {
@@ -336,19 +344,19 @@ pub fn defaults(site: &Site) -> TaskDefaults {
     TaskDefaults { cores: defaults.cores, memory_bytes: defaults.memory_bytes, walltime: defaults.walltime }
 }
 
-fn waiting(site: &Site, pool: &Pool, candidate: &Candidate) -> Waiting {
+fn waiting(site: &Site, pool: &Pool, candidate: &Candidate, expectation: Expectation) -> Waiting {
     let limit = candidate.resources.walltime_seconds;
     let limit = limit.unwrap_or_else(|| site.config.defaults.walltime.as_secs());
     Waiting {
         task_id: candidate.task_id,
         placement: candidate.placement,
         asks: candidate.resources.clone(),
-        expectation: Expectation::default(),
+        expectation,
         compute_priority: u8::try_from(candidate.compute_priority).unwrap_or_default(),
         tries: candidate.tries,
         losses: candidate.losses,
         last_failure: candidate.last_failure,
-        expected_seconds: pool.pace.expected(candidate, limit),
+        expected_seconds: expectation.seconds.unwrap_or_else(|| pool.pace.expected(candidate, limit)),
     }
 }
 

@@ -1,15 +1,17 @@
 //! Writes a submission's files into the spool: script, and for each job manifest and chunk. Idempotent: a daemon that
 //! died half-way stages the same again.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::forecast::{self, Asked};
 use super::planner;
 use super::pools::Pool;
 use super::site::Site;
 use super::submitter::SubmitterError;
 use crate::config::WorkerConfig;
 use crate::jobscript::{ScriptInput, render};
-use crate::model::ids::{JobId, Tag};
+use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
 use crate::plan::packing::{self, Waiting};
@@ -50,7 +52,10 @@ pub async fn stage(
         after = Some(last.array_index);
         work += batch.iter().filter(|job| job.pilot || !job.orders.is_empty()).count();
         job_ids.extend(batch.iter().map(|job| job.job_id));
-        let jobs = batch.into_iter().map(|job| staged_job(site, pool, submission, job)).collect::<Vec<_>>();
+        let tasks = batch.iter().flat_map(|job| &job.orders).map(Asked::staged);
+        let expected = forecast::expectations(site, pool, tasks).await?;
+        let jobs: Vec<StagedJob> =
+            batch.into_iter().map(|job| staged_job(site, pool, submission, job, &expected)).collect();
         let directory = directory.clone();
         if run_blocking(move || stage_jobs(&directory, jobs)).await? == stage::Staged::AlreadyStarted {
             return Ok(Staged::Started);
@@ -132,9 +137,23 @@ struct StagedJob {
     orders: Vec<TaskOrder>,
 }
 
-fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrders) -> StagedJob {
-    let orders: Vec<TaskOrder> = job.orders.into_iter().map(|task| order(site, pool, task)).collect();
+fn staged_job(
+    site: &Site,
+    pool: &Pool,
+    submission: &SubmissionRow,
+    job: JobOrders,
+    expected: &HashMap<TaskId, Expectation>,
+) -> StagedJob {
     let resources = &submission.resources;
+    let expectation = |task: &StagedTask| expected.get(&task.task_id).copied().unwrap_or_default();
+    let orders: Vec<TaskOrder> = job
+        .orders
+        .into_iter()
+        .map(|task| {
+            let expectation = expectation(&task);
+            order(site, pool, resources, task, expectation)
+        })
+        .collect();
     let manifest = JobManifest {
         job_id: job.job_id,
         tasks: u32::try_from(orders.len()).unwrap_or(u32::MAX),
@@ -154,7 +173,7 @@ fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrde
         idle_seconds: pool.config.idle.as_secs(),
         tasks_limit: pool.config.tasks_per_job.filter(|_| job.pilot),
         native_programs: native_programs(&site.config.worker),
-        recycle_growth_bytes: None,
+        recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
     };
     StagedJob { index: job.array_index, manifest, orders }
 }
@@ -165,13 +184,20 @@ fn native_programs(worker: &WorkerConfig) -> Vec<String> {
     worker.native_programs.iter().cloned().chain(synthetic).collect()
 }
 
-/// The order of one task: what the packer counted on when it made the job.
-fn order(site: &Site, pool: &Pool, task: StagedTask) -> TaskOrder {
+/// The order of one task: what the packer counted on when it made the job, and not more than the job got, should history
+/// say more since.
+fn order(
+    site: &Site,
+    pool: &Pool,
+    job: &JobResources,
+    task: StagedTask,
+    expectation: Expectation,
+) -> TaskOrder {
     let waiting = Waiting {
         task_id: task.task_id,
         placement: task.placement,
         asks: task.resources.clone(),
-        expectation: Expectation::default(),
+        expectation,
         compute_priority: 0,
         tries: task.tries,
         losses: task.losses,
@@ -179,7 +205,8 @@ fn order(site: &Site, pool: &Pool, task: StagedTask) -> TaskOrder {
         expected_seconds: 0.0,
     };
     let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
-    task.into_order(need.cores, need.memory_bytes, need.walltime_seconds)
+    let memory_bytes = job.memory_bytes.map_or(need.memory_bytes, |most| need.memory_bytes.min(most));
+    task.into_order(need.cores, memory_bytes, need.walltime_seconds)
 }
 
 fn most_memory(orders: &[TaskOrder]) -> u64 {

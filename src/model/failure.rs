@@ -74,6 +74,19 @@ pub struct TaskTally {
     pub losses: u32,
 }
 
+/// One earlier attempt of a record.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EarlierAttempt {
+    /// Why it failed.
+    pub failure: FailureClass,
+    /// How long it ran.
+    pub wall_seconds: Option<f64>,
+    /// Memory it was given.
+    pub memory_bytes: Option<u64>,
+    /// The most that it held.
+    pub peak_memory_bytes: Option<u64>,
+}
+
 /// What becomes of a task whose attempt failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum RetryDecision {

@@ -234,7 +234,7 @@ pub struct EndRecord {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum EndReason {
-    /// Every task of its chunk has a report.
+    /// Every task that it took has a report, and there was nothing more to take.
     Done,
     /// The walltime came near; what is unfinished goes back.
     WalltimeNear,

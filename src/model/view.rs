@@ -157,6 +157,12 @@ pub struct AttemptLine {
     pub wall_seconds: Option<f64>,
     /// Processor seconds.
     pub cpu_seconds: Option<f64>,
+    /// The most memory held, in bytes, where it was measured.
+    #[serde(default)]
+    pub peak_memory_bytes: Option<i64>,
+    /// When it started, by the clock of its node.
+    #[serde(default)]
+    pub started_on: Option<Timestamp>,
     /// Program as its provenance names it.
     pub program: Option<String>,
     /// Its version.

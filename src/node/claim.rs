@@ -62,6 +62,7 @@ mod tests {
             restarts,
             temporary_directory: "/tmp".into(),
             search_path: vec![],
+            early_signals: vec![],
             visible_gpus: None,
         }
     }

@@ -22,6 +22,8 @@ pub struct NodeEnvironment {
     pub temporary_directory: PathBuf,
     /// The directories of `PATH`.
     pub search_path: Vec<PathBuf>,
+    /// Signals that the job script got before it could hand them on, such as `USR2`.
+    pub early_signals: Vec<String>,
     /// GPUs that the scheduler gave the job, where it told.
     pub visible_gpus: Option<Vec<String>>,
 }
@@ -51,6 +53,8 @@ impl NodeEnvironment {
             temporary_directory: variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
             search_path: variable("PATH")
                 .map_or_else(Vec::new, |path| std::env::split_paths(&path).collect()),
+            early_signals: variable("QCBATCH_EARLY_SIGNALS")
+                .map_or_else(Vec::new, |names| names.split_whitespace().map(str::to_owned).collect()),
             visible_gpus: variable("CUDA_VISIBLE_DEVICES")
                 .or_else(|| variable("ROCR_VISIBLE_DEVICES"))
                 .map(|list| list.split(',').map(|gpu| gpu.trim().to_owned()).collect()),

@@ -2,6 +2,7 @@
 //! pool's `ready` directory. Reads chunks, claims them, and removes them once all their reports are safe.
 
 use std::collections::{BTreeMap, HashSet, VecDeque};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -14,7 +15,7 @@ use crate::model::task::{JobManifest, TaskOrder};
 use crate::spool::chunk::ChunkReader;
 use crate::spool::{JobDirectory, SpoolError, ready};
 
-/// Chunks of the pool that a job holds at most at once, so that its directory stays at twelve files.
+/// Files with chunks of the pool that a job holds at most at once, so that its directory stays at twelve inodes.
 const MOST_HELD: usize = 4;
 /// A listing of `ready` serves so long: listing a full directory costs more than a claim.
 const LISTING_SERVES: Duration = Duration::from_secs(1);
@@ -24,6 +25,22 @@ const LISTING_KEPT: usize = 512;
 /// Which of the chunks at hand a task came from.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct ChunkKey(u64);
+
+/// What there is to know when a task is looked for.
+pub struct Situation<'a> {
+    /// The time.
+    pub now: Instant,
+    /// The job's walltime.
+    pub clock: &'a JobClock,
+    /// What is free.
+    pub budget: &'a Budget,
+    /// Tasks that run.
+    pub running: &'a BTreeMap<TaskId, ChunkKey>,
+    /// Length of the result file.
+    pub length: u64,
+    /// About `ready`.
+    pub may_look: MayLook,
+}
 
 /// Whether it is time to look at `ready`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -56,16 +73,15 @@ pub enum Look {
 /// What an attempt to claim a chunk gave.
 enum Claimed {
     Chunk(PathBuf),
-    /// The most urgent one that fits the job could not start now.
-    NoRoom,
-    None,
+    /// None, and why.
+    Not(Look),
 }
 
 /// One chunk that has been begun.
 #[derive(Debug)]
 struct Held {
-    /// What to remove in the end; the job's own chunk stays.
-    path: Option<PathBuf>,
+    /// What to remove in the end: none for the job's own chunk, which stays, several where chunks were folded.
+    paths: Vec<PathBuf>,
     /// Tasks read and not yet reported.
     open: u32,
     /// Every order was read.
@@ -84,14 +100,20 @@ pub struct Hand {
     /// Tasks that a former run of the job has reported.
     reported: HashSet<(TaskId, u32)>,
     reading: Option<(ChunkKey, ChunkReader)>,
-    former: VecDeque<ChunkName>,
+    /// Chunks that a former run had claimed; those with one file stand together.
+    former: VecDeque<Vec<PathBuf>>,
+    /// The one that is read now is such a chunk.
+    reads_former: bool,
     listing: VecDeque<ChunkName>,
     listed: Option<Instant>,
     lacks_time: bool,
     held: BTreeMap<ChunkKey, Held>,
+    /// Chunks that were folded into others.
+    folded: BTreeMap<ChunkKey, ChunkKey>,
+    may_fold: bool,
     last_key: u64,
     /// Chunks that are done, with the length of the result file that holds all their reports.
-    done: Vec<(u64, PathBuf)>,
+    done: Vec<(u64, Vec<PathBuf>)>,
 }
 
 impl Hand {
@@ -103,8 +125,9 @@ impl Hand {
         whole: Share,
         reported: HashSet<(TaskId, u32)>,
     ) -> Result<Hand, SpoolError> {
-        let former = VecDeque::from(ready::claimed(directory)?);
+        let former = ready::claimed(directory)?;
         let taken = former.iter().fold(manifest.tasks, |sum, name| sum.saturating_add(name.tasks));
+        let former = by_file(former.iter().map(|name| directory.claimed(name)))?;
         let mut hand = Hand {
             directory: directory.clone(),
             ready: manifest.ready.as_ref().map(PathBuf::from),
@@ -113,41 +136,41 @@ impl Hand {
             reported,
             reading: None,
             former,
+            reads_former: false,
             listing: VecDeque::new(),
             listed: None,
             lacks_time: false,
             held: BTreeMap::new(),
+            folded: BTreeMap::new(),
+            may_fold: true,
             last_key: 0,
             done: vec![],
         };
-        hand.begin(own, None)?;
+        hand.begin(own, vec![])?;
         Ok(hand)
     }
 
-    fn begin(&mut self, path: &Path, remove: Option<PathBuf>) -> Result<(), SpoolError> {
+    fn begin(&mut self, path: &Path, paths: Vec<PathBuf>) -> Result<(), SpoolError> {
         let reader = ChunkReader::open(path)?;
         self.last_key += 1;
         let key = ChunkKey(self.last_key);
-        self.held.insert(key, Held { path: remove, open: 0, read: false, kept: false });
+        self.held.insert(key, Held { paths, open: 0, read: false, kept: false });
         self.reading = Some((key, reader));
         Ok(())
     }
 
-    /// The next task. `length` is that of the result file now; `may_look` is about `ready`.
-    pub fn next(
-        &mut self,
-        length: u64,
-        now: Instant,
-        clock: &JobClock,
-        budget: &Budget,
-        may_look: MayLook,
-    ) -> Result<Look, SpoolError> {
+    /// The next task.
+    pub fn next(&mut self, situation: &Situation<'_>) -> Result<Look, SpoolError> {
         loop {
             if let Some((key, reader)) = &mut self.reading {
                 let key = *key;
                 match reader.next().transpose()? {
                     Some(order) if self.reported.contains(&(order.task_id, order.attempt)) => {}
                     Some(order) => {
+                        if self.reads_former {
+                            // A runner that was killed while it folded chunks left some tasks in two files.
+                            self.reported.insert((order.task_id, order.attempt));
+                        }
                         if let Some(held) = self.held.get_mut(&key) {
                             held.open += 1;
                         }
@@ -158,47 +181,87 @@ impl Hand {
                         if let Some(held) = self.held.get_mut(&key) {
                             held.read = true;
                         }
-                        self.settle(key, length);
+                        self.settle(key, situation.length);
                     }
                 }
                 continue;
             }
-            if let Some(name) = self.former.pop_front() {
-                let path = self.directory.claimed(&name);
-                self.begin(&path, Some(path.clone()))?;
+            if let Some(paths) = self.former.pop_front() {
+                self.reads_former = true;
+                if let Some(path) = paths.first().cloned() {
+                    self.begin(&path, paths)?;
+                }
                 continue;
             }
-            let Some(ready) = self.ready.clone().filter(|_| self.tasks_left > 0) else {
-                return Ok(Look::Nothing);
-            };
-            if budget.is_full() || self.pool_chunks() >= MOST_HELD {
-                return Ok(Look::NoRoom);
-            }
-            if may_look == MayLook::No {
-                return Ok(Look::NotYet);
-            }
-            match self.claim(&ready, now, clock, budget) {
-                Ok(Claimed::Chunk(path)) => self.begin(&path, Some(path.clone()))?,
-                Ok(Claimed::NoRoom) => return Ok(Look::NoRoom),
-                Ok(Claimed::None) if self.lacks_time => return Ok(Look::NoTime),
-                Ok(Claimed::None) => return Ok(Look::NothingNow),
+            self.reads_former = false;
+            match self.claim_one(situation) {
+                Ok(Claimed::Chunk(path)) => self.begin(&path, vec![path.clone()])?,
+                Ok(Claimed::Not(look)) => return Ok(look),
                 Err(error) => return Ok(Look::Trouble(error)),
             }
         }
     }
 
+    fn claim_one(&mut self, situation: &Situation<'_>) -> Result<Claimed, SpoolError> {
+        let Some(ready) = self.ready.clone().filter(|_| self.tasks_left > 0) else {
+            return Ok(Claimed::Not(Look::Nothing));
+        };
+        if situation.budget.is_full() || (self.pool_chunks() >= MOST_HELD && !self.fold(situation.running)) {
+            return Ok(Claimed::Not(Look::NoRoom));
+        }
+        match situation.may_look {
+            MayLook::Yes => self.claim(&ready, situation),
+            MayLook::No => Ok(Claimed::Not(Look::NotYet)),
+        }
+    }
+
+    /// Makes one of all chunks that were read to their end and wait for stragglers. Says whether there is room now.
+    fn fold(&mut self, running: &BTreeMap<TaskId, ChunkKey>) -> bool {
+        let waits = |held: &Held| held.read && !held.kept && !held.paths.is_empty();
+        let keys: Vec<ChunkKey> =
+            self.held.iter().filter(|(_, held)| waits(held)).map(|(key, _)| *key).collect();
+        let Some((first, others)) = keys.split_first().filter(|(_, others)| !others.is_empty()) else {
+            return false;
+        };
+        if !self.may_fold {
+            return false;
+        }
+        let paths: Vec<PathBuf> = keys.iter().flat_map(|key| self.held[key].paths.clone()).collect();
+        let left = keys.iter().map(|key| orders_left(&self.held[key].paths, running));
+        let folded = left
+            .collect::<Result<Vec<_>, _>>()
+            .and_then(|left| ready::fold(&self.directory, &paths, left.into_iter().flatten()));
+        if let Err(error) = folded {
+            // A filesystem without links: cores may wait for stragglers there.
+            tracing::warn!(error = chain(&error), "chunks are not folded");
+            self.may_fold = false;
+            return false;
+        }
+        let mut open = 0;
+        for key in others {
+            open += self.held.remove(key).map_or(0, |held| held.open);
+            self.folded.values_mut().filter(|target| *target == key).for_each(|target| *target = *first);
+            self.folded.insert(*key, *first);
+        }
+        if let Some(held) = self.held.get_mut(first) {
+            held.open += open;
+            held.paths = paths;
+        }
+        true
+    }
+
+    fn held_mut(&mut self, key: ChunkKey) -> Option<(ChunkKey, &mut Held)> {
+        let key = self.folded.get(&key).copied().unwrap_or(key);
+        self.held.get_mut(&key).map(|held| (key, held))
+    }
+
     fn pool_chunks(&self) -> usize {
-        self.held.values().filter(|held| held.path.is_some()).count() + self.done.len()
+        self.held.values().filter(|held| !held.paths.is_empty()).count() + self.done.len()
     }
 
     /// Claims the most urgent chunk that fits the job, if one of its tasks could start now.
-    fn claim(
-        &mut self,
-        ready: &Path,
-        now: Instant,
-        clock: &JobClock,
-        budget: &Budget,
-    ) -> Result<Claimed, SpoolError> {
+    fn claim(&mut self, ready: &Path, situation: &Situation<'_>) -> Result<Claimed, SpoolError> {
+        let Situation { now, clock, budget, .. } = *situation;
         let fresh = self.listed.is_some_and(|at| now.duration_since(at) < LISTING_SERVES);
         let mut listed_now = !fresh || self.listing.is_empty();
         if listed_now {
@@ -207,7 +270,7 @@ impl Hand {
         loop {
             let Some(name) = self.listing.front().copied() else {
                 if listed_now {
-                    return Ok(Claimed::None);
+                    return Ok(Claimed::Not(if self.lacks_time { Look::NoTime } else { Look::NothingNow }));
                 }
                 listed_now = true;
                 self.list(ready, now)?;
@@ -218,7 +281,7 @@ impl Hand {
                 continue;
             }
             if !budget.has_room_for(need(&name)) {
-                return Ok(Claimed::NoRoom);
+                return Ok(Claimed::Not(Look::NoRoom));
             }
             self.listing.pop_front();
             if let Some(path) = ready::claim(ready, &name, &self.directory)? {
@@ -252,15 +315,15 @@ impl Hand {
 
     /// A task's report was taken; the result file is now `length` long.
     pub fn reported(&mut self, key: ChunkKey, length: u64) {
-        if let Some(held) = self.held.get_mut(&key) {
+        if let Some((key, held)) = self.held_mut(key) {
             held.open = held.open.saturating_sub(1);
+            self.settle(key, length);
         }
-        self.settle(key, length);
     }
 
     /// A task goes back: its chunk stays where it is.
     pub fn handed_back(&mut self, key: ChunkKey) {
-        if let Some(held) = self.held.get_mut(&key) {
+        if let Some((_, held)) = self.held_mut(key) {
             held.kept = true;
         }
     }
@@ -268,9 +331,11 @@ impl Hand {
     fn settle(&mut self, key: ChunkKey, length: u64) {
         let over = |held: &Held| held.read && held.open == 0 && !held.kept;
         if self.held.get(&key).is_some_and(over)
-            && let Some(path) = self.held.remove(&key).and_then(|held| held.path)
+            && let Some(held) = self.held.remove(&key)
+            && !held.paths.is_empty()
         {
-            self.done.push((length, path));
+            self.folded.retain(|_, target| *target != key);
+            self.done.push((length, held.paths));
         }
     }
 
@@ -286,16 +351,43 @@ impl Hand {
 
     /// Removes chunks all whose reports lie before `safe_bytes`.
     pub fn tidy(&mut self, safe_bytes: u64) {
-        self.done.retain(|(length, path)| {
+        self.done.retain(|(length, paths)| {
             if *length > safe_bytes {
                 return true;
             }
-            if let Err(error) = ready::finish(path) {
-                tracing::warn!(error = chain(&error), "a finished chunk stays behind");
+            for path in paths {
+                if let Err(error) = ready::finish(path) {
+                    tracing::warn!(error = chain(&error), "a finished chunk stays behind");
+                }
             }
             false
         });
     }
+}
+
+/// Orders of the file with these names whose tasks still run.
+fn orders_left(
+    paths: &[PathBuf],
+    running: &BTreeMap<TaskId, ChunkKey>,
+) -> Result<Vec<TaskOrder>, SpoolError> {
+    let Some(path) = paths.first() else { return Ok(vec![]) };
+    let left = |order: &Result<TaskOrder, SpoolError>| {
+        order.as_ref().map_or(true, |order| running.contains_key(&order.task_id))
+    };
+    ChunkReader::open(path)?.filter(left).collect()
+}
+
+/// Puts names of one and the same file together.
+fn by_file(paths: impl Iterator<Item = PathBuf>) -> Result<VecDeque<Vec<PathBuf>>, SpoolError> {
+    let mut files: Vec<(u64, Vec<PathBuf>)> = vec![];
+    for path in paths {
+        let inode = std::fs::metadata(&path).map_err(SpoolError::io("look at", &path))?.ino();
+        match files.iter_mut().find(|(known, _)| *known == inode) {
+            Some((_, names)) => names.push(path),
+            None => files.push((inode, vec![path])),
+        }
+    }
+    Ok(files.into_iter().map(|(_, names)| names).collect())
 }
 
 fn need(name: &ChunkName) -> Share {

@@ -9,6 +9,7 @@ pub mod cpu_time;
 pub mod end;
 pub mod environment;
 pub mod error;
+pub mod guard;
 pub mod hand;
 pub mod heartbeat;
 pub mod log;

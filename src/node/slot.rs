@@ -14,6 +14,7 @@ use super::classify;
 use super::clock::had_its_time;
 use super::cpu_time;
 use super::error::{NodeError, chain};
+use super::guard::Guard;
 use super::memory;
 use super::native::gpu_environment;
 use super::progress::Keeper;
@@ -65,6 +66,8 @@ pub struct SlotContext {
     pub stderr: StderrLog,
     /// Where tasks have their scratch.
     pub scratch: Scratch,
+    /// Ends programs should the runner be killed.
+    pub guard: Guard,
     /// Makes reports.
     pub reporter: Reporter,
     /// When to kill.

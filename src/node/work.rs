@@ -1,7 +1,7 @@
 //! The runner's loop: fill the slots, wait for whatever comes first, store it, stop in time.
 
 use std::collections::{BTreeMap, HashSet};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,8 @@ use super::budget::{Budget, Grant, Share};
 use super::classify;
 use super::clock::JobClock;
 use super::error::{NodeError, chain};
-use super::hand::{ChunkKey, Hand, Look, MayLook};
+use super::guard::Guard;
+use super::hand::{ChunkKey, Hand, Look, MayLook, Situation};
 use super::heartbeat::HeartbeatWriter;
 use super::lookout::Lookout;
 use super::native::Step;
@@ -93,7 +94,7 @@ impl Work {
         let store = ReportStore::open(directory, |report: &TaskReport| {
             reported.insert((report.task_id, report.attempt));
         })?;
-        let base = manifest.scratch.as_ref().map_or(environment.temporary_directory.clone(), PathBuf::from);
+        let wanted = manifest.scratch.as_deref().map(Path::new);
         let first_kill = KillOrder { at: clock.work_ends(), cause: KillCause::JobEnds };
         let (kill, kill_receiver) = watch::channel(first_kill);
         let (tell, underway) = mpsc::unbounded_channel();
@@ -102,7 +103,8 @@ impl Work {
             recycle_after: manifest.recycle_after,
             recycle_growth_bytes: manifest.recycle_growth_bytes,
             stderr: StderrLog::open(directory)?,
-            scratch: Scratch::below(base, manifest.job_id)?,
+            scratch: Scratch::new(wanted, &environment.temporary_directory, &environment.hostname)?,
+            guard: Guard::default(),
             reporter: Reporter { environment: environment.clone(), job_id: manifest.job_id },
             kill: kill_receiver,
             underway: tell,
@@ -111,6 +113,9 @@ impl Work {
         let (ends, native_ends) = mpsc::unbounded_channel();
         let interval = Duration::from_secs(manifest.heartbeat_seconds);
         let now = Instant::now();
+        // The job script hands TERM on itself; of a warning it only knows that the runner may not have heard it.
+        let warned = environment.early_signals.iter().any(|name| name == "USR2");
+        let stop = warned.then(|| Stop { reason: EndReason::WalltimeNear, detail: Some("SIGUSR2".into()) });
         Ok(Work {
             clock: *clock,
             kill,
@@ -132,7 +137,7 @@ impl Work {
             store,
             heartbeat: HeartbeatWriter::new(directory.clone(), interval, now),
             pooled: manifest.ready.is_some(),
-            stop: None,
+            stop,
             storing_ends: clock.storing_ends(),
         })
     }
@@ -208,7 +213,15 @@ impl Work {
             return Some(next);
         }
         let may_look = if self.lookout.due() <= now { MayLook::Yes } else { MayLook::No };
-        match self.hand.next(self.store.length(), now, &self.clock, &self.budget, may_look) {
+        let situation = Situation {
+            now,
+            clock: &self.clock,
+            budget: &self.budget,
+            running: &self.running,
+            length: self.store.length(),
+            may_look,
+        };
+        match self.hand.next(&situation) {
             Ok(Look::Task(order, key)) => {
                 self.lookout.found(now);
                 return Some((*order, key));

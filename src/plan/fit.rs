@@ -29,8 +29,9 @@ pub struct Demand<'a> {
     pub asks: &'a TaskResources,
 }
 
-/// What the node runner answers itself, for `qcbatch bench`. Every pool has it for tasks that name the pool.
-pub const SYNTHETIC_PROGRAM: &str = "synthetic";
+/// What the node runner answers itself, for `qcbatch bench`. Every pool has it for tasks that name the pool, whatever their
+/// compute tag.
+pub const SYNTHETIC_PROGRAM: &str = crate::model::timing::SYNTHETIC;
 
 const GIB: f64 = (1u64 << 30) as f64;
 
@@ -41,7 +42,8 @@ pub fn misfit(offer: &Offer, demand: &Demand<'_>) -> Option<String> {
     }
     let any = |words: &[String]| words.iter().any(|word| word == "*");
     let served = offer.compute_tags.iter().any(|tag| tag == demand.compute_tag);
-    if demand.compute_tag != "*" && !any(&offer.compute_tags) && !served {
+    let measured = demand.pool.is_some() && demand.required_programs == [SYNTHETIC_PROGRAM];
+    if demand.compute_tag != "*" && !any(&offer.compute_tags) && !served && !measured {
         return Some(format!("it does not serve compute tag `{}`", demand.compute_tag));
     }
     let has = |program: &&String| {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
+use crate::model::failure::{EarlierAttempt, FailureClass, RetryDecision, TaskTally};
 use crate::model::job::JobOutcome;
 
 /// Limits of retrying, from the configuration.
@@ -56,19 +56,6 @@ pub fn grown(requested: u64, earlier_failures: u32, ran_out: Option<u64>, limit:
     }
     let amount = amount.max(ran_out.map_or(0, more));
     limit.map_or(amount, |most| amount.min(most.max(requested)))
-}
-
-/// One earlier attempt of a record.
-#[derive(Clone, Copy, PartialEq, Debug)]
-pub struct EarlierAttempt {
-    /// Why it failed.
-    pub failure: FailureClass,
-    /// How long it ran.
-    pub wall_seconds: Option<f64>,
-    /// Memory it was given.
-    pub memory_bytes: Option<u64>,
-    /// The most that it held.
-    pub peak_memory_bytes: Option<u64>,
 }
 
 /// What a record's earlier attempts ran out of: the largest amounts that were not enough.

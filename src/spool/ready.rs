@@ -6,9 +6,11 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::chunk;
 use super::error::SpoolError;
 use super::layout::{CLAIMED_PREFIX, JobDirectory};
 use crate::model::chunk::ChunkName;
+use crate::model::task::TaskOrder;
 
 /// Chunks that wait in `ready`, most urgent first. A directory that is not there holds none.
 pub fn list(ready: &Path) -> Result<Vec<ChunkName>, SpoolError> {
@@ -53,6 +55,24 @@ pub fn claim(
         }
         Err(error) => Err(SpoolError::io("claim", &from)(error)),
     }
+}
+
+/// Puts `orders`, all that is left to do of several claimed chunks, into one file that has all their names: a job then
+/// holds many chunks with one straggler each and few inodes.
+pub fn fold(
+    directory: &JobDirectory,
+    paths: &[PathBuf],
+    orders: impl IntoIterator<Item = TaskOrder>,
+) -> Result<(), SpoolError> {
+    let Some((first, others)) = paths.split_first() else { return Ok(()) };
+    chunk::write_chunk(first, orders)?;
+    let link = directory.path().join("folding");
+    for other in others {
+        finish(&link)?;
+        fs::hard_link(first, &link).map_err(SpoolError::io("link", first))?;
+        fs::rename(&link, other).map_err(SpoolError::io("replace", other))?;
+    }
+    Ok(())
 }
 
 /// Removes a claimed chunk whose reports are all safe. It is fine if it is gone.

@@ -34,6 +34,9 @@ pub(crate) struct NewAttempt {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) wall_seconds: Option<f64>,
     pub(crate) cpu_seconds: Option<f64>,
+    pub(crate) peak_memory_bytes: Option<u64>,
+    /// Seconds since the epoch by the node's clock.
+    pub(crate) started_on: Option<f64>,
     pub(crate) program: Option<String>,
     pub(crate) program_version: Option<String>,
     /// The result's provenance.
@@ -62,6 +65,8 @@ impl NewAttempt {
             memory_bytes: None,
             wall_seconds: None,
             cpu_seconds: None,
+            peak_memory_bytes: None,
+            started_on: None,
             program: None,
             program_version: None,
             provenance: None,
@@ -82,13 +87,14 @@ impl NewAttempt {
 const INSERT: &str = "
     INSERT INTO compute_history (record_id, job_id, attempt, status, failure, error_type, hostname, cores,
         memory_bytes, wall_seconds, cpu_seconds, program, program_version, provenance, properties, extras, stdout,
-        stderr, error)
+        stderr, error, peak_memory_bytes, started_on)
     SELECT record_id, job_id, attempt, status::record_status, failure::failure_class, error_type, hostname, cores,
         memory_bytes, wall_seconds, cpu_seconds, program, program_version, provenance::json, properties::json,
-        extras::json, stdout, stderr, error
-    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19)
+        extras::json, stdout, stderr, error, peak_memory_bytes, to_timestamp(started_on)
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21)
         AS given(record_id, job_id, attempt, status, failure, error_type, hostname, cores, memory_bytes,
-            wall_seconds, cpu_seconds, program, program_version, provenance, properties, extras, stdout, stderr, error)";
+            wall_seconds, cpu_seconds, program, program_version, provenance, properties, extras, stdout, stderr, error,
+            peak_memory_bytes, started_on)";
 
 /// Writes `attempts`.
 pub(crate) async fn insert(conn: &mut AsyncPgConnection, attempts: &[NewAttempt]) -> Result<(), StoreError> {
@@ -132,6 +138,8 @@ async fn insert_run(conn: &mut AsyncPgConnection, run: &[NewAttempt]) -> Result<
         .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.stdout))
         .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.stderr))
         .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.error))
+        .bind::<Array<Nullable<BigInt>>, _>(ids(|row| row.peak_memory_bytes.map(bigint)))
+        .bind::<Array<Nullable<Double>>, _>(seconds(|row| row.started_on))
         .execute(conn)
         .await
         .doing("storing attempts")?;
@@ -174,6 +182,9 @@ struct Row {
     memory_bytes: Option<i64>,
     wall_seconds: Option<f64>,
     cpu_seconds: Option<f64>,
+    peak_memory_bytes: Option<i64>,
+    #[diesel(deserialize_as = jiff_diesel::NullableTimestamp)]
+    started_on: Option<Timestamp>,
     program: Option<String>,
     program_version: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
@@ -193,7 +204,8 @@ pub(crate) async fn of_record(
 ) -> Result<Vec<AttemptLine>, StoreError> {
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT h.id, h.attempt, h.status, h.failure, h.error_type, h.job_id, h.hostname, h.cores, h.memory_bytes,
-            h.wall_seconds, h.cpu_seconds, h.program, h.program_version, h.provenance->>'routine' AS routine,
+            h.wall_seconds, h.cpu_seconds, h.peak_memory_bytes, h.started_on, h.program, h.program_version,
+            h.provenance->>'routine' AS routine,
             h.provenance->>'qcengine_version' AS qcengine_version, h.modified_on,
             array_remove(ARRAY[CASE WHEN h.stdout IS NOT NULL THEN 'stdout' END,
                 CASE WHEN h.stderr IS NOT NULL THEN 'stderr' END,
@@ -229,6 +241,8 @@ fn line(row: Row) -> AttemptLine {
         memory_bytes: row.memory_bytes,
         wall_seconds: row.wall_seconds,
         cpu_seconds: row.cpu_seconds,
+        peak_memory_bytes: row.peak_memory_bytes,
+        started_on: row.started_on,
         program: row.program,
         program_version: row.program_version,
         through: through(row.qcengine_version.as_deref(), row.routine.as_deref()),

@@ -28,6 +28,7 @@ pub mod release;
 pub mod removal;
 mod restart;
 pub mod restore;
+pub mod runtime;
 mod schema;
 mod specification;
 pub mod staging;

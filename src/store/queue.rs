@@ -58,6 +58,8 @@ pub struct Candidate {
     pub last_failure: Option<FailureClass>,
     /// The program it needs, where it is one alone.
     pub required_program: Option<String>,
+    /// Number of the last hand-out; -1 before the first.
+    pub attempt: i32,
 }
 
 #[derive(QueryableByName)]
@@ -68,6 +70,7 @@ struct CandidateRow {
     record_id: RecordId,
     placement: Placement,
     compute_priority: i16,
+    attempt: i32,
     #[diesel(deserialize_as = Count)]
     tries: u32,
     #[diesel(deserialize_as = Count)]
@@ -115,7 +118,7 @@ const CANDIDATES: &str = "
     SELECT t.*, d.cores, d.memory_bytes, d.walltime_seconds,
         CASE WHEN cardinality(d.required_programs) = 1 THEN d.required_programs[1] END AS required_program
     FROM demand d CROSS JOIN LATERAL (
-        SELECT id, demand_id, record_id, placement, compute_priority, tries, losses, last_failure, sort_date
+        SELECT id, demand_id, record_id, placement, compute_priority, attempt, tries, losses, last_failure, sort_date
         FROM task
         WHERE available AND demand_id = d.id AND (not_before IS NULL OR not_before <= now())
         ORDER BY compute_priority DESC, sort_date, id LIMIT $4) t
@@ -128,13 +131,14 @@ const BACKLOG: &str = "
         SELECT FROM demand d CROSS JOIN LATERAL (
             SELECT FROM task
             WHERE available AND demand_id = d.id AND (not_before IS NULL OR not_before <= now()) LIMIT $4) t
-        WHERE {suits} LIMIT $4) some";
+        WHERE {suits} LIMIT $4) counted";
 
 /// Which demands suit a pool.
 const SUITS: &str = "
         (d.pool IS NULL OR d.pool = $1)
         AND ($2 IS NULL OR d.required_programs <@ $2 OR (d.pool = $1 AND d.required_programs = '{synthetic}'))
-        AND (d.compute_tag = '*' OR '*' = ANY($3) OR d.compute_tag = ANY($3))
+        AND (d.compute_tag = '*' OR '*' = ANY($3) OR d.compute_tag = ANY($3)
+            OR (d.pool = $1 AND d.required_programs = '{synthetic}'))
         AND ($5 IS NULL OR coalesce(d.cores, $6, 0) <= $5)
         AND ($7 IS NULL OR coalesce(d.memory_bytes, $8, 0) <= $7)
         AND ($9 IS NULL OR coalesce(d.walltime_seconds, $10, 0) <= $9)";
@@ -222,6 +226,7 @@ fn candidate(row: CandidateRow) -> Candidate {
         losses: row.losses,
         last_failure: row.last_failure,
         required_program: row.required_program,
+        attempt: row.attempt,
     }
 }
 

@@ -7,6 +7,17 @@ use diesel::table;
 
 table! {
     use diesel::sql_types::*;
+
+    basis_size (program, basis, formula) {
+        program -> Text,
+        basis -> Text,
+        formula -> Text,
+        functions -> Integer,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
     chunk (id) {
@@ -52,6 +63,8 @@ table! {
         stdout -> Nullable<Bytea>,
         stderr -> Nullable<Bytea>,
         error -> Nullable<Bytea>,
+        peak_memory_bytes -> Nullable<BigInt>,
+        started_on -> Nullable<Timestamptz>,
     }
 }
 
@@ -194,6 +207,33 @@ table! {
     record_count (status) {
         status -> RecordStatus,
         change -> BigInt,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
+    runtime_history (id) {
+        id -> BigInt,
+        program -> Text,
+        method -> Text,
+        basis -> Text,
+        work -> Work,
+        site -> Text,
+        pool -> Text,
+        cores -> Integer,
+        quantity -> Quantity,
+        measure -> Measure,
+        weight -> Double,
+        x -> Double,
+        y -> Double,
+        xx -> Double,
+        xy -> Double,
+        yy -> Double,
+        runs -> BigInt,
+        stopped -> BigInt,
+        since -> Timestamptz,
     }
 }
 

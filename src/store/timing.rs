@@ -97,10 +97,11 @@ impl Store {
     ) -> Result<Vec<TaskTiming>, StoreError> {
         let mut conn = self.conn().await?;
         let rows: Vec<TimingRow> = diesel::sql_query(
-            "SELECT r.id, r.status, r.created_on, h.modified_on AS stored_on, NULL::double precision AS started_on,
+            "SELECT r.id, r.status, r.created_on, h.modified_on AS stored_on,
+                extract(epoch FROM h.started_on)::double precision AS started_on,
                 h.wall_seconds, h.job_id, h.cores
              FROM record r LEFT JOIN LATERAL (
-                SELECT * FROM compute_history c WHERE c.record_id = r.id ORDER BY c.id DESC LIMIT 1) h ON true
+                SELECT modified_on, started_on, wall_seconds, job_id, cores FROM compute_history c WHERE c.record_id = r.id ORDER BY c.id DESC LIMIT 1) h ON true
              WHERE r.compute_tag = $1 AND r.id >= $2 ORDER BY r.id LIMIT $3",
         )
         .bind::<Text, _>(compute_tag)

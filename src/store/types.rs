@@ -14,6 +14,7 @@ use crate::model::ids::{
 use crate::model::job::{JobOutcome, JobState, SubmissionState};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::model::resources::JobResources;
+use crate::model::runtime::{Measure, Quantity, Work};
 use crate::model::task::Placement;
 
 /// The SQL types, by the names that `schema` uses.
@@ -40,6 +41,9 @@ pub mod sql {
         JobOutcome = "job_outcome",
         FailureClass = "failure_class",
         Placement = "placement",
+        Work = "work",
+        Quantity = "quantity",
+        Measure = "measure",
     }
 }
 
@@ -62,7 +66,18 @@ macro_rules! from_word {
     )*};
 }
 
-from_word!(RecordStatus, RecordType, Driver, SubmissionState, JobState, JobOutcome, FailureClass);
+from_word!(
+    RecordStatus,
+    RecordType,
+    Driver,
+    SubmissionState,
+    JobState,
+    JobOutcome,
+    FailureClass,
+    Work,
+    Quantity,
+    Measure,
+);
 
 impl FromSql<sql::Placement, Pg> for Placement {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {

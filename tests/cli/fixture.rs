@@ -10,7 +10,9 @@ use qcbatch::api::local::{ApiState, LocalSocket, SchedulerMeter, serve};
 use qcbatch::api::wire::{DaemonStatus, PreviewedSubmission};
 use qcbatch::config::{Config, LoadOptions, Machine, Override};
 use qcbatch::model::ids::PoolName;
+use qcbatch::model::resources::TaskResources;
 use qcbatch::model::view::PoolSummary;
+use qcbatch::plan::fit::Offer;
 use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
 use qcbatch::store::{DatabaseTarget, Store, TlsMode, Writer};
 use tokio::runtime::Runtime;
@@ -63,7 +65,7 @@ impl Server {
                 status: Arc::new(status),
                 wake: Arc::new(Notify::new()),
                 stored: stored_receiver,
-                offers: Arc::new(Vec::new),
+                offers: Arc::new(offers),
                 scheduler_meter: Arc::new(|pool| {
                     (pool.0 == "local").then(|| SchedulerMeter {
                         calls: [("poll".to_owned(), 3)].into(),
@@ -153,6 +155,16 @@ async fn open(database: &Database) -> Store {
     let store = Store::connect(&target, 4).await.unwrap();
     store.migrate().await.unwrap();
     store
+}
+
+/// One pool, with the programs of the tests.
+fn offers() -> Vec<Offer> {
+    vec![Offer {
+        pool: PoolName("local".to_owned()),
+        programs: ["mopac", "psi4", "geometric"].map(str::to_owned).to_vec(),
+        compute_tags: vec!["*".to_owned()],
+        most: TaskResources { cores: Some(4), memory_bytes: Some(8 << 30), walltime_seconds: Some(14_400) },
+    }]
 }
 
 fn status() -> DaemonStatus {

@@ -11,6 +11,7 @@ mod bench;
 mod connection;
 mod fixture;
 mod looking;
+mod predictions;
 mod standalone;
 mod submission;
 mod work;

@@ -6,6 +6,7 @@ mod harness;
 
 mod adapter_check;
 mod afterok;
+mod bench;
 mod conformance;
 mod crashes;
 mod good_guest;
@@ -14,4 +15,5 @@ mod inbox;
 mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;
+mod predictions;
 mod restart;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -192,6 +193,24 @@ impl Job {
         names
     }
 
+    /// Files in the job's directory, each counted once whatever its names.
+    pub fn inodes(&self) -> usize {
+        let inode = |name: String| fs::metadata(self.directory.path().join(name)).map(|file| file.ino()).ok();
+        self.files().into_iter().filter_map(inode).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// Changes every task added so far.
+    pub fn each(mut self, change: impl FnMut(&mut TaskOrder)) -> Job {
+        self.orders.iter_mut().for_each(change);
+        self
+    }
+
+    /// How many reports there are now.
+    pub fn reports_now(&self) -> usize {
+        let path = self.directory.results();
+        read_results(&path, 0, usize::MAX >> 1, Finality::StillWritten).unwrap().reports.len()
+    }
+
     /// The cores of the task added last.
     pub fn cores(mut self, cores: u32) -> Job {
         self.orders.last_mut().unwrap().cores = cores;
@@ -214,7 +233,7 @@ impl Job {
         self.start_with(&[("SLURM_RESTART_COUNT", "1")])
     }
 
-    fn start_with(&self, extra: &[(&str, &str)]) -> Runner {
+    pub fn start_with(&self, extra: &[(&str, &str)]) -> Runner {
         let mut command = Command::new(env!("CARGO_BIN_EXE_qcbatch"));
         command.arg("node").arg(self.directory.path()).stdin(Stdio::null()).process_group(0);
         command.env_remove("SLURM_RESTART_COUNT").env_remove("SLURM_JOB_ID");

@@ -5,6 +5,7 @@
 mod calculations;
 mod crashes;
 mod fixture;
+mod limits;
 mod mounts;
 mod native;
 mod native_mopac;

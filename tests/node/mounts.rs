@@ -48,11 +48,11 @@ fn eight_runners_lose_and_repeat_nothing(root: &Path) {
 }
 
 /// A mount that is gone when the test is.
-struct Mount(PathBuf);
+pub struct Mount(pub PathBuf);
 
 impl Mount {
     /// None, said aloud, where this user may not mount.
-    fn new(arguments: &[&str], target: &Path) -> Option<Mount> {
+    pub fn new(arguments: &[&str], target: &Path) -> Option<Mount> {
         std::fs::create_dir_all(target).unwrap();
         let output = Command::new("mount").args(arguments).arg(target).output().unwrap();
         if output.status.success() {
@@ -62,6 +62,12 @@ impl Mount {
         assert!(!nix::unistd::geteuid().is_root() || refused(&why), "mount {arguments:?}: {why}");
         eprintln!("NOT TRIED: mount {arguments:?}: {why}");
         None
+    }
+
+    /// Changes options of what is mounted.
+    pub fn remount(&self, options: &str) -> bool {
+        let options = format!("remount,{options}");
+        Command::new("mount").args(["-o", &options]).arg(&self.0).status().unwrap().success()
     }
 }
 

@@ -145,3 +145,35 @@ fn a_terminated_runner_leaves_the_chunks_that_it_did_not_finish() {
     assert!(job.directory.claimed(&begun).exists(), "{:?}", job.files());
     assert_eq!(std::fs::read_dir(job.ready()).unwrap().count(), 1);
 }
+
+#[test]
+fn stragglers_of_many_chunks_keep_neither_cores_idle_nor_many_inodes() {
+    let job = Job::new(Generation::V1)
+        .pooled()
+        .manifest(|manifest| {
+            manifest.cores = 10;
+            manifest.memory_bytes = 10 << 30;
+        })
+        .staged();
+    for chunk in 0..10 {
+        job.publish(chunk, &orders(chunk * 2..chunk * 2 + 1, &sleep(4000)));
+    }
+    let runner = job.start();
+    until("all chunks claimed", || (std::fs::read_dir(job.ready()).unwrap().count() == 0).then_some(()));
+    let claimed = job.files().iter().filter(|name| name.starts_with("chunk-")).count();
+    assert_eq!(claimed, 10, "the daemon sees every chunk by its name");
+    assert!(job.inodes() <= 12, "{:?}", job.files());
+    runner.signal(Signal::SIGKILL);
+    runner.wait();
+    assert_eq!(job.restart().wait(), 0);
+    let reports = job.by_task();
+    assert_eq!(
+        reports.keys().copied().collect::<Vec<_>>(),
+        (0..10).map(|chunk| chunk * 2).collect::<Vec<_>>()
+    );
+    let began = |at: fn(f64, f64) -> f64, first: f64| {
+        reports.values().map(|report| report.provenance.started_on.unwrap()).fold(first, at)
+    };
+    assert!(began(f64::max, 0.0) < began(f64::min, f64::INFINITY) + 4.0, "all ran side by side");
+    assert!(job.files().iter().all(|name| !name.starts_with("chunk-")), "{:?}", job.files());
+}

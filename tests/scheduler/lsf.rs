@@ -99,6 +99,24 @@ fn everything(request: &mut SubmitRequest) {
     resources.extra = vec!["-app molpro".into()];
 }
 
+/// Warnings are told in minutes: that of a job of one minute would come as the job begins.
+#[tokio::test]
+async fn a_job_of_a_minute_is_not_warned_as_it_begins() {
+    let scheduler = probed(LSF_10_1, "", "").await;
+    let mut request = request("/spool/x", 1);
+    for (walltime, warning, expected) in
+        [(60, 15, None), (120, 61, None), (121, 61, Some("#BSUB -wt 2")), (3600, 15, Some("#BSUB -wt 1"))]
+    {
+        request.resources.walltime = std::time::Duration::from_secs(walltime);
+        request.warning = std::time::Duration::from_secs(warning);
+        let lines = scheduler.directives(&request).unwrap();
+        let of_warning: Vec<&str> =
+            lines.iter().map(String::as_str).filter(|line| line.starts_with("#BSUB -w")).collect();
+        let wanted: Vec<&str> = expected.map(|line| vec!["#BSUB -wa USR2", line]).unwrap_or_default();
+        assert_eq!(of_warning, wanted, "{walltime} {warning}");
+    }
+}
+
 /// Units and resource strings of one job (4 cores, 8 GiB and a byte) by what the probe found.
 #[tokio::test]
 async fn memory_is_asked_for_in_the_units_of_each() {

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import signal
-import subprocess
 import time
 
 from book import Book
@@ -70,6 +69,8 @@ def start(job, children, now):
     path = job["log"] or os.devnull
     for letters, value in (("%a", index), ("%A", number), ("%j", number), ("%I", index), ("%J", number)):
         path = path.replace(letters, str(value))
+    # Only here: the commands import this module as well, and pay for what it imports.
+    import subprocess
     log = open(path, "ab")
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), "USER": job["user"]}
     for name, value in job["environment"].items():

@@ -1,6 +1,7 @@
 """Son of Grid Engine 8.1.9 as its clients speak. Texts, exit codes and layouts are held against a real one
 (tests/it/conformance/fidelity.rs) and against recorded answers (tests/scheduler/captures/sge)."""
 
+import grp
 import os
 import pwd
 import shlex
@@ -251,7 +252,7 @@ def entry(job, run):
         return f"{value:<20}"
 
     failed, code = failed_and_exit(run)
-    group = pwd.getpwnam(job["user"]).pw_name
+    group = grp.getgrgid(pwd.getpwnam(job["user"]).pw_gid).gr_name
     pairs = [
         ("qname", wide(job["queue"])), ("hostname", wide(HOST)), ("group", wide(group)), ("owner", wide(job["user"])), ("project", wide("NONE")),
         ("department", wide("defaultdepartment")), ("jobname", wide(job["name"])), ("jobnumber", wide(job["id"])),

@@ -17,6 +17,7 @@ mod migration;
 mod queue;
 mod removal;
 mod restart;
+mod runtime;
 mod schema;
 mod submission;
 mod world;

@@ -5,10 +5,11 @@ use qcbatch::model::failure::FailureClass;
 use qcbatch::model::ids::RecordId;
 use qcbatch::model::record::RecordStatus;
 use qcbatch::model::view::RecordFilter;
+use qcbatch::store::ingest::{IngestOutcome, Stored};
 use qcbatch::store::intake::NewRecord;
 use qcbatch::store::removal::Removed;
 
-use crate::world::{World, bad, good, record_of, singlepoint, water, water_record};
+use crate::world::{World, bad, decide, good, record_of, singlepoint, water, water_record};
 
 const TAG: &str = "bench-0123456789ab";
 
@@ -29,7 +30,6 @@ async fn rows(world: &World) -> String {
                 SELECT 'record' AS name, (SELECT count(*) FROM record) AS rows
                 UNION ALL SELECT 'task', (SELECT count(*) FROM task)
                 UNION ALL SELECT 'compute_history', (SELECT count(*) FROM compute_history)
-                UNION ALL SELECT 'output_store', (SELECT count(*) FROM output_store)
                 UNION ALL SELECT 'molecule', (SELECT count(*) FROM molecule)
                 UNION ALL SELECT 'specification', (SELECT count(*) FROM specification)
                 UNION ALL SELECT 'demand', (SELECT count(*) FROM demand)
@@ -60,6 +60,11 @@ async fn a_benchmark_leaves_nothing_behind() {
     world.writer.cancel(&open).await.unwrap();
     let removed = world.writer.remove_bench(TAG, RecordId(0)).await.unwrap();
     assert_eq!(removed, Removed { records: 2, molecules: 2 });
+    assert_eq!(rows(&world).await, "");
+
+    // A result that comes all the same is dropped, and nothing is told of what is no more.
+    let late = world.writer.ingest(job, 100, 200, vec![good(job, &tasks[3])], &decide).await.unwrap();
+    assert_eq!(late, IngestOutcome::Stored(Stored { dropped: 1, ..Stored::default() }));
     assert_eq!(rows(&world).await, "");
 }
 

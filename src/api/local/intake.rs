@@ -12,6 +12,7 @@ use crate::model::ids::PoolName;
 use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
+use crate::plan::fit::Demand;
 use crate::store::intake::{self as store_intake, Intake, NewRecord, Novelty};
 use crate::store::{StoreError, Writer};
 
@@ -70,6 +71,16 @@ impl RecordRequest {
         })
     }
 
+    /// What a task of it that needs `required_programs` demands of a pool.
+    pub(super) fn demand<'a>(&'a self, required_programs: &'a [String]) -> Demand<'a> {
+        Demand {
+            required_programs,
+            compute_tag: &self.compute_tag,
+            pool: self.pool.as_ref(),
+            asks: &self.resources,
+        }
+    }
+
     /// The records of a batch.
     pub(super) fn records(&self, calculations: Vec<Calculation>) -> Vec<NewRecord> {
         let record = |calculation| NewRecord {
@@ -122,7 +133,7 @@ pub async fn take_in_file(
     .await
     .map_err(stopped)?
     .map_err(refused)?;
-    let mut receipt = SubmitReceipt { ids: Vec::new(), existing: Vec::new() };
+    let mut receipt = SubmitReceipt::default();
     let mut intake: Option<Intake> = None;
     loop {
         let (rest, read) = tokio::task::spawn_blocking(move || next_batch(batches)).await.map_err(stopped)?;

@@ -9,7 +9,8 @@ use axum::extract::State;
 use super::error::ApiError;
 use super::state::ApiState;
 use super::submit::{Batches, Checked};
-use crate::api::wire::{ErrorCode, PreviewedSubmission};
+use crate::api::wire::{ErrorCode, PreviewedSubmission, SubmitOptions};
+use crate::model::calculation::Calculation;
 
 /// Most documents of a preview: all of them are held in memory.
 const MOST: usize = 10_000;
@@ -19,22 +20,7 @@ pub(super) async fn preview(
     State(state): State<Arc<ApiState>>,
     body: Body,
 ) -> Result<Json<Vec<PreviewedSubmission>>, ApiError> {
-    let mut batches = Batches::begin(body).await?;
-    let mut calculations = Vec::new();
-    while let Some(checked) = batches.next().await? {
-        let Checked::Good(batch) = checked else { break };
-        calculations.extend(batch);
-        if calculations.len() > MOST {
-            return Err(ApiError::new(
-                ErrorCode::TooLarge,
-                format!("at most {MOST} documents can be previewed"),
-            ));
-        }
-    }
-    if let Some(refused) = batches.refusal().await? {
-        return Err(refused);
-    }
-    let options = batches.options().clone();
+    let (calculations, options) = calculations(body).await?;
     let planned = tokio::task::spawn_blocking(move || (state.preview)(calculations, options)).await?;
     planned.map(Json).map_err(|refused| {
         let error = ApiError::new(ErrorCode::Conflict, refused.message);
@@ -43,4 +29,25 @@ pub(super) async fn preview(
             None => error,
         }
     })
+}
+
+/// All the calculations of a request, and its options.
+pub(super) async fn calculations(body: Body) -> Result<(Vec<Calculation>, SubmitOptions), ApiError> {
+    let mut batches = Batches::begin(body).await?;
+    let mut calculations = Vec::new();
+    while let Some(checked) = batches.next().await? {
+        let Checked::Good(batch) = checked else { break };
+        calculations.extend(batch);
+        if calculations.len() > MOST {
+            batches.drain().await;
+            return Err(ApiError::new(
+                ErrorCode::TooLarge,
+                format!("at most {MOST} documents are looked at together"),
+            ));
+        }
+    }
+    if let Some(refused) = batches.refusal().await? {
+        return Err(refused);
+    }
+    Ok((calculations, batches.options().clone()))
 }

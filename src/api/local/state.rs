@@ -37,6 +37,9 @@ pub struct SchedulerMeter {
     pub poll_interval: Duration,
 }
 
+/// Tells it for each pool; none where there is no such pool.
+pub type SchedulerMeters = dyn Fn(&PoolName) -> Option<SchedulerMeter> + Send + Sync;
+
 /// The daemon as the handlers see it.
 pub struct ApiState {
     /// For reading.
@@ -55,8 +58,8 @@ pub struct ApiState {
     pub preview: Arc<Preview>,
     /// What each pool offers.
     pub offers: Arc<dyn Fn() -> Vec<Offer> + Send + Sync>,
-    /// How often a pool's scheduler was called; none where there is no such pool.
-    pub scheduler_meter: Arc<dyn Fn(&PoolName) -> Option<SchedulerMeter> + Send + Sync>,
+    /// How often a pool's scheduler was called.
+    pub scheduler_meter: Arc<SchedulerMeters>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.
     pub stopping: CancellationToken,
 }

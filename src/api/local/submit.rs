@@ -12,6 +12,7 @@ use tokio::task::JoinHandle;
 use super::error::ApiError;
 use super::intake::RecordRequest;
 use super::peer::Peer;
+use super::runnable::{Obstacle, RunCheck, Warnings};
 use super::state::ApiState;
 use crate::api::wire::SubmitReceipt;
 use crate::model::calculation::Calculation;
@@ -27,8 +28,8 @@ const BATCHES_AHEAD: usize = 2;
 
 /// What the transaction's task is told. A channel that closes before `Commit` rolls everything back.
 enum Order {
-    /// Store these too.
-    Add(Vec<Calculation>),
+    /// Store these too; beside each what keeps pools from running it.
+    Add(Vec<Calculation>, Vec<Obstacle>),
     /// That was all.
     Commit,
 }
@@ -42,12 +43,20 @@ pub(super) async fn submit(
     let writer = state.writer()?;
     let mut batches = Batches::begin(body).await?;
     let request = RecordRequest::new(batches.options(), &state.config, peer.user_name())?;
+    let mut check = RunCheck::new((state.offers)(), request.clone(), batches.options().unrunnable);
     let (orders, received) = mpsc::channel(BATCHES_AHEAD);
     let storing = tokio::spawn(store(writer, request, received));
     while let Some(checked) = batches.next().await? {
         // After the first refused document nothing more is stored; the rest is still checked, for its problems.
         let Checked::Good(calculations) = checked else { break };
-        if orders.send(Order::Add(calculations)).await.is_err() {
+        let obstacles = match check.obstacles(&calculations) {
+            Ok(obstacles) => obstacles,
+            Err(refused) => {
+                batches.drain().await;
+                return Err(refused);
+            }
+        };
+        if orders.send(Order::Add(calculations, obstacles)).await.is_err() {
             batches.drain().await;
             return Err(failure(storing).await);
         }
@@ -71,11 +80,12 @@ async fn store(
     request: RecordRequest,
     mut orders: mpsc::Receiver<Order>,
 ) -> Result<Option<SubmitReceipt>, ApiError> {
-    let mut receipt = SubmitReceipt { ids: Vec::new(), existing: Vec::new() };
+    let mut receipt = SubmitReceipt::default();
+    let mut warnings = Warnings::default();
     let mut intake = None;
     while let Some(order) = orders.recv().await {
         match order {
-            Order::Add(calculations) => {
+            Order::Add(calculations, obstacles) => {
                 let open = match &mut intake {
                     Some(open) => open,
                     none => none.insert(writer.begin_intake().await?),
@@ -84,9 +94,10 @@ async fn store(
                     Ok(added) => added,
                     Err(error) => return Err(give_up(intake, error).await),
                 };
-                for added in added {
-                    if added.novelty == Novelty::Existing {
-                        receipt.existing.push(receipt.ids.len());
+                for (added, obstacle) in added.into_iter().zip(&obstacles) {
+                    match added.novelty {
+                        Novelty::Existing => receipt.existing.push(receipt.ids.len()),
+                        Novelty::New => warnings.note(obstacle, added.record_id),
                     }
                     receipt.ids.push(added.record_id);
                 }
@@ -95,6 +106,7 @@ async fn store(
                 if let Some(open) = intake {
                     open.commit().await?;
                 }
+                warnings.tell(&mut receipt);
                 return Ok(Some(receipt));
             }
         }

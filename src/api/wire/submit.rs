@@ -24,6 +24,8 @@ pub struct SubmitOptions {
     pub placement: Placement,
     /// Whether an identical record will do.
     pub reuse: Reuse,
+    /// What becomes of tasks that no pool can run.
+    pub unrunnable: Unrunnable,
     /// What a document that does not say is given.
     pub defaults: InputDefaults,
 }
@@ -72,6 +74,17 @@ pub enum Reuse {
     Never,
 }
 
+/// What becomes of a submission with tasks that no pool can ever run, as the pools are configured now.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unrunnable {
+    /// It is stored and its tasks wait, with a warning: pools can be changed.
+    #[default]
+    Wait,
+    /// It is refused (`--strict`).
+    Refuse,
+}
+
 /// Every further line. A document of several lines travels with its line ends as carriage returns, which JSON allows
 /// between tokens only, so that the daemon can still name the line of a fault.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -86,12 +99,26 @@ pub struct DocumentLine {
 }
 
 /// What became of a submission. Positions are those of the documents as they were sent.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct SubmitReceipt {
     /// The record of each document.
     pub ids: Vec<RecordId>,
     /// Positions, from 0, whose record existed before.
     pub existing: Vec<usize>,
+    /// What stands in the way of new records.
+    #[serde(default)]
+    pub warnings: Vec<SubmitWarning>,
+}
+
+/// Something that the submitter should know of some records.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct SubmitWarning {
+    /// What it is.
+    pub message: String,
+    /// How many records it is about.
+    pub records: u64,
+    /// The first of them.
+    pub first: RecordId,
 }
 
 /// One call of a submit command as `--dry-run` shows it.

@@ -1,11 +1,13 @@
 //! What the answers of the local API look like to people. Pure: a screen comes in, text goes out.
 
 mod jobs;
+mod predict;
 mod records;
 mod show;
 mod status;
 
 pub use jobs::JobList;
+pub use predict::Predictions;
 
 #[cfg(test)]
 pub(super) use tests::job as sample_job;

@@ -12,7 +12,7 @@ use crate::cli::table::{Colour, Column, printable, render};
 use crate::model::task::RESTART_EXTRA;
 use crate::model::view::{AttemptLine, RecordDetail, TaskLine};
 
-const ATTEMPTS: [Column; 8] = [
+const ATTEMPTS: [Column; 9] = [
     Column::right("TRY", 0),
     Column::left("STATUS", 0).painted(state_style),
     Column::left("FAILURE", 0).cut_to(9),
@@ -20,6 +20,7 @@ const ATTEMPTS: [Column; 8] = [
     Column::left("NODE", 2).cut_to(8),
     Column::right("CORES", 5),
     Column::right("WALL", 1),
+    Column::right("PEAK", 6),
     Column::left("PROGRAM", 4).cut_to(8),
 ];
 
@@ -140,6 +141,7 @@ fn attempt(attempt: &AttemptLine) -> Vec<String> {
     if let Some(way) = attempt.through.as_deref().and_then(|through| through.split(' ').next()) {
         program.push_str(&format!(" ({way})"));
     }
+    let peak = attempt.peak_memory_bytes.and_then(|bytes| u64::try_from(bytes).ok());
     vec![
         attempt.attempt.to_string(),
         attempt.status.as_str().to_owned(),
@@ -148,6 +150,7 @@ fn attempt(attempt: &AttemptLine) -> Vec<String> {
         attempt.hostname.clone().unwrap_or_else(absent),
         attempt.cores.map_or_else(absent, |cores| cores.to_string()),
         format::maybe_duration(attempt.wall_seconds),
+        peak.map_or_else(absent, format::bytes),
         program,
     ]
 }

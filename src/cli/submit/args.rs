@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 use serde_json::{Map, Value};
 
-use crate::api::wire::{ComputePriority, Reuse, SubmitOptions};
+use crate::api::wire::{ComputePriority, Reuse, SubmitOptions, Unrunnable};
 use crate::cli::error::CliError;
 use crate::cli::wait::parse_timeout;
 use crate::config::units;
@@ -23,6 +23,48 @@ const AFTERWARDS: &str = "Afterwards";
 /// What was typed.
 #[derive(Args, Debug, Default)]
 pub struct SubmitArgs {
+    #[command(flatten)]
+    pub documents: DocumentArgs,
+
+    #[command(flatten)]
+    pub task: TaskArgs,
+
+    /// Before or after other waiting tasks
+    #[arg(long, value_enum, value_name = "PRIORITY", help_heading = SCHEDULING)]
+    pub priority: Option<Priority>,
+
+    /// Make new records even where identical ones exist
+    #[arg(long, help_heading = SCHEDULING)]
+    pub new: bool,
+
+    /// Submit a job of its own for each task, at once
+    #[arg(long, help_heading = SCHEDULING)]
+    pub now: bool,
+
+    /// Store nothing if there is a task that no pool can ever run
+    #[arg(long, help_heading = SCHEDULING)]
+    pub strict: bool,
+
+    /// Hold until every record has ended; the exit code says how
+    #[arg(long, conflicts_with_all = ["parsable", "dry_run"], help_heading = AFTERWARDS)]
+    pub wait: bool,
+
+    /// Stop waiting (for the end, or for the scheduler's job ids) after this time
+    #[arg(long, value_name = "TIME", value_parser = parse_timeout, help_heading = AFTERWARDS)]
+    pub timeout: Option<Duration>,
+
+    /// Print ids only: of records, or with --now of the scheduler's jobs
+    #[arg(long, conflicts_with = "dry_run", help_heading = AFTERWARDS)]
+    pub parsable: bool,
+
+    /// Show the job scripts and the submit commands; store and submit nothing
+    #[arg(long, help_heading = AFTERWARDS)]
+    pub dry_run: bool,
+}
+
+/// Documents, and what those that leave something open are given.
+#[derive(Args, Debug, Default)]
+pub struct DocumentArgs {
     /// QCSchema (one document, a list, or JSON lines), XYZ, a directory of them, or `-` for standard input
     #[arg(value_name = "FILE|DIR|-", required = true)]
     pub inputs: Vec<PathBuf>,
@@ -58,14 +100,14 @@ pub struct SubmitArgs {
     /// Spin multiplicity (2S+1) of molecules read from XYZ
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), help_heading = CALCULATION)]
     pub multiplicity: Option<u32>,
+}
 
+/// Where tasks run and what each may use.
+#[derive(Args, Debug, Default)]
+pub struct TaskArgs {
     /// Compute tag: only pools that serve it run the tasks
     #[arg(long, value_name = "TAG", help_heading = SCHEDULING)]
     pub tag: Option<String>,
-
-    /// Before or after other waiting tasks
-    #[arg(long, value_enum, value_name = "PRIORITY", help_heading = SCHEDULING)]
-    pub priority: Option<Priority>,
 
     /// Run in this pool only
     #[arg(long, value_name = "NAME", help_heading = SCHEDULING)]
@@ -75,37 +117,13 @@ pub struct SubmitArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), help_heading = SCHEDULING)]
     pub cores: Option<u32>,
 
-    /// Memory of each task, such as `4GiB`
+    /// Memory of each task, such as `4GiB`; without it what history says, or the configured default
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = SCHEDULING)]
     pub memory: Option<u64>,
 
-    /// Time limit of each task, such as `2h` or `01:30:00`
+    /// Time limit of each task, such as `2h` or `01:30:00`; without it what history says, or the configured default
     #[arg(long, value_name = "TIME", value_parser = parse_walltime, help_heading = SCHEDULING)]
     pub walltime: Option<Duration>,
-
-    /// Make new records even where identical ones exist
-    #[arg(long, help_heading = SCHEDULING)]
-    pub new: bool,
-
-    /// Submit a job of its own for each task, at once
-    #[arg(long, help_heading = SCHEDULING)]
-    pub now: bool,
-
-    /// Hold until every record has ended; the exit code says how
-    #[arg(long, conflicts_with_all = ["parsable", "dry_run"], help_heading = AFTERWARDS)]
-    pub wait: bool,
-
-    /// Stop waiting (for the end, or for the scheduler's job ids) after this time
-    #[arg(long, value_name = "TIME", value_parser = parse_timeout, help_heading = AFTERWARDS)]
-    pub timeout: Option<Duration>,
-
-    /// Print ids only: of records, or with --now of the scheduler's jobs
-    #[arg(long, conflicts_with = "dry_run", help_heading = AFTERWARDS)]
-    pub parsable: bool,
-
-    /// Show the job scripts and the submit commands; store and submit nothing
-    #[arg(long, help_heading = AFTERWARDS)]
-    pub dry_run: bool,
 }
 
 /// A priority on the command line.
@@ -138,28 +156,15 @@ impl SubmitArgs {
     /// The options as the daemon takes them.
     pub fn options(&self) -> Result<SubmitOptions, CliError> {
         Ok(SubmitOptions {
-            compute_tag: self.tag.clone(),
             compute_priority: self.priority.map(|priority| match priority {
                 Priority::Low => ComputePriority::Low,
                 Priority::Normal => ComputePriority::Normal,
                 Priority::High => ComputePriority::High,
             }),
-            pool: self.pool.clone().map(PoolName),
-            resources: TaskResources {
-                cores: self.cores,
-                memory_bytes: self.memory,
-                walltime_seconds: self.walltime.map(|walltime| walltime.as_secs()),
-            },
             placement: if self.now { Placement::Dedicated } else { Placement::Shared },
             reuse: if self.new { Reuse::Never } else { Reuse::Existing },
-            defaults: InputDefaults {
-                program: self.program.clone(),
-                method: self.method.clone(),
-                basis: self.basis.clone(),
-                driver: self.driver,
-                keywords: parse_keywords(&self.keywords)?,
-                optimizer: self.optimizer.clone(),
-            },
+            unrunnable: if self.strict { Unrunnable::Refuse } else { Unrunnable::Wait },
+            ..self.task.options(&self.documents)?
         })
     }
 
@@ -172,6 +177,30 @@ impl SubmitArgs {
             (_, _, true, false) => Afterwards::RecordIds,
             _ => Afterwards::Tell,
         }
+    }
+}
+
+impl TaskArgs {
+    /// The options of `documents` that are run so.
+    pub fn options(&self, documents: &DocumentArgs) -> Result<SubmitOptions, CliError> {
+        Ok(SubmitOptions {
+            compute_tag: self.tag.clone(),
+            pool: self.pool.clone().map(PoolName),
+            resources: TaskResources {
+                cores: self.cores,
+                memory_bytes: self.memory,
+                walltime_seconds: self.walltime.map(|walltime| walltime.as_secs()),
+            },
+            defaults: InputDefaults {
+                program: documents.program.clone(),
+                method: documents.method.clone(),
+                basis: documents.basis.clone(),
+                driver: documents.driver,
+                keywords: parse_keywords(&documents.keywords)?,
+                optimizer: documents.optimizer.clone(),
+            },
+            ..SubmitOptions::default()
+        })
     }
 }
 
@@ -249,13 +278,15 @@ mod tests {
             now: true,
             new: true,
             priority: Some(Priority::High),
-            walltime: Some(Duration::from_secs(5400)),
+            task: TaskArgs { walltime: Some(Duration::from_secs(5400)), ..TaskArgs::default() },
+            strict: true,
             parsable: true,
             ..SubmitArgs::default()
         };
         let options = args.options().unwrap();
         assert_eq!(options.placement, Placement::Dedicated);
         assert_eq!(options.reuse, Reuse::Never);
+        assert_eq!(options.unrunnable, Unrunnable::Refuse);
         assert_eq!(options.compute_priority, Some(ComputePriority::High));
         assert_eq!(options.resources.walltime_seconds, Some(5400));
         assert_eq!(args.afterwards(), Afterwards::SchedulerIds);

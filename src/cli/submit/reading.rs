@@ -10,7 +10,7 @@ use hyper::body::Bytes;
 use serde_json::value::RawValue;
 use tokio::sync::mpsc::Sender;
 
-use super::args::SubmitArgs;
+use super::args::DocumentArgs;
 use crate::api::wire::{DocumentLine, Problem, SubmitOptions};
 use crate::cli::error::CliError;
 use crate::cli::screen::Screen;
@@ -39,7 +39,7 @@ struct Outlet<'a> {
 struct Answered;
 
 impl Source {
-    pub(super) fn new(args: &SubmitArgs, options: &SubmitOptions) -> Result<Source, CliError> {
+    pub(super) fn new(args: &DocumentArgs, options: &SubmitOptions) -> Result<Source, CliError> {
         let read = ReadOptions { format: None, charge: args.charge, multiplicity: args.multiplicity };
         let options = serde_json::to_vec(options).map_err(|source| CliError::Render { source })?;
         Ok(Source { paths: args.inputs.clone(), read, options })

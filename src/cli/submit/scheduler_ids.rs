@@ -169,8 +169,11 @@ mod tests {
     #[test]
     fn a_record_that_was_complete_before_is_refused() {
         let jobs = [record(1, RecordStatus::Complete, Some("9"))];
-        let receipt =
-            |existing: &[usize]| SubmitReceipt { ids: vec![RecordId(1)], existing: existing.to_vec() };
+        let receipt = |existing: &[usize]| SubmitReceipt {
+            ids: vec![RecordId(1)],
+            existing: existing.to_vec(),
+            warnings: Vec::new(),
+        };
         assert!(refuse_what_was_complete(&jobs, &receipt(&[0])).is_err());
         assert!(refuse_what_was_complete(&jobs, &receipt(&[])).is_ok());
     }

@@ -91,8 +91,8 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "defaults.compute_tag", ComputeTag, Value("*"), "Tag of tasks.";
     "defaults.compute_priority", Choice(&["low", "normal", "high"]), Value("normal"), "Priority of tasks.";
     "defaults.cores", integer(1, 65_536), Value("1"), "Cores of a task.";
-    "defaults.memory", Size { least_bytes: MEBIBYTE }, Value("2GiB"), "Memory of a task.";
-    "defaults.walltime", duration(SECOND, 365 * DAY), Value("1h"), "Time limit of a task.";
+    "defaults.memory", Size { least_bytes: MEBIBYTE }, Value("2GiB"), "Memory of a task of which history says nothing.";
+    "defaults.walltime", duration(SECOND, 365 * DAY), Value("1h"), "Time limit of a task of which history says nothing.";
 
     "retry.tries", integer(1, 100), Value("3"), "How often a task may fail by its own fault before its record ends with the error.";
     "retry.losses", integer(1, 10_000), Value("20"), "How often a task may be lost without its fault (a killed job, a broken node).";
@@ -101,6 +101,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "worker.python", Program, Value("python3"), "Interpreter that has QCEngine.";
     "worker.native_programs", List(&Choice(&["mopac", "xtb"])), Value(r#"["mopac", "xtb"]"#), "Programs that jobs start directly, without QCEngine, for inputs they understand; where one is not in the job's `PATH`, QCEngine is asked.";
     "worker.recycle_after", integer(1, 1_000_000), Value("500"), "Tasks after which a worker is replaced by a fresh one.";
+    "worker.recycle_growth", Size { least_bytes: MEBIBYTE }, Value("1GiB"), "A worker that has grown by so much is replaced by a fresh one.";
     "worker.heartbeat", duration(SECOND, HOUR), Value("10s"), "Time between two signs of life of a job.";
 
     "pool.name", Name, Required, "Name of the pool. A later layer's pool of the same name changes single keys of it.";

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::calculation::{Driver, Specification};
 use super::ids::PoolName;
+use super::record::RecordType;
 pub use line::Line;
 pub use moments::{Moments, Observation};
 
@@ -46,6 +47,17 @@ impl Work {
     pub const ALL: [Work; 5] =
         [Work::Energy, Work::Gradient, Work::Hessian, Work::Properties, Work::Optimization];
 
+    /// What a record computes: of an optimization the driver says nothing.
+    pub const fn of(record_type: RecordType, driver: Driver) -> Work {
+        match (record_type, driver) {
+            (RecordType::Optimization, _) => Work::Optimization,
+            (RecordType::Singlepoint, Driver::Energy | Driver::Deferred) => Work::Energy,
+            (RecordType::Singlepoint, Driver::Gradient) => Work::Gradient,
+            (RecordType::Singlepoint, Driver::Hessian) => Work::Hessian,
+            (RecordType::Singlepoint, Driver::Properties) => Work::Properties,
+        }
+    }
+
     /// The word used in SQL, JSON and the CLI.
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -64,22 +76,26 @@ impl Work {
 }
 
 impl RuntimeKey {
+    /// A key of these words, whatever their case.
+    pub fn new(program: &str, method: &str, basis: &str, work: Work) -> RuntimeKey {
+        RuntimeKey {
+            program: program.to_lowercase(),
+            method: method.to_lowercase(),
+            basis: basis.to_lowercase(),
+            work,
+        }
+    }
+
+    /// Whether size has to do with time: not where the node runner answers itself, for `qcbatch bench`.
+    pub fn is_calculated(&self) -> bool {
+        self.program != "synthetic"
+    }
+
     /// The key of calculations of this specification.
     pub fn of(specification: &Specification) -> RuntimeKey {
         let qc = specification.qc();
-        let work = match (specification, qc.driver) {
-            (Specification::Optimization(_), _) => Work::Optimization,
-            (Specification::Singlepoint(_), Driver::Energy | Driver::Deferred) => Work::Energy,
-            (Specification::Singlepoint(_), Driver::Gradient) => Work::Gradient,
-            (Specification::Singlepoint(_), Driver::Hessian) => Work::Hessian,
-            (Specification::Singlepoint(_), Driver::Properties) => Work::Properties,
-        };
-        RuntimeKey {
-            program: qc.program.to_lowercase(),
-            method: qc.method.to_lowercase(),
-            basis: qc.basis.to_lowercase(),
-            work,
-        }
+        let work = Work::of(specification.record_type(), qc.driver);
+        RuntimeKey::new(&qc.program, &qc.method, &qc.basis, work)
     }
 }
 

@@ -262,6 +262,7 @@ fn attempt(
     let limit = Duration::from_secs(order.walltime_seconds);
     let memory_limit = memory::limit_of(share.memory_bytes);
     let mut peak = 0;
+    let mut guarded = None;
     let watch = |group, now: Instant| {
         let kill = *context.kill.borrow();
         let own_limit = stopwatch.started() + limit;
@@ -272,6 +273,10 @@ fn attempt(
             return Watch::Kill(Why::OwnLimit);
         }
         if now.duration_since(stopwatch.started()) >= memory::FIRST_LOOK {
+            guarded.get_or_insert_with(|| {
+                context.guard.watch(group);
+                group
+            });
             peak = memory::of_tree(group).max(peak);
             if peak > memory_limit {
                 return Watch::Kill(Why::Memory(peak));
@@ -279,7 +284,11 @@ fn attempt(
         }
         Watch::Until(kill.at.min(own_limit))
     };
-    let ended = match group::run(command, watch) {
+    let ended = group::run(command, watch);
+    if let Some(group) = guarded {
+        context.guard.forget(group);
+    }
+    let ended = match ended {
         Ok(ended) => ended,
         Err(error) => {
             tracing::warn!(%error, program, "not started");

@@ -150,11 +150,32 @@ impl Crew {
         let guided = remaining.div_ceil(2 * self.slots.max(1));
         // A task that was lost with its job may be why: it shares its next chunk with few.
         let by_losses = if losses > 0 { self.slots_of_job } else { u64::MAX };
-        by_time
-            .min(guided.max(worth_it))
-            .min(MOST_TASKS)
-            .min(by_losses)
-            .min(shape.tasks_per_job.map_or(u64::MAX, u64::from))
-            .max(1)
+        let most = by_time.min(guided.max(worth_it)).min(MOST_TASKS).min(by_losses).max(1);
+        shape.tasks_per_job.map_or(most, |limit| part_of(u64::from(limit.max(1)), most))
+    }
+}
+
+/// The largest number up to `most` of a row that begins with `limit` and in which each one divides those before it:
+/// chunks of such sizes, the larger first, fill a job up to its limit.
+fn part_of(limit: u64, most: u64) -> u64 {
+    let mut part = limit;
+    let mut divisor = 2;
+    while part > most && divisor <= part {
+        if part.is_multiple_of(divisor) { part /= divisor } else { divisor += 1 }
+    }
+    part.max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chunks_of_a_job_with_a_limit_fill_it() {
+        let sizes = |limit| [limit, 9, 7, 3, 1].map(|most| part_of(limit, most));
+        assert_eq!(sizes(16), [16, 8, 4, 2, 1]);
+        assert_eq!(sizes(100), [100, 5, 5, 1, 1]);
+        assert_eq!(sizes(97), [97, 1, 1, 1, 1]);
+        assert_eq!(sizes(1), [1, 1, 1, 1, 1]);
     }
 }

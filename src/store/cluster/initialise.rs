@@ -21,7 +21,8 @@ maintenance_work_mem = 64MB
 min_wal_size = 256MB
 max_wal_size = 1GB
 checkpoint_timeout = 15min
-wal_compression = on
+# Log space is used over and over, processor time is not.
+wal_compression = off
 wal_level = minimal
 max_wal_senders = 0
 max_worker_processes = 4

@@ -20,6 +20,9 @@ use crate::model::calculation::Calculation;
 use crate::model::ids::{MoleculeId, RecordId, SpecificationId};
 use crate::model::view::RecordFilter;
 
+/// Results of a page, points of trajectories included: an optimization may have hundreds.
+const DOCUMENTS_AT_ONCE: usize = 300;
+
 /// One page of an export.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ExportPage {
@@ -102,11 +105,12 @@ impl Store {
             .await
             .doing("looking for results")?;
         let mut ids: Vec<RecordId> = page.into_iter().map(|row| row.id).collect();
-        let more = ids.len() > limit as usize;
+        let found = ids.len();
         ids.truncate(limit as usize);
-        let next = if more { ids.last().copied() } else { None };
-
-        let points = points(&mut conn, &ids).await?;
+        let mut points = points(&mut conn, &ids).await?;
+        ids.truncate(fitting(&ids, &points));
+        let next = if ids.len() < found { ids.last().copied() } else { None };
+        points.retain(|point| ids.binary_search(&point.optimization_id).is_ok());
         let mut all: HashSet<RecordId> = ids.iter().copied().collect();
         all.extend(points.iter().map(|point| point.singlepoint_id));
         let mut parts = load(&mut conn, &all).await?;
@@ -127,6 +131,20 @@ impl Store {
             .collect();
         Ok(ExportPage { results, next })
     }
+}
+
+/// How many of `ids` make a page whose trajectories fit into memory; at least one.
+fn fitting(ids: &[RecordId], points: &[PointRow]) -> usize {
+    let mut lengths: HashMap<RecordId, usize> = HashMap::new();
+    for point in points {
+        *lengths.entry(point.optimization_id).or_default() += 1;
+    }
+    let mut documents = 0;
+    let fits = ids.iter().take_while(|id| {
+        documents += 1 + lengths.get(id).copied().unwrap_or(0);
+        documents <= DOCUMENTS_AT_ONCE
+    });
+    fits.count().max(1).min(ids.len())
 }
 
 async fn points(conn: &mut AsyncPgConnection, ids: &[RecordId]) -> Result<Vec<PointRow>, StoreError> {

@@ -21,6 +21,7 @@ use crate::store::types::{make_storable, storable};
 pub(super) struct Answer {
     pub(super) record_type: RecordType,
     pub(super) return_energy: Option<f64>,
+    functions: Option<u32>,
     pub(super) properties: Option<String>,
     pub(super) extras: Option<String>,
     pub(super) provenance: Provenance,
@@ -37,6 +38,14 @@ pub(super) struct Provenance {
     pub(super) document: Option<String>,
     pub(super) creator: Option<String>,
     pub(super) version: Option<String>,
+}
+
+impl Answer {
+    /// Number of basis functions, where the program told it: of an optimization its points do.
+    pub(super) fn basis_functions(&self) -> Option<u32> {
+        let points = self.optimization.iter().flat_map(|optimization| &optimization.trajectory);
+        self.functions.or_else(|| points.map(|point| point.answer.functions).next().flatten())
+    }
 }
 
 /// What an optimization leaves behind besides.
@@ -160,6 +169,7 @@ fn read_atomic(document: &Document<'_>) -> Result<Result<Answer, Unreadable>, Pa
         .get("return_energy")
         .and_then(|energy| number(energy))
         .or_else(|| number(return_result).filter(|_| energy_asked));
+    let functions = properties.get("calcinfo_nbasis").and_then(|functions| number(functions));
     properties.entry("return_result".into()).or_insert(return_result);
     let wavefunction = match document.wavefunction {
         None => None,
@@ -171,6 +181,9 @@ fn read_atomic(document: &Document<'_>) -> Result<Result<Answer, Unreadable>, Pa
     Ok(Ok(Answer {
         record_type: RecordType::Singlepoint,
         return_energy,
+        functions: functions
+            .filter(|functions| (1.0..1e9).contains(functions))
+            .map(|functions| functions as u32),
         properties: Some(object(&properties)),
         extras: kept_extras(extras),
         provenance: provenance(document.provenance),
@@ -205,6 +218,7 @@ fn read_optimization(document: &Document<'_>) -> Result<Result<Answer, Unreadabl
     Ok(Ok(Answer {
         record_type: RecordType::Optimization,
         return_energy: energies.last().copied(),
+        functions: None,
         properties: Some("{}".to_owned()),
         extras: kept_extras(members(document.extras)),
         provenance: provenance(document.provenance),

@@ -53,6 +53,9 @@ pub(super) enum Verdict {
     Dropped(&'static str),
 }
 
+/// Why a report is dropped whose record was removed since: nothing is told of it, for there is nobody to ask.
+pub(super) const NO_RECORD: &str = "there is no such record";
+
 /// Judges the reports of `job_id`.
 pub(super) fn judge(
     job_id: JobId,
@@ -64,7 +67,7 @@ pub(super) fn judge(
     let mut verdicts = Vec::with_capacity(prepared.len());
     for report in prepared {
         let verdict = match standings.get_mut(&report.record_id) {
-            None => Verdict::Dropped("there is no such record"),
+            None => Verdict::Dropped(NO_RECORD),
             Some(standing) => judge_one(job_id, report, standing, settled, decide),
         };
         if matches!(verdict, Verdict::Complete | Verdict::Failed { .. }) {

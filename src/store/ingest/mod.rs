@@ -184,8 +184,22 @@ impl Writer {
         conn: &mut AsyncPgConnection,
         Span { job_id, from, to }: Span,
     ) -> Result<Option<u64>, StoreError> {
+        let moved = diesel::sql_query(
+            "UPDATE job SET results_offset = $4, modified_on = now()
+             WHERE id = $1 AND site = $2 AND results_offset = $3",
+        )
+        .bind::<BigInt, _>(job_id.0)
+        .bind::<Text, _>(&self.site)
+        .bind::<BigInt, _>(bigint(from))
+        .bind::<BigInt, _>(bigint(to))
+        .execute(conn)
+        .await
+        .doing("moving a job's position")?;
+        if moved > 0 {
+            return Ok(None);
+        }
         let row: Option<OffsetRow> =
-            diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2 FOR NO KEY UPDATE")
+            diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2")
                 .bind::<BigInt, _>(job_id.0)
                 .bind::<Text, _>(&self.site)
                 .get_result(conn)
@@ -196,16 +210,7 @@ impl Writer {
             what: format!("job {job_id}"),
             source: format!("site `{}` has no such job", self.site).into(),
         })?;
-        if row.results_offset != bigint(from) {
-            return Ok(Some(row.results_offset.unsigned_abs()));
-        }
-        diesel::sql_query("UPDATE job SET results_offset = $2, modified_on = now() WHERE id = $1")
-            .bind::<BigInt, _>(job_id.0)
-            .bind::<BigInt, _>(bigint(to))
-            .execute(conn)
-            .await
-            .doing("moving a job's position")?;
-        Ok(None)
+        Ok(Some(row.results_offset.unsigned_abs()))
     }
 }
 

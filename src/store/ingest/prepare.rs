@@ -120,6 +120,9 @@ fn row_of(job_id: JobId, report: &TaskReport) -> Result<NewAttempt, PackError> {
         memory_bytes: Some(ran.memory_bytes),
         wall_seconds: Some(ran.wall_seconds).filter(|seconds| seconds.is_finite()),
         cpu_seconds: Some(ran.cpu_seconds).filter(|seconds| seconds.is_finite()),
+        peak_memory_bytes: ran.peak_memory_bytes,
+        // PostgreSQL refuses times beyond its calendar.
+        started_on: ran.started_on.filter(|seconds| (0.0..1e11).contains(seconds)),
         program: ran.program.clone(),
         program_version: ran.program_version.clone(),
         stdout: output(&report.stdout)?,

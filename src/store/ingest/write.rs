@@ -5,7 +5,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 
 use super::answer::{Answer, OptimizationAnswer, TrajectoryPoint};
-use super::judge::Verdict;
+use super::judge::{NO_RECORD, Verdict};
 use super::parts::Parts;
 use super::prepare::{Body, Prepared};
 use crate::model::failure::RetryDecision;
@@ -17,6 +17,7 @@ use crate::store::history::{self, NewAttempt};
 use crate::store::output::{self, Blob};
 use crate::store::release::{self, Charge, Settled};
 use crate::store::restart;
+use crate::store::runtime::{self, FinishedRun};
 use crate::store::types::raw;
 
 /// Everything that the reports of one batch lead to.
@@ -32,6 +33,7 @@ struct Batch {
     /// Tasks whose next attempt begins where the first one did.
     anew: Vec<TaskId>,
     events: Vec<NewEvent>,
+    runs: Vec<FinishedRun>,
 }
 
 /// The new values of a complete record.
@@ -68,7 +70,9 @@ pub(super) async fn write(
     store_points(conn, job_id, batch.points, parts).await?;
     restart::forget(conn, &batch.anew).await?;
     release::apply(conn, &batch.settled).await?;
-    event::write(conn, &batch.events).await
+    event::write(conn, &batch.events).await?;
+    // Last: what it locks is locked for the shortest time, and after everything else.
+    runtime::learn(conn, job_id, batch.runs).await
 }
 
 impl Batch {
@@ -89,10 +93,12 @@ impl Batch {
         };
         match (verdict, report.body) {
             (Verdict::Complete, Body::Complete(answer)) => {
+                self.runs.push(FinishedRun::completed(&report.row, answer.basis_functions()));
                 self.attempts.push(report.row);
                 self.complete(record_id, *answer, parts)?;
             }
             (Verdict::Failed { task_id, class, decision }, Body::Error { summary, .. }) => {
+                self.runs.extend(FinishedRun::failed(&report.row, class));
                 self.attempts.push(report.row);
                 let reason = match decision {
                     RetryDecision::Retry { .. } => {
@@ -112,6 +118,7 @@ impl Batch {
                     format!("attempt {attempt} was reported again by job {job_id}; nothing was stored");
                 self.events.push(event("duplicate", message));
             }
+            (Verdict::Dropped(NO_RECORD), _) => {}
             (Verdict::Dropped(why), _) => {
                 let message = format!("a report of attempt {attempt} by job {job_id} was dropped: {why}");
                 self.events.push(event("dropped", message));

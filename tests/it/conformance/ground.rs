@@ -147,7 +147,13 @@ impl Ground {
             resources,
             warning: Duration::from_secs(30),
         };
-        let directives = self.scheduler.directives(&request).unwrap();
+        self.write_script(&request, body);
+        request
+    }
+
+    /// Writes the job's script, with the directives of `request`.
+    pub fn write_script(&self, request: &SubmitRequest, body: &str) {
+        let directives = self.scheduler.directives(request).unwrap();
         let script = [
             &["#!/bin/bash".to_owned()][..],
             &directives,
@@ -158,7 +164,6 @@ impl Ground {
         .join("\n");
         fs::write(&request.script, script).unwrap();
         fs::set_permissions(&request.script, fs::Permissions::from_mode(0o700)).unwrap();
-        request
     }
 
     /// Submits; it must be accepted.

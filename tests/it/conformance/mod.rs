@@ -29,7 +29,7 @@ macro_rules! life {
     };
 }
 
-/// All scenarios for a simulated scheduler, and the whole way through the daemon.
+/// All scenarios for a simulated scheduler.
 macro_rules! simulated {
     ($module:ident, $dialect:expr, $blocking_reason:expr; $($more:ident)*) => {
         mod $module {
@@ -56,6 +56,21 @@ macro_rules! simulated {
                 let ground = Ground::simulated($dialect);
                 run(trouble::f46_never_starts_is_blocked(&ground, $blocking_reason));
             }
+        }
+    };
+    (@trouble $dialect:expr; $($scenario:ident)*) => {
+        $(#[test]
+        fn $scenario() {
+            run(trouble::$scenario(&Ground::simulated($dialect)));
+        })*
+    };
+}
+
+/// The whole way through the daemon.
+macro_rules! whole_way {
+    ($module:ident, $dialect:expr) => {
+        mod $module {
+            use super::*;
 
             #[test]
             fn f01_f02_lost_answer_is_adopted_once() {
@@ -73,22 +88,16 @@ macro_rules! simulated {
             }
         }
     };
-    (@trouble $dialect:expr; $($scenario:ident)*) => {
-        $(#[test]
-        fn $scenario() {
-            run(trouble::$scenario(&Ground::simulated($dialect)));
-        })*
-    };
 }
 
 simulated!(slurm_simulated, Dialect::Slurm, "PartitionTimeLimit";
-    f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
+    warned_before_its_walltime f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
     f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
 // PBS has no such end as "preempted": it puts preempted jobs back into the queue.
 simulated!(pbs_simulated, Dialect::Pbs, "job held, too many failed attempts to run";
     f44_killed_at_its_walltime f47_killed_for_its_memory);
 simulated!(lsf_simulated, Dialect::Lsf, "Dependency condition invalid or never satisfied;";
-    f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
+    warned_before_its_walltime f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
     f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
 // volclava never kills for the walltime, gives no reasons, and shows only suspended jobs as such that wait for ever.
 simulated!(volclava_simulated, Dialect::Volclava, "";
@@ -96,6 +105,12 @@ simulated!(volclava_simulated, Dialect::Volclava, "";
 // Grid Engine does not tell who killed a job, nor for what, but for its walltime.
 simulated!(sge_simulated, Dialect::Sge, "Eqw";
     f44_killed_at_its_walltime f95_books_come_later_than_the_end f96_error_state_is_blocked);
+
+// volclava differs from LSF in what it is asked, not in what the daemon makes of the answers.
+whole_way!(slurm_whole_way, Dialect::Slurm);
+whole_way!(pbs_whole_way, Dialect::Pbs);
+whole_way!(lsf_whole_way, Dialect::Lsf);
+whole_way!(sge_whole_way, Dialect::Sge);
 
 mod slurm_real {
     use super::*;

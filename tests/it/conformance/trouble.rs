@@ -243,6 +243,18 @@ pub async fn f44_killed_at_its_walltime(ground: &Ground) {
     assert_eq!(ground.end(&id).await.0, JobOutcome::Walltime);
 }
 
+/// A job hears of the end of its walltime in time to end by itself.
+pub async fn warned_before_its_walltime(ground: &Ground) {
+    ground.mischief(&json!({"walltime_scale": 0.005}));
+    let body = "trap 'touch warned; exit 0' USR2; while :; do sleep 0.1; done";
+    let mut request = ground.request_with(1, body, |resources| resources.walltime = Duration::from_secs(600));
+    request.warning = Duration::from_secs(300);
+    ground.write_script(&request, body);
+    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    assert_eq!(ground.end(&id).await.0, JobOutcome::Completed);
+    assert!(request.directory.join("warned").exists());
+}
+
 /// F47, F48, F79: killed for its memory.
 pub async fn f47_killed_for_its_memory(ground: &Ground) {
     let request = ground.request_with(1, "sleep 60", |resources| resources.memory_bytes = Some(1 << 30));

@@ -22,6 +22,23 @@ pub fn hydrogen(bond_length: f64) -> Value {
     molecule(&[("H", [0.0, 0.0, 0.0]), ("H", [0.0, 0.0, bond_length])])
 }
 
+/// A stretched alkane of so many carbon atoms.
+pub fn alkane(carbons: u32) -> Value {
+    let mut atoms = Vec::new();
+    for carbon in 0..carbons {
+        let side = if carbon % 2 == 0 { 1.0 } else { -1.0 };
+        let (x, y) = (1.26 * f64::from(carbon), 0.43 * side);
+        atoms.push(("C", [x, y, 0.0]));
+        for z in [0.89, -0.89] {
+            atoms.push(("H", [x, y + 0.63 * side, z]));
+        }
+        let outwards = [(0, -1.0), (carbons - 1, 1.0)];
+        let ends = outwards.into_iter().filter(|(end, _)| *end == carbon);
+        atoms.extend(ends.map(|(_, way)| ("H", [x + 0.89 * way, y - 0.63 * side, 0.0])));
+    }
+    molecule(&atoms)
+}
+
 fn molecule(atoms: &[(&str, [f64; 3])]) -> Value {
     let symbols: Vec<&str> = atoms.iter().map(|(symbol, _)| *symbol).collect();
     let geometry: Vec<f64> =

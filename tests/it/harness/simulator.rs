@@ -94,10 +94,10 @@ impl Simulator {
             let path = bin.join(program);
             // The engine scrubs the environment, so the way to the state stands in the command itself.
             let text = format!(
-                "#!/bin/sh\nexec {} -S -E -B {PROGRAM} {} {} {program} \"$@\"\n",
+                "#!/bin/sh\nexec {} -S -E -X pycache_prefix={state}/pycache {PROGRAM} {state} {} {program} \"$@\"\n",
                 *PYTHON,
-                state.display(),
-                dialect.module()
+                dialect.module(),
+                state = state.display()
             );
             fs::write(&path, text).expect("the directory is ours");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");

@@ -64,7 +64,8 @@ DROP INDEX record_created;
 CREATE INDEX record_created ON record USING brin (created_on);
 
 -- Each of these looked up a row that the same transaction had found or made, row by row: a quarter of the time of an
--- intake and of an ingest. Molecules, specifications, demands, records and jobs are never deleted.
+-- intake and of an ingest. What they would guard is not deleted; whoever does so all the same (the removal of a
+-- benchmark) keeps intakes out and looks for what still refers to it.
 ALTER TABLE record DROP CONSTRAINT record_specification_id_fkey, DROP CONSTRAINT record_molecule_id_fkey,
     DROP CONSTRAINT record_final_molecule_id_fkey;
 ALTER TABLE task DROP CONSTRAINT task_record_id_fkey, DROP CONSTRAINT task_demand_id_fkey,
