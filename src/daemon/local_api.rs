@@ -23,6 +23,7 @@ pub fn serve(
     let for_status = site.clone();
     let for_preview = site.clone();
     let for_offers = site.clone();
+    let for_logs = site.clone();
     let state = ApiState {
         store: site.store.clone(),
         writer: site.writer.clone(),
@@ -32,6 +33,10 @@ pub fn serve(
         stored: site.stored.subscribe(),
         preview: Arc::new(move |calculations, options| previewed(&for_preview, &calculations, &options)),
         offers: Arc::new(move || for_offers.pools.iter().map(|pool| pool.offer()).collect()),
+        scheduler_logs: Arc::new(move |pool, index| {
+            let found = for_logs.pools.iter().find(|one| one.config.name == *pool);
+            found.map_or_else(Vec::new, |pool| pool.cluster.scheduler.log_names(index))
+        }),
         stopping: site.shutdown.clone(),
     };
     Ok(local::serve(socket, Arc::new(state)))
@@ -52,6 +57,7 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
             .map(|pool| PoolSummary {
                 name: pool.config.name.clone(),
                 adapter: pool.config.adapter.clone(),
+                scheduler: pool.cluster.scheduler.summary(),
                 jobs: std::collections::BTreeMap::new(),
                 paused: pool.paused(now),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),

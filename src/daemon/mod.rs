@@ -25,4 +25,5 @@ mod start;
 mod submitter;
 mod troubles;
 
+pub use setup::SetupError;
 pub use start::{DaemonError, run};

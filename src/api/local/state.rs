@@ -9,6 +9,7 @@ use super::error::ApiError;
 use crate::api::wire::{DaemonStatus, PreviewedSubmission, SubmitOptions};
 use crate::config::Config;
 use crate::model::calculation::Calculation;
+use crate::model::ids::PoolName;
 use crate::plan::fit::Offer;
 use crate::store::{Store, Writer};
 
@@ -43,6 +44,8 @@ pub struct ApiState {
     pub preview: Arc<Preview>,
     /// What each pool offers.
     pub offers: Arc<dyn Fn() -> Vec<Offer> + Send + Sync>,
+    /// Names that the scheduler's own log of a pool's job may have in its submission's directory, by the job's index.
+    pub scheduler_logs: Arc<dyn Fn(&PoolName, u32) -> Vec<String> + Send + Sync>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.
     pub stopping: CancellationToken,
 }
