@@ -109,3 +109,27 @@ async fn an_action_stops_at_the_first_real_error_and_names_what_is_left() {
     assert!(error.contains("not done for 9 jobs: 1, 2, 3, 4, 5, …"), "{error}");
     assert_eq!(recorded.calls("scancel"), 1);
 }
+
+/// Whatever a scheduler calls the log of an array's element, `qcbatch logs -f` knows it.
+#[test]
+fn the_log_of_an_element_is_known_by_the_name_that_the_scheduler_gives_it() {
+    for (name, file) in [
+        ("local", "scheduler-3.log"),
+        ("slurm", "scheduler-3.log"),
+        ("pbs", "scheduler-3.log"),
+        ("torque", "scheduler.log-3"),
+        ("sge", "scheduler-4.log"),
+        ("lsf", "scheduler-4.log"),
+    ] {
+        assert_eq!(scheduler(name).log_names(3), [file], "{name}");
+        assert_eq!(scheduler(name).log_names(0).last().unwrap(), "scheduler.log", "{name}");
+    }
+}
+
+/// LSF warns from version 7 on; its older relatives do not, nor does PBS: there the job script has a timer of its own.
+#[test]
+fn scripts_warn_themselves_where_the_scheduler_cannot() {
+    // Not probed yet: an old one is assumed.
+    let warns: Vec<_> = built_in_names().filter(|name| scheduler(name).warns_itself()).collect();
+    assert_eq!(warns, ["lsf", "pbs", "torque"]);
+}

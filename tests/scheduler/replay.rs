@@ -35,7 +35,7 @@ fn recordings_of_pbs_are_read() {
 #[test]
 fn recordings_of_lsf_and_its_relatives_are_read() {
     let mut all = Vec::new();
-    for folder in ["volclava", "volclava-json", "lsf", "lsf-9.1"] {
+    for folder in ["volclava", "lsf"] {
         let (known, unread) = unread("lsf", folder);
         assert!(known > 0, "{folder}");
         all.extend(unread.into_iter().map(|one| format!("{folder}/{one}")));

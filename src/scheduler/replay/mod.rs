@@ -99,8 +99,10 @@ impl Scheduler {
         let user = user.or(found.user.as_deref()).unwrap_or(own).to_owned();
         let columns = found.columns.clone().unwrap_or_else(|| found.call.columns.clone());
         let known = self.known_as_a_whole(&found, recording);
-        let rows_count =
-            found.call.usable_exit_codes.contains(&recording.code) || known == Some(MessageClass::Accepted);
+        let usable = found.call.usable_exit_codes.contains(&recording.code);
+        // Nothing but a message that is known has no rows.
+        let only_words = known.is_some() && recording.stdout.trim().is_empty() && found.verb != Verb::Submit;
+        let rows_count = (usable && !only_words) || known == Some(MessageClass::Accepted);
         if let Some(reading) = found.call.read.as_ref().filter(|_| rows_count) {
             let asked = Asked { found: &found, reading, columns: &columns, user: &user };
             self.read_rows(&mut replayed, &asked, recording);
