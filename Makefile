@@ -41,7 +41,8 @@ check: ## Formatting, lints, unit tests and structure rules; needs nothing insta
 	$(CARGO) test --locked --lib --test tidy
 
 bench: ## Measure the bounds that docs/ quotes
-	@found=$$(config/setup/all.sh test) || exit 1; set -a; eval "$$found"; set +a; exec $(CARGO) bench --locked
+	@found=$$(config/setup/all.sh test && config/setup/hyperqueue.sh) || exit 1; set -a; eval "$$found"; set +a; \
+	exec $(CARGO) bench --locked --benches
 
 docs: ## API documentation in target/doc, the book in target/book where mdbook is installed
 	$(CARGO) doc --locked --no-deps --document-private-items
@@ -55,4 +56,4 @@ install: ## Copy the program that was built and the example configuration below 
 
 clean: ## Remove what was built, the Python environments and the demo's state
 	$(CARGO) clean
-	rm -rf .venv-v1 .venv-v2 .qcbatch-demo
+	rm -rf .venv-v1 .venv-v2 .venv-bench .qcbatch-demo

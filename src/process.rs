@@ -44,6 +44,37 @@ pub fn is_zombie(pid: i32) -> bool {
     Stat::read(pid).is_ok_and(|stat| stat.ended)
 }
 
+/// What a process has used.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Usage {
+    /// Memory that it holds now.
+    pub resident_bytes: u64,
+    /// The most that it ever held.
+    pub peak_resident_bytes: u64,
+    /// User and system time.
+    pub cpu_seconds: f64,
+}
+
+impl Usage {
+    /// Of this process.
+    pub fn of_this() -> io::Result<Usage> {
+        let status = std::fs::read_to_string("/proc/self/status")?;
+        let times = nix::sys::resource::getrusage(nix::sys::resource::UsageWho::RUSAGE_SELF)?;
+        let seconds = |time: nix::sys::time::TimeVal| time.tv_sec() as f64 + time.tv_usec() as f64 * 1e-6;
+        let kib = |name: &str| -> io::Result<u64> {
+            let value = status.lines().find_map(|line| line.strip_prefix(name)?.strip_suffix("kB"));
+            value.and_then(|value| value.trim().parse().ok()).ok_or_else(|| {
+                io::Error::new(io::ErrorKind::InvalidData, format!("/proc/self/status has no {name}"))
+            })
+        };
+        Ok(Usage {
+            resident_bytes: kib("VmRSS:")? << 10,
+            peak_resident_bytes: kib("VmHWM:")? << 10,
+            cpu_seconds: seconds(times.user_time()) + seconds(times.system_time()),
+        })
+    }
+}
+
 struct Stat {
     started: i64,
     ended: bool,
@@ -80,6 +111,17 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert!(mark.is_surely_gone());
+    }
+
+    #[test]
+    fn what_this_process_takes_is_counted() {
+        let before = Usage::of_this().unwrap();
+        let block = vec![1_u8; 64 << 20];
+        let after = Usage::of_this().unwrap();
+        assert!(before.resident_bytes > 0 && before.cpu_seconds >= 0.0, "{before:?}");
+        let grown = after.peak_resident_bytes.saturating_sub(before.resident_bytes);
+        assert!(grown >= block.len() as u64, "{before:?} {after:?}");
+        assert!(after.peak_resident_bytes >= after.resident_bytes, "{after:?}");
     }
 
     #[test]

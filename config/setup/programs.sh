@@ -1,5 +1,5 @@
 #!/bin/sh
-# Finds or installs the quantum-chemistry programs of the demo and the tests: MOPAC (semi-empirical) and Psi4 (ab initio).
+# Finds or installs the quantum-chemistry programs of the demo and the tests: MOPAC and xtb (semi-empirical), Psi4 (ab initio).
 # Prints `QCBATCH_PROGRAMS=<those found>`. With `all` as argument every one is needed; else one is enough.
 set -eu
 . "$(dirname "$0")/packages.sh"
@@ -7,7 +7,7 @@ needed=${1:-any}
 
 found=
 missing=no
-for program in mopac psi4; do
+for program in mopac psi4 xtb; do
     have "$program" || apt_install "$program" || lack "$program" "$program"
     if have "$program"; then found="$found $program"; else missing=yes; fi
 done

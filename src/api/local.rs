@@ -10,6 +10,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
+mod bench;
 mod body;
 mod change;
 mod error;
@@ -29,7 +30,7 @@ mod wait;
 
 pub use crate::api::wire::PreviewedSubmission;
 pub use listen::{ListenError, LocalSocket};
-pub use state::{ApiState, Preview, PreviewRefused};
+pub use state::{ApiState, Preview, PreviewRefused, SchedulerMeter};
 
 /// Largest request but for submissions, which are streamed: a filter of some hundred thousand ids fits.
 const LARGEST_QUERY: usize = 16 << 20;
@@ -54,6 +55,10 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/v1/records/{id}/native-files/{name}", get(outputs::native_file))
         .route("/v1/records/{id}/live-log", get(live_log::live_log))
         .route("/v1/jobs/query", post(jobs::query))
+        .route("/v1/bench/timings", post(bench::timings))
+        .route("/v1/bench/open", post(bench::open))
+        .route("/v1/bench/meters", post(bench::meters))
+        .route("/v1/bench/remove", post(bench::remove))
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::no_such_method)
         .layer(DefaultBodyLimit::max(LARGEST_QUERY))

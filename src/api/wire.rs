@@ -12,9 +12,11 @@ use crate::model::job::JobState;
 use crate::model::record::RecordStatus;
 use crate::model::view::{JobLine, PoolSummary, RecordFilter};
 
+mod bench;
 mod error;
 mod submit;
 
+pub use bench::{BenchQuery, JobMeter, MeterQuery, Meters, ProcessMeter, RemovalReceipt};
 pub use error::{ErrorBody, ErrorCode, ErrorEnvelope, Problem};
 pub use submit::{ComputePriority, DocumentLine, PreviewedSubmission, Reuse, SubmitOptions, SubmitReceipt};
 

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 mod adapter;
+mod bench;
 mod cancel;
 mod change;
 mod config;
@@ -109,6 +110,8 @@ enum Command {
     Retry(change::ChangeArgs),
     /// Write results as JSON lines of QCSchema
     Export(export::ExportArgs),
+    /// Measure a pool with synthetic tasks
+    Bench(bench::BenchArgs),
     /// Look after the private PostgreSQL
     Db(db::DbArgs),
     /// Show, check or begin a configuration
@@ -163,6 +166,7 @@ fn dispatch(cli: Cli) -> Result<std::process::ExitCode, CliError> {
         Command::Cancel(args) => session.block_on(cancel::run(args, &session)),
         Command::Retry(args) => session.block_on(retry::run(args, &session)),
         Command::Export(args) => session.block_on(export::run(args, &session)),
+        Command::Bench(args) => session.block_on(bench::run(args, &session)),
         Command::Db(args) => session.block_on(db::run(args, &session)),
         Command::Config(args) => config::run(args, &session),
         Command::Adapter(args) => session.block_on(adapter::run(args, &session)),

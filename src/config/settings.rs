@@ -209,8 +209,12 @@ pub struct RetryConfig {
 pub struct WorkerConfig {
     /// Interpreter that has QCEngine, for pools that do not say.
     pub python: String,
+    /// Programs that jobs start directly.
+    pub native_programs: Vec<String>,
     /// Tasks after which a worker is replaced.
     pub recycle_after: u32,
+    /// Growth after which a worker is replaced.
+    pub recycle_growth_bytes: u64,
     /// Time between two signs of life.
     pub heartbeat: Duration,
 }
@@ -230,12 +234,14 @@ pub struct PoolConfig {
     pub cores: Option<u32>,
     /// What each of its jobs asks for; walltime is the longest, and memory open where not given.
     pub resources: JobResources,
-    /// Most tasks per job.
-    pub tasks_per_job: u32,
+    /// Most tasks per job; no limit where not given.
+    pub tasks_per_job: Option<u32>,
     /// Most live jobs.
     pub max_jobs: u32,
-    /// How tasks are dealt to jobs.
+    /// How many jobs a backlog gets.
     pub filling: Filling,
+    /// How long a job without work waits for more.
+    pub idle: Duration,
     /// Most elements of one array.
     pub max_array: u32,
     /// Lines of shell that a job runs first.

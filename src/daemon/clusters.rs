@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -19,8 +19,13 @@ pub struct Cluster {
     pub scheduler: Scheduler,
     /// Shortest time between two polls.
     pub poll_interval: Duration,
+    /// Rung when something was published for its jobs: the observer looks soon, and often for a while.
+    pub look_bell: Notify,
     /// Wakes a poller that sleeps for want of jobs.
     pub has_jobs: Notify,
+    /// Rung when there are jobs to be ended.
+    pub unwanted_bell: Notify,
+    unwanted: Mutex<Vec<SchedulerJobId>>,
     live_jobs: AtomicUsize,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
 }
@@ -42,7 +47,10 @@ impl Cluster {
             name,
             scheduler,
             poll_interval,
+            look_bell: Notify::new(),
             has_jobs: Notify::new(),
+            unwanted_bell: Notify::new(),
+            unwanted: Mutex::default(),
             live_jobs: AtomicUsize::new(0),
             snapshot: RwLock::new(None),
         }
@@ -62,6 +70,20 @@ impl Cluster {
     pub fn set_live_jobs(&self, jobs: usize) {
         if self.live_jobs.swap(jobs, Ordering::Relaxed) == 0 && jobs > 0 {
             self.has_jobs.notify_one();
+        }
+    }
+
+    /// Jobs that are to be ended.
+    pub fn unwanted(&self) -> Vec<SchedulerJobId> {
+        self.unwanted.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Hands over which jobs are to be ended.
+    pub fn set_unwanted(&self, ids: Vec<SchedulerJobId>) {
+        let some = !ids.is_empty();
+        *self.unwanted.lock().unwrap_or_else(PoisonError::into_inner) = ids;
+        if some {
+            self.unwanted_bell.notify_one();
         }
     }
 

@@ -1,8 +1,10 @@
-//! Slow chores: asking schedulers what they can do, removing directories of jobs that ended long ago.
+//! Slow chores: asking schedulers what they can do, removing directories of jobs that ended long ago, looking for lost
+//! chunks.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::audit::{self, Missed};
 use super::clusters::Cluster;
 use super::site::Site;
 use super::troubles::chain;
@@ -13,6 +15,9 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// A failed probe is repeated after this.
 const PROBE_AGAIN: Duration = Duration::from_secs(300);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
+/// Lost chunks are looked for at half the shortest grace of a pool, within these bounds.
+const SHORTEST_AUDIT: Duration = Duration::from_secs(2);
+const LONGEST_AUDIT: Duration = Duration::from_secs(120);
 /// Directories removed in one sweep; the next one goes on.
 const SUBMISSIONS_AT_ONCE: u32 = 1000;
 
@@ -42,13 +47,34 @@ pub async fn probe(site: Arc<Site>, cluster: Arc<Cluster>) {
 pub async fn sweep(site: Arc<Site>) {
     loop {
         match sweep_once(&site).await {
-            Ok(0) => {}
-            Ok(removed) => tracing::info!(removed, "removed old submission directories"),
+            Ok(removed) => {
+                site.troubles.clear("spool sweep");
+                if removed > 0 {
+                    tracing::info!(removed, "removed old submission directories");
+                }
+            }
             Err(error) => site.troubles.note("spool sweep", chain(error.as_ref())),
         }
         tokio::select! {
             () = site.shutdown.cancelled() => return,
             () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+        }
+    }
+}
+
+/// Looks for lost chunks until shutdown.
+pub async fn audit(site: Arc<Site>) {
+    let shortest_grace = site.pools.iter().map(|pool| pool.config.grace).min().unwrap_or(LONGEST_AUDIT);
+    let interval = (shortest_grace / 2).clamp(SHORTEST_AUDIT, LONGEST_AUDIT);
+    let mut missed = Missed::default();
+    loop {
+        tokio::select! {
+            () = site.shutdown.cancelled() => return,
+            () = tokio::time::sleep(interval) => {}
+        }
+        match audit::audit(&site, &mut missed).await {
+            Ok(()) => site.troubles.clear("audit of chunks"),
+            Err(error) => site.troubles.note("audit of chunks", chain(error.as_ref())),
         }
     }
 }

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
+use serde::Serialize;
 use tokio::sync::Notify;
 
 use super::site::Site;
@@ -46,29 +47,45 @@ fn watch(inbox: &Path, bell: Arc<Notify>) -> Option<RecommendedWatcher> {
     Some(watcher)
 }
 
-/// Takes in every complete file.
-async fn scan(site: &Site, inbox: &Path) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+/// What kept a file, or all of them, from being taken in.
+type ScanError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Takes in every complete file. One that cannot be read or answered is left for the next scan and keeps no other
+/// waiting; a database that is away ends the scan.
+async fn scan(site: &Site, inbox: &Path) -> Result<(), ScanError> {
+    let mut outcome = Ok(());
     for file in complete_files(inbox)? {
         match take_in_file(&site.writer, &site.config, &file).await {
-            Ok(receipt) => {
-                tracing::info!(file = %file.display(), records = receipt.ids.len(), "took a file in");
-                atomic::write_json(&beside(&file, "accepted.json"), &receipt)?;
-                std::fs::remove_file(&file)?;
-                site.planner_bell.notify_one();
-            }
+            Err(problem @ IntakeProblem::Store(_)) => return Err(problem.into()),
+            Err(problem @ IntakeProblem::Read(_)) => outcome = Err(problem.into()),
             Err(IntakeProblem::Refused { message, problems }) => {
                 tracing::warn!(file = %file.display(), message, "refused a file");
-                let rejected = inbox.join("rejected");
-                atomic::create_directory(&rejected)?;
-                let target = rejected.join(file.file_name().unwrap_or_default());
                 let reason = serde_json::json!({ "message": message, "problems": problems });
-                atomic::write_json(&beside(&target, "reason.json"), &reason)?;
-                std::fs::rename(&file, &target)?;
+                outcome = move_away(inbox, &file, &reason).and(outcome);
             }
-            Err(problem @ (IntakeProblem::Read(_) | IntakeProblem::Store(_))) => return Err(problem.into()),
+            Ok(receipt) => {
+                tracing::info!(file = %file.display(), records = receipt.ids.len(), "took a file in");
+                site.planner_bell.notify_one();
+                outcome = answer(&file, &receipt).and(outcome);
+            }
         }
     }
-    Ok(())
+    outcome
+}
+
+/// The answer is there before the file is gone.
+fn answer(file: &Path, receipt: &impl Serialize) -> Result<(), ScanError> {
+    atomic::write_json(&beside(file, "accepted.json"), receipt)?;
+    Ok(std::fs::remove_file(file)?)
+}
+
+/// Into `rejected/`, the reason beside it.
+fn move_away(inbox: &Path, file: &Path, reason: &serde_json::Value) -> Result<(), ScanError> {
+    let rejected = inbox.join("rejected");
+    atomic::create_directory(&rejected)?;
+    let target = rejected.join(file.file_name().unwrap_or_default());
+    atomic::write_json(&beside(&target, "reason.json"), reason)?;
+    Ok(std::fs::rename(file, &target)?)
 }
 
 /// Files that were renamed in, oldest name first: inputs by their ending, our own answers left out.

@@ -2,18 +2,25 @@
 //!
 //! The job's position moves in the transaction that stores the results, so a daemon killed here stores nothing twice.
 
+use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
+use tokio::task::JoinHandle;
+
+use super::pools::Pool;
 use super::site::Site;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
 use crate::model::ids::JobId;
+use crate::model::task::TaskReport;
 use crate::plan::retry::{self, RetryPolicy};
 use crate::spool::SpoolError;
 use crate::spool::frame::Finality;
 use crate::spool::layout::JobDirectory;
-use crate::spool::results::{ResultBatch, read_results};
-use crate::store::StoreError;
-use crate::store::ingest::IngestOutcome;
+use crate::spool::results::{Rest, ResultBatch, read_results};
+use crate::store::ingest::{Batch, IngestOutcome, Stored};
+use crate::store::release::Decide;
+use crate::store::{StoreError, Writer};
 
 /// Bytes of a result file read at once: bounds memory and the length of a transaction.
 const BYTES_AT_ONCE: usize = 2 << 20;
@@ -36,46 +43,74 @@ pub enum IngestError {
 }
 
 /// The retry limits of the configuration.
-pub fn policy(site: &Site) -> RetryPolicy {
+pub(super) fn policy(site: &Site) -> RetryPolicy {
     let retry = &site.config.retry;
     RetryPolicy { tries: retry.tries, losses: retry.losses, delay: retry.delay }
 }
 
 /// Stores every whole result after `offset`; returns the new offset.
-pub async fn bring_in(
+pub(super) async fn bring_in(
     site: &Arc<Site>,
+    pool: &Pool,
     job: JobId,
     directory: &JobDirectory,
-    mut offset: u64,
+    offset: u64,
     finality: Finality,
 ) -> Result<u64, IngestError> {
+    let policy = policy(site);
+    let decide = move |tally: &TaskTally, class: FailureClass| -> RetryDecision {
+        retry::decide(policy, *tally, class)
+    };
+    let results = Results { job, path: directory.results(), finality };
+    bring_in_file(&site.writer, &results, offset, &decide, |reports, stored| {
+        pool.pace.reported(reports);
+        site.ring_stored();
+        if stored.retried > 0 {
+            site.planner_bell.notify_one();
+        }
+    })
+    .await
+}
+
+/// A result file to be brought in.
+#[derive(Clone, Debug)]
+pub struct Results {
+    /// The job that writes it.
+    pub job: JobId,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Whether more may be written.
+    pub finality: Finality,
+}
+
+/// Stores every whole result of a file after `offset`, a batch being read while the one before is stored; returns the new
+/// offset. `stored` is told of each batch once it is stored.
+pub async fn bring_in_file(
+    writer: &Writer,
+    results: &Results,
+    mut offset: u64,
+    decide: Decide<'_>,
+    stored: impl Fn(&[TaskReport], &Stored),
+) -> Result<u64, IngestError> {
+    let job = results.job;
+    let mut ahead = None;
     loop {
-        let Some(batch) = read(directory, offset, finality).await else { return Ok(offset) };
-        let batch = batch.map_err(|source| IngestError::Spool { job, source })?;
-        if batch.next_offset == offset {
-            return Ok(offset);
-        }
-        for skipped in &batch.skipped {
-            tracing::error!(
-                job.id = job.0,
-                from = skipped.start,
-                to = skipped.end,
-                "unreadable bytes in a result file"
-            );
-        }
-        let policy = policy(site);
-        let decide = move |tally: &TaskTally, class: FailureClass| -> RetryDecision {
-            retry::decide(policy, *tally, class)
+        let read = match ahead.take() {
+            Some(ahead) => ahead,
+            None => read(results, offset),
         };
-        let reports = batch.reports.len();
-        match site.writer.ingest(job, offset, batch.next_offset, batch.reports, &decide).await? {
-            IngestOutcome::Stored(stored) => {
-                tracing::debug!(job.id = job.0, reports, ?stored, "stored results");
-                offset = batch.next_offset;
-                site.ring_stored();
-                if stored.retried > 0 {
-                    site.planner_bell.notify_one();
-                }
+        // The runtime shuts down.
+        let Ok(read) = read.await else { return Ok(offset) };
+        let Some(Piece { batch, next_offset, rest }) = read? else { return Ok(offset) };
+        if rest == Rest::More {
+            ahead = Some(self::read(results, next_offset));
+        }
+        let reports = batch.reports();
+        match writer.ingest_batch(batch, decide).await? {
+            IngestOutcome::Stored(outcome) => {
+                tracing::debug!(job.id = job.0, reports = reports.len(), ?outcome, "stored results");
+                offset = next_offset;
+                stored(&reports, &outcome);
             }
             // Another pass moved it; the next look starts from the stored position.
             IngestOutcome::Moved { offset } => return Ok(offset),
@@ -83,12 +118,28 @@ pub async fn bring_in(
     }
 }
 
-/// One read, off the runtime's threads; nothing when the runtime shuts down.
-async fn read(
-    directory: &JobDirectory,
-    offset: u64,
-    finality: Finality,
-) -> Option<Result<ResultBatch, SpoolError>> {
-    let path = directory.results();
-    tokio::task::spawn_blocking(move || read_results(&path, offset, BYTES_AT_ONCE, finality)).await.ok()
+/// What one read gave, ready to be stored.
+struct Piece {
+    batch: Batch,
+    next_offset: u64,
+    rest: Rest,
+}
+
+/// One read, off the runtime's threads; nothing where there is nothing new.
+fn read(results: &Results, offset: u64) -> JoinHandle<Result<Option<Piece>, IngestError>> {
+    let Results { job, path, finality } = results.clone();
+    tokio::spawn(async move {
+        let read = move || read_results(&path, offset, BYTES_AT_ONCE, finality);
+        let Ok(read) = tokio::task::spawn_blocking(read).await else { return Ok(None) };
+        let ResultBatch { reports, next_offset, skipped, rest, .. } =
+            read.map_err(|source| IngestError::Spool { job, source })?;
+        if next_offset == offset {
+            return Ok(None);
+        }
+        for Range { start, end } in skipped {
+            tracing::error!(job.id = job.0, from = start, to = end, "unreadable bytes in a result file");
+        }
+        let batch = Batch::prepare(job, offset, next_offset, reports).await?;
+        Ok(Some(Piece { batch, next_offset, rest }))
+    })
 }

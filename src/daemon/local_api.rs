@@ -9,9 +9,10 @@ use super::preview::{PreviewOptions, PreviewedTask, preview};
 use super::site::Site;
 use super::start::DaemonError;
 use super::troubles::chain;
-use crate::api::local::{self, ApiState, LocalSocket, PreviewRefused, PreviewedSubmission};
+use crate::api::local::{self, ApiState, LocalSocket, PreviewRefused, PreviewedSubmission, SchedulerMeter};
 use crate::api::wire::{DaemonStatus, SubmitOptions};
 use crate::model::calculation::Calculation;
+use crate::model::ids::PoolName;
 use crate::model::view::PoolSummary;
 
 /// Binds the socket; the future serves it until the daemon stops.
@@ -24,6 +25,7 @@ pub fn serve(
     let for_preview = site.clone();
     let for_offers = site.clone();
     let for_logs = site.clone();
+    let for_meter = site.clone();
     let state = ApiState {
         store: site.store.clone(),
         writer: site.writer.clone(),
@@ -37,6 +39,7 @@ pub fn serve(
             let found = for_logs.pools.iter().find(|one| one.config.name == *pool);
             found.map_or_else(Vec::new, |pool| pool.cluster.scheduler.log_names(index))
         }),
+        scheduler_meter: Arc::new(move |pool| scheduler_meter(&for_meter, pool)),
         stopping: site.shutdown.clone(),
     };
     Ok(local::serve(socket, Arc::new(state)))
@@ -65,6 +68,12 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
             .collect(),
         troubles: site.troubles.lines(),
     }
+}
+
+fn scheduler_meter(site: &Site, pool: &PoolName) -> Option<SchedulerMeter> {
+    let cluster = &site.pool(pool)?.cluster;
+    let calls = cluster.scheduler.calls().map(|(verb, count)| (verb.to_owned(), count));
+    Some(SchedulerMeter { calls: calls.collect(), poll_interval: cluster.poll_interval })
 }
 
 fn previewed(

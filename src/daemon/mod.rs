@@ -3,23 +3,30 @@
 //! Each loop is woken by a timer or a nudge, reads what is stored and seen, lets `plan` decide, and acts. None of them
 //! keeps anything that a restart would miss.
 
+mod audit;
+mod board;
 mod canceller;
 mod clusters;
 pub mod database;
+mod ending;
+mod follow;
 mod housekeeping;
 mod inbox;
-mod ingester;
+pub mod ingester;
 mod keeper;
 mod lease;
 mod local_api;
 pub mod logging;
 mod observer;
+mod pace;
 mod planner;
 mod poller;
 mod pools;
 mod preview;
 mod setup;
+mod sightings;
 mod site;
+mod stager;
 mod staging;
 mod start;
 mod submitter;

@@ -1,123 +1,177 @@
-//! Follows every live job: what it wrote, what the scheduler's last poll said, what `plan::job` makes of both.
+//! Follows the live jobs of one cluster: what they wrote, what the scheduler's last poll said, what `plan::job` makes of
+//! both. One loop per cluster, in which no scheduler is called: one that hangs delays nobody.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use futures_util::StreamExt;
+use tokio::task::JoinHandle;
 
-use super::canceller;
-use super::clusters::{Cluster, Snapshot};
-use super::ingester::{self, IngestError};
-use super::pools::{Pool, Ran};
+use super::clusters::Cluster;
+use super::follow::{self, Followed};
+use super::sightings::{self, Polled, Polls, Seen};
 use super::site::Site;
 use super::troubles::chain;
-use crate::model::failure::{FailureClass, TaskTally};
-use crate::model::ids::{JobId, SchedulerJobId};
-use crate::model::job::{JobOutcome, JobState, SubmissionState};
-use crate::model::task::EndReason;
-use crate::plan::job::{
-    Accounting, EndEvidence, Ending, Evidence, JobStep, KnownJob, Patience, Sighting, next_step,
-};
-use crate::plan::poll::{self, Belief, Coverage};
-use crate::plan::retry;
-use crate::scheduler::{JobSighting, PostMortemAnswer, SchedulerState, Sureness};
-use crate::spool::chunk;
-use crate::spool::evidence;
-use crate::spool::frame::Finality;
-use crate::spool::layout::JobDirectory;
+use crate::model::ids::{ChunkId, JobId, SchedulerJobId};
+use crate::model::job::{JobState, SubmissionState};
+use crate::plan::job::Ending;
 use crate::store::StoreError;
-use crate::store::job::{JobRow, JobUpdate};
-use crate::store::release::{Charge, JobEnd};
+use crate::store::job::JobRow;
 
 /// Job directories looked into in one pass; with more live jobs they take turns.
 const DIRECTORIES_PER_PASS: usize = 1000;
-
 /// The same for jobs that wait in the queue.
 const WAITING_DIRECTORIES_PER_PASS: usize = 50;
+/// Jobs followed at once: one is read while the results of another are stored.
+const AT_ONCE: usize = 2;
 
-/// A heartbeat is stored now and then only: it is a write per running job.
-const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(60);
+/// Between passes, jobs whose results flow are looked at so often.
+const GLANCE_INTERVAL: Duration = Duration::from_millis(200);
+/// Results flow while the last ones are not older than this.
+const FLOW: Duration = Duration::from_secs(2);
+/// All running jobs of a pool are looked at so long after something was published for them.
+const AFTER_PUBLISHING: Duration = Duration::from_secs(5);
+/// Most jobs looked at between passes.
+const MOST_GLANCED: usize = 64;
 
-/// A job just submitted may not be listed yet (peers F5).
-const SUBMIT_GRACE: Duration = Duration::from_secs(60);
+/// A chunk is noted as claimed after this: the tasks of most chunks are reported before, and need no write more.
+const CLAIM_AGE: Duration = Duration::from_secs(2);
 
-/// What the observer remembers between passes. Losing it costs one pass.
+/// What the observer of a cluster remembers between passes. Losing it costs a pass.
 #[derive(Default)]
 struct Memory {
-    /// Polls already drawn conclusions from, by cluster.
-    used_polls: HashMap<String, Timestamp>,
-    /// Jobs that the last answer lost, where it was not believed.
-    doubted: HashMap<String, usize>,
-    /// Jobs that were asked to end.
-    asked: canceller::Asked,
+    polls: Polls,
     /// Where the turn of looking into directories stands.
     turn: usize,
+    /// Running jobs as they were last read or stored.
+    running: HashMap<JobId, Running>,
+    /// Chunks that lie in directories of jobs.
+    claims: HashMap<ChunkId, Claim>,
+    /// The accounting's answers about missing jobs.
+    accounts: HashMap<SchedulerJobId, Ending>,
+    /// A question to the accounting that is not answered yet.
+    asked: Option<JoinHandle<HashMap<SchedulerJobId, Ending>>>,
+}
+
+struct Running {
+    row: JobRow,
+    grew_on: Option<Instant>,
+    claimed: Vec<ChunkId>,
+}
+
+struct Claim {
+    job: JobId,
+    since: Instant,
+    noted: Noted,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Noted {
+    No,
+    Yes,
 }
 
 /// Observes until shutdown.
-pub async fn run(site: Arc<Site>) {
+pub async fn run(site: Arc<Site>, cluster: Arc<Cluster>) {
     let mut memory = Memory::default();
+    let subject = format!("observer {}", cluster.name);
     loop {
-        let outcome = observe(&site, &mut memory).await;
-        site.settle("observer", outcome);
-        tokio::select! {
-            () = site.shutdown.cancelled() => return,
-            () = tokio::time::sleep(site.config.daemon.tick) => {}
-        }
-    }
-}
-
-async fn observe(site: &Arc<Site>, memory: &mut Memory) -> Result<(), StoreError> {
-    let jobs = site.store.live_jobs(site.name()).await?;
-    let mut by_cluster: HashMap<&str, Vec<&JobRow>> = HashMap::new();
-    // Jobs of a submission that is not accepted are the submitter's: no poll can know them.
-    for job in jobs.iter().filter(|job| job.submission_state == SubmissionState::Accepted) {
-        match site.pool(&job.pool) {
-            Some(pool) => by_cluster.entry(&pool.cluster.name).or_default().push(job),
-            None => site.troubles.note(
-                &format!("pool {}", job.pool),
-                "has live jobs but is no longer configured; put it back so that they are followed",
-            ),
-        }
-    }
-    for cluster in &site.clusters {
-        let here = by_cluster.remove(cluster.name.as_str()).unwrap_or_default();
-        cluster.set_live_jobs(here.len());
-        canceller::cancel_requested(site, cluster, &here, &mut memory.asked).await;
-        let polled = new_poll(cluster, memory).map(|snapshot| {
-            let belief = believe(cluster, &snapshot, &here, memory);
-            (snapshot, belief)
-        });
-        let accounting = match &polled {
-            Some((snapshot, Belief::Whole)) => post_mortem(cluster, snapshot, &here).await,
-            _ => HashMap::new(),
-        };
-        for job in here {
-            let looked_into = polled.is_some() || is_its_turn(job, jobs.len(), memory.turn);
-            if looked_into && let Some(pool) = site.pool(&job.pool) {
-                let sighting = sighting_of(job, polled.as_ref());
-                let reason = reason_of(job, polled.as_ref());
-                let accounting = accounting_of(job, &accounting);
-                let outcome = follow(site, pool, job, Seen { sighting, reason }, accounting).await;
-                stop_for_all(site, job, outcome)?;
+        let next_pass = tokio::time::Instant::now() + site.config.daemon.tick;
+        let outcome = pass(&site, &cluster, &mut memory).await;
+        site.settle(&subject, outcome);
+        loop {
+            let until = match memory.flows(&site) {
+                true => next_pass.min(tokio::time::Instant::now() + GLANCE_INTERVAL),
+                false => next_pass,
+            };
+            tokio::select! {
+                () = site.shutdown.cancelled() => return,
+                () = cluster.look_bell.notified() => {}
+                () = tokio::time::sleep_until(until) => {}
+            }
+            if tokio::time::Instant::now() >= next_pass {
+                break;
+            }
+            match glance(&site, &mut memory).await {
+                Ok(Glance::Nothing) => {}
+                // A job said its last word: judge it now.
+                Ok(Glance::JobOver) => break,
+                Err(error) => {
+                    site.settle(&subject, Err(error));
+                    break;
+                }
             }
         }
     }
-    memory.turn = memory.turn.wrapping_add(1);
+}
+
+/// One pass over all live jobs of the cluster.
+async fn pass(site: &Arc<Site>, cluster: &Arc<Cluster>, memory: &mut Memory) -> Result<(), StoreError> {
+    let all = site.store.live_jobs(site.name()).await?;
+    let (jobs, strangers) = ours(site, cluster, all);
+    cluster.set_live_jobs(jobs.len());
+    cluster.set_unwanted(unwanted(&jobs));
+    let polled = memory.polls.next(cluster, &jobs);
+    memory.hear_accounts(cluster, polled.as_ref(), &jobs).await;
+    let count = jobs.len() + strangers.len();
+    let turn = memory.turn;
+    memory.turn = turn.wrapping_add(1);
+    let mut looks: Vec<(JobRow, Seen)> = Vec::new();
+    for job in jobs {
+        let seen = Seen::of(&job, polled.as_ref(), &memory.accounts);
+        if polled.is_some() || is_its_turn(&job, count, turn) {
+            looks.push((job, seen));
+        }
+    }
+    let strangers = strangers.into_iter().filter(|job| is_its_turn(job, count, turn));
+    looks.extend(strangers.map(|job| (job, Seen::nothing())));
+    let live: HashSet<JobId> = looks.iter().map(|(job, _)| job.id).collect();
+    let all_looked_at = live.len() == count;
+    let followed = follow_all(site, looks).await?;
+    memory.store(site, followed).await?;
+    if all_looked_at {
+        memory.forget_all_but(&live);
+    }
     Ok(())
 }
 
-/// A trouble of one job is noted; only a lost lease or a database that is away stops the pass for all.
-fn stop_for_all(site: &Site, job: &JobRow, outcome: Result<(), StoreError>) -> Result<(), StoreError> {
-    match outcome {
-        Err(error @ (StoreError::LeaseLost { .. } | StoreError::Connect { .. })) => Err(error),
-        Err(error) => {
-            site.troubles.note(&format!("job {}", job.id), chain(&error));
-            Ok(())
+/// The cluster's jobs, and those of its pools that went through an adapter which no pool has any more: nobody can ask
+/// about them, only what they write tells of them.
+fn ours(site: &Site, cluster: &Cluster, all: Vec<JobRow>) -> (Vec<JobRow>, Vec<JobRow>) {
+    let (mut jobs, mut strangers) = (Vec::new(), Vec::new());
+    // Jobs of a submission that is not accepted are the submitter's: no poll can know them.
+    for job in all.into_iter().filter(|job| job.submission_state == SubmissionState::Accepted) {
+        let Some(pool) = site.pool(&job.pool) else {
+            site.troubles.note(
+                &format!("pool {}", job.pool),
+                "has live jobs but is no longer configured; put it back so that they are followed",
+            );
+            continue;
+        };
+        let home = job.cluster.as_deref().unwrap_or(&pool.cluster.name);
+        if home == cluster.name {
+            jobs.push(job);
+        } else if pool.cluster.name == cluster.name && !site.clusters.iter().any(|other| other.name == home) {
+            let subject = format!("adapter of pool {}", job.pool);
+            let message = format!(
+                "it is `{}` now, but jobs that went through `{home}` live: they are neither polled nor cancelled until \
+                 a pool with that adapter is put back",
+                cluster.name
+            );
+            site.troubles.note(&subject, message);
+            strangers.push(job);
         }
-        Ok(()) => Ok(()),
     }
+    (jobs, strangers)
+}
+
+/// Jobs whose end was requested or that wait for nothing.
+fn unwanted(jobs: &[JobRow]) -> Vec<SchedulerJobId> {
+    jobs.iter()
+        .filter(|job| job.cancel_requested_on.is_some() || job.waits_for_nothing)
+        .filter_map(|job| job.scheduler_job_id.clone())
+        .collect()
 }
 
 /// Whether a job is looked into in this pass. Those that wait take turns in small groups: a poll tells of their start too.
@@ -130,322 +184,162 @@ fn is_its_turn(job: &JobRow, jobs: usize, turn: usize) -> bool {
     job.id.0.unsigned_abs() as usize % groups == turn % groups
 }
 
-/// The cluster's last poll, once.
-fn new_poll(cluster: &Cluster, memory: &mut Memory) -> Option<Arc<Snapshot>> {
-    let snapshot = cluster.snapshot()?;
-    let used = memory.used_polls.insert(cluster.name.clone(), snapshot.taken_on);
-    (used != Some(snapshot.taken_on)).then_some(snapshot)
-}
+/// A job and what came of the look at it; nothing where that was in vain.
+type Looked = (JobRow, Option<Followed>);
 
-fn believe(cluster: &Cluster, snapshot: &Snapshot, jobs: &[&JobRow], memory: &mut Memory) -> Belief {
-    let listed_before = jobs.iter().filter(|job| {
-        job.missing_since.is_none()
-            && matches!(job.state, JobState::Queued | JobState::Running | JobState::Blocked)
-    });
-    let mut coverage = Coverage { expected: 0, absent: 0 };
-    for job in listed_before {
-        coverage.expected += 1;
-        let listed = job.scheduler_job_id.as_ref().is_some_and(|id| snapshot.jobs.contains_key(id));
-        coverage.absent += usize::from(!listed);
+async fn follow_all(site: &Arc<Site>, looks: Vec<(JobRow, Seen)>) -> Result<Vec<Looked>, StoreError> {
+    let looks = looks.into_iter().filter_map(|(job, seen)| Some((site.pool(&job.pool)?.clone(), job, seen)));
+    let outcomes: Vec<_> = futures_util::stream::iter(looks)
+        .map(|(pool, job, seen)| async move {
+            let outcome = follow::follow(site, &pool, &job, &seen).await;
+            (job, outcome)
+        })
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let mut looked = Vec::with_capacity(outcomes.len());
+    for (job, outcome) in outcomes {
+        let followed = stop_for_all(site, &job, outcome)?;
+        looked.push((job, followed));
     }
-    let before = memory.doubted.get(&cluster.name).copied().unwrap_or(0);
-    let belief = poll::judge(coverage, before);
-    match belief {
-        Belief::Doubtful => {
-            tracing::warn!(cluster = %cluster.name, ?coverage, "a poll lost many jobs at once: waiting for a second one");
-            memory.doubted.insert(cluster.name.clone(), coverage.absent);
-        }
-        Belief::Whole => {
-            memory.doubted.remove(&cluster.name);
-        }
-    }
-    belief
+    Ok(looked)
 }
 
-fn sighting_of(job: &JobRow, polled: Option<&(Arc<Snapshot>, Belief)>) -> Sighting {
-    let Some((snapshot, belief)) = polled else { return Sighting::NotAsked };
-    let listed = job.scheduler_job_id.as_ref().and_then(|id| snapshot.jobs.get(id));
-    match (listed, belief) {
-        (Some(sighting), _) => in_plans_words(sighting),
-        (None, Belief::Doubtful) => Sighting::NotAsked,
-        // Absence means something only in an answer to a question asked after the job was accepted.
-        (None, Belief::Whole) if job.queued_on.is_some_and(|time| time > snapshot.taken_on) => {
-            Sighting::NotAsked
-        }
-        (None, Belief::Whole) => Sighting::NotListed,
-    }
-}
-
-/// What a poll said of one job.
-struct Seen {
-    sighting: Sighting,
-    /// The scheduler's word for why, where it is news.
-    reason: Option<String>,
-}
-
-fn reason_of(job: &JobRow, polled: Option<&(Arc<Snapshot>, Belief)>) -> Option<String> {
-    let (snapshot, _) = polled?;
-    let listed = snapshot.jobs.get(job.scheduler_job_id.as_ref()?)?;
-    listed.reason.clone().filter(|reason| job.scheduler_reason.as_ref() != Some(reason))
-}
-
-fn in_plans_words(sighting: &JobSighting) -> Sighting {
-    match &sighting.state {
-        SchedulerState::Queued => Sighting::Queued,
-        SchedulerState::Blocked => Sighting::Blocked,
-        SchedulerState::Running => Sighting::Running,
-        SchedulerState::Suspended => Sighting::Suspended,
-        // A requeue may follow: over only once it is absent.
-        SchedulerState::Ending | SchedulerState::Ended { sure: Sureness::OnceAbsent, .. } => Sighting::Ending,
-        SchedulerState::Ended { outcome, sure: Sureness::Now } => Sighting::Ended(Ending {
-            outcome: *outcome,
-            exit_code: sighting.exit.code,
-            signal: sighting.exit.signal,
-        }),
-        // An unknown word changes nothing; the engine has logged it once.
-        SchedulerState::Unrecognised(_) => Sighting::NotAsked,
-    }
-}
-
-/// Asks the accounting about jobs that a believed poll does not list, all in one call.
-async fn post_mortem(
-    cluster: &Cluster,
-    snapshot: &Snapshot,
-    jobs: &[&JobRow],
-) -> HashMap<SchedulerJobId, Ending> {
-    let missing: HashSet<SchedulerJobId> = jobs
-        .iter()
-        .filter(|job| job.missing_since.is_some())
-        .filter_map(|job| job.scheduler_job_id.clone())
-        .filter(|id| !snapshot.jobs.contains_key(id))
-        .collect();
-    if missing.is_empty() {
-        return HashMap::new();
-    }
-    let ids: Vec<SchedulerJobId> = missing.into_iter().collect();
-    match cluster.scheduler.post_mortem(&ids).await {
-        PostMortemAnswer::Known(reports) => reports
-            .into_iter()
-            .filter_map(|(id, report)| {
-                let ending = Ending {
-                    outcome: report.outcome()?,
-                    exit_code: report.exit.code,
-                    signal: report.exit.signal,
-                };
-                Some((id, ending))
-            })
-            .collect(),
-        PostMortemAnswer::Unavailable => HashMap::new(),
-        PostMortemAnswer::Unanswered { message } => {
-            tracing::debug!(cluster = %cluster.name, message, "the accounting did not answer");
-            HashMap::new()
-        }
-    }
-}
-
-fn accounting_of(job: &JobRow, answers: &HashMap<SchedulerJobId, Ending>) -> Accounting {
-    let known = job.scheduler_job_id.as_ref().and_then(|id| answers.get(id));
-    known.map_or(Accounting::Silent, |ending| Accounting::Knows(ending.clone()))
-}
-
-/// Looks into one job's directory, stores its new results and draws the conclusion.
-async fn follow(
-    site: &Arc<Site>,
-    pool: &Pool,
+/// A trouble of one job is noted; only a lost lease or a database that is away stops the pass for all.
+fn stop_for_all(
+    site: &Site,
     job: &JobRow,
-    seen: Seen,
-    accounting: Accounting,
-) -> Result<(), StoreError> {
-    let directory = site.spool.submission(&job.pool, &job.tag).job(job.array_index);
-    let subject = format!("job {}", job.id);
-    let found = match look_into(&directory).await {
-        Ok(found) => found,
-        Err(error) => {
-            site.troubles.note(&subject, chain(&error));
-            return Ok(());
-        }
-    };
-    let mut known = known_job(job);
-    if found.results_bytes > known.results_offset {
-        match ingester::bring_in(site, job.id, &directory, known.results_offset, finality(&found)).await {
-            Ok(offset) => known.results_offset = offset,
-            Err(IngestError::Store(error)) => return Err(error),
-            Err(error) => {
-                site.troubles.note(&subject, chain(&error));
-                return Ok(());
-            }
-        }
-    }
-    site.troubles.clear(&subject);
-    let evidence = in_plans_evidence(&found);
-    let patience = Patience {
-        submit_grace: SUBMIT_GRACE.min(pool.config.grace),
-        evidence_grace: pool.config.evidence_grace,
-        missing_grace: pool.config.grace,
-    };
-    let step = next_step(&known, &seen.sighting, &evidence, &accounting, patience, Timestamp::now());
-    apply(site, pool, job, &directory, known.results_offset, &found, &seen, step).await
-}
-
-fn known_job(job: &JobRow) -> KnownJob {
-    KnownJob {
-        state: job.state,
-        queued_on: job.queued_on,
-        missing_since: job.missing_since,
-        missing_polls: job.missing_polls,
-        cancel_requested: job.cancel_requested_on.is_some(),
-        beat: job.beat,
-        beat_on: job.beat_on,
-        results_offset: job.results_offset,
-    }
-}
-
-async fn look_into(directory: &JobDirectory) -> Result<evidence::Evidence, crate::spool::SpoolError> {
-    let directory = directory.clone();
-    let outcome = tokio::task::spawn_blocking(move || evidence::gather(&directory)).await;
-    outcome.unwrap_or_else(|_interrupted| Ok(evidence::Evidence::default()))
-}
-
-fn finality(found: &evidence::Evidence) -> Finality {
-    if found.ended_and_visible() { Finality::Final } else { Finality::StillWritten }
-}
-
-fn in_plans_evidence(found: &evidence::Evidence) -> Evidence {
-    Evidence {
-        started: found.started(),
-        beat: found.heartbeat.as_ref().map_or(0, |heartbeat| heartbeat.beat.cast_signed()),
-        end: found.end.as_ref().map(|end| EndEvidence {
-            reason: end.reason,
-            exit_code: end.exit_code,
-            results_bytes: Some(end.results_bytes),
-        }),
-    }
-}
-
-#[expect(clippy::too_many_arguments, reason = "one step needs all that was seen of one job")]
-async fn apply(
-    site: &Arc<Site>,
-    pool: &Pool,
-    job: &JobRow,
-    directory: &JobDirectory,
-    stored: u64,
-    found: &evidence::Evidence,
-    seen: &Seen,
-    step: JobStep,
-) -> Result<(), StoreError> {
-    let update = update_of(job, found, seen.reason.as_deref());
-    match step {
-        JobStep::Keep => {
-            if update.changes() {
-                site.writer.update_jobs(vec![update]).await?;
-            }
-        }
-        JobStep::Start | JobStep::Found(JobState::Running) => {
-            site.writer.update_jobs(vec![update.found()]).await?;
-            site.writer.start_jobs(&[job.id]).await?;
-        }
-        JobStep::Move(to) | JobStep::Found(to) => {
-            site.writer.update_jobs(vec![update.found().to(to)]).await?;
-        }
-        JobStep::CountMissing => {
-            let to = match seen.sighting {
-                Sighting::NotListed => JobState::Missing,
-                _ => JobState::Ending,
-            };
-            site.writer.update_jobs(vec![update.missing().to(to)]).await?;
-        }
-        JobStep::End(ending) => end(site, pool, job, directory, stored, found, ending).await?,
-    }
-    Ok(())
-}
-
-fn update_of(job: &JobRow, found: &evidence::Evidence, reason: Option<&str>) -> JobUpdate {
-    let mut update = JobUpdate::of(job);
-    if let Some(reason) = reason {
-        update = update.reason(reason);
-    }
-    let noted_lately = job.beat_on.is_some_and(|time| Timestamp::now().duration_since(time) < BETWEEN_BEATS);
-    let beat = found.heartbeat.as_ref().map(|heartbeat| heartbeat.beat.cast_signed());
-    if let Some(beat) =
-        beat.filter(|beat| *beat != job.beat && (!noted_lately || job.missing_since.is_some()))
-    {
-        update = update.beat(beat);
-    }
-    if let Some(start) = found.start.as_ref().filter(|start| job.hostname.as_ref() != Some(&start.hostname)) {
-        update = update.hostname(&start.hostname);
-    }
-    update
-}
-
-async fn end(
-    site: &Arc<Site>,
-    pool: &Pool,
-    job: &JobRow,
-    directory: &JobDirectory,
-    stored: u64,
-    found: &evidence::Evidence,
-    ending: Ending,
-) -> Result<(), StoreError> {
-    // Nothing more will be appended: whole frames behind a damaged one are still good.
-    let stored = match ingester::bring_in(site, job.id, directory, stored, Finality::Final).await {
-        Ok(offset) => offset,
-        Err(IngestError::Store(error)) => return Err(error),
+    outcome: Result<Option<Followed>, StoreError>,
+) -> Result<Option<Followed>, StoreError> {
+    match outcome {
+        Err(error @ (StoreError::LeaseLost { .. } | StoreError::Connect { .. })) => Err(error),
         Err(error) => {
             site.troubles.note(&format!("job {}", job.id), chain(&error));
-            return Ok(());
+            Ok(None)
         }
-    };
-    if found.chunk == evidence::ChunkState::Waiting && !withdraw_chunk(directory).await {
-        // Somebody has just claimed it: it lives after all.
-        return Ok(());
+        Ok(followed) => Ok(followed),
     }
-    let detail = found.end.as_ref().and_then(|end| end.detail.clone());
-    let job_end = JobEnd {
-        id: job.id,
-        outcome: ending.outcome,
-        exit_code: ending.exit_code,
-        signal: ending.signal,
-        reason: detail.clone(),
-        hostname: found.start.as_ref().map(|start| start.hostname.clone()),
-        charge: charge(job, &ending, found, stored),
-    };
-    let policy = ingester::policy(site);
-    let decide = move |tally: &TaskTally, class: FailureClass| retry::decide(policy, *tally, class);
-    let released = site.writer.end_job(job_end, &decide).await?;
-    log_end(job.id, &ending, stored, released.returned, released.failed);
-    let ran_nothing = stored == 0 && !matches!(ending.outcome, JobOutcome::Cancelled | JobOutcome::Preempted);
-    let ran = if ran_nothing { Ran::Nothing } else { Ran::Something };
-    pool.job_ended(ran, detail.as_deref().unwrap_or(ending.outcome.as_str()), Timestamp::now());
-    site.ring_stored();
-    site.planner_bell.notify_one();
-    Ok(())
 }
 
-/// Takes the chunk of a job that never started, so that a late start of it finds nothing to do. Says whether it could.
-async fn withdraw_chunk(directory: &JobDirectory) -> bool {
-    let directory = directory.clone();
-    let claimed = tokio::task::spawn_blocking(move || chunk::claim(&directory)).await;
-    matches!(claimed, Ok(Ok(_)))
+/// Whether a glance calls for a whole pass.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Glance {
+    Nothing,
+    JobOver,
 }
 
-/// What the unreported tasks are charged with. A runner that stopped before its walltime after some work gave back
-/// what it had not begun.
-fn charge(job: &JobRow, ending: &Ending, found: &evidence::Evidence, stored: u64) -> Charge {
-    let stopped_in_time = found.end.as_ref().is_some_and(|end| end.reason == EndReason::WalltimeNear);
-    if stopped_in_time && stored > 0 {
-        return Charge::Nothing;
+/// A look at the jobs whose results flow, or may soon.
+async fn glance(site: &Arc<Site>, memory: &mut Memory) -> Result<Glance, StoreError> {
+    let mut followed = Vec::new();
+    for job in memory.flowing(site) {
+        if let Some(pool) = site.pool(&job.pool) {
+            let outcome = stop_for_all(site, &job, follow::glance(site, pool, &job).await)?;
+            followed.push((job, outcome));
+        }
     }
-    Charge::Failure(retry::class_of_unreported(ending.outcome, job.tasks))
+    let any = |what: fn(&Followed) -> bool| followed.iter().any(|(_, one)| one.as_ref().is_some_and(what));
+    let (over, grew) = (any(|one| one.over), any(|one| one.grew));
+    memory.store(site, followed).await?;
+    if grew {
+        // What was staged may be used up.
+        site.planner_bell.notify_one();
+    }
+    Ok(if over { Glance::JobOver } else { Glance::Nothing })
 }
 
-fn log_end(job: JobId, ending: &Ending, results_bytes: u64, returned: usize, failed: usize) {
-    tracing::info!(
-        job.id = job.0,
-        outcome = ending.outcome.as_str(),
-        exit_code = ending.exit_code,
-        results_bytes,
-        returned,
-        failed,
-        "job ended",
-    );
+impl Memory {
+    fn flows(&self, site: &Site) -> bool {
+        !self.running.is_empty() && self.running.values().any(|job| job.flows(site))
+    }
+
+    fn flowing(&self, site: &Site) -> Vec<JobRow> {
+        let flowing = self.running.values().filter(|job| job.flows(site));
+        flowing.take(MOST_GLANCED).map(|job| job.row.clone()).collect()
+    }
+
+    /// Asks the accounting about jobs that a new poll does not list, and takes its answer when it has come.
+    async fn hear_accounts(&mut self, cluster: &Arc<Cluster>, polled: Option<&Polled>, jobs: &[JobRow]) {
+        if self.asked.as_ref().is_some_and(JoinHandle::is_finished)
+            && let Some(asked) = self.asked.take()
+        {
+            self.accounts = asked.await.unwrap_or_default();
+        }
+        let ids = polled.map(|polled| sightings::missing(polled, jobs)).unwrap_or_default();
+        if !ids.is_empty() && self.asked.is_none() {
+            let cluster = cluster.clone();
+            self.asked = Some(tokio::spawn(async move {
+                let answer = sightings::post_mortem(&cluster, &ids).await;
+                cluster.look_bell.notify_one();
+                answer
+            }));
+        }
+    }
+
+    /// Stores what came of looks, all of it together, and remembers what the next glance needs.
+    async fn store(&mut self, site: &Arc<Site>, followed: Vec<Looked>) -> Result<(), StoreError> {
+        let (mut updates, mut started) = (Vec::new(), Vec::new());
+        for (job, followed) in followed {
+            let Some(followed) = followed else { continue };
+            updates.extend(followed.update.clone());
+            started.extend(followed.started);
+            self.remember(job, &followed);
+        }
+        site.writer.update_jobs(updates).await?;
+        if !started.is_empty() {
+            site.writer.start_jobs(&started).await?;
+            site.planner_bell.notify_one();
+        }
+        self.note_claims(site).await
+    }
+
+    fn remember(&mut self, mut job: JobRow, followed: &Followed) {
+        let before = self.running.remove(&job.id);
+        let runs = job.state == JobState::Running || followed.started.is_some();
+        for chunk in before.iter().flat_map(|before| &before.claimed) {
+            if !followed.claimed.iter().any(|name| name.chunk_id == *chunk) {
+                self.claims.remove(chunk);
+            }
+        }
+        let (now, id) = (Instant::now(), job.id);
+        for name in &followed.claimed {
+            self.claims.entry(name.chunk_id).or_insert(Claim { job: id, since: now, noted: Noted::No });
+        }
+        if runs && !followed.over {
+            job.results_offset = followed.offset;
+            let grew_on = if followed.grew { Some(now) } else { before.and_then(|before| before.grew_on) };
+            let claimed = followed.claimed.iter().map(|name| name.chunk_id).collect();
+            self.running.insert(id, Running { row: job, grew_on, claimed });
+        }
+    }
+
+    /// Stores claims that have lasted a while.
+    async fn note_claims(&mut self, site: &Site) -> Result<(), StoreError> {
+        let due = |claim: &Claim| claim.noted == Noted::No && claim.since.elapsed() >= CLAIM_AGE;
+        let claims: Vec<(ChunkId, JobId)> = self
+            .claims
+            .iter()
+            .filter(|(_, claim)| due(claim))
+            .map(|(chunk, claim)| (*chunk, claim.job))
+            .collect();
+        site.writer.note_claims(&claims).await?;
+        for (chunk, _) in claims {
+            if let Some(claim) = self.claims.get_mut(&chunk) {
+                claim.noted = Noted::Yes;
+            }
+        }
+        Ok(())
+    }
+
+    fn forget_all_but(&mut self, live: &HashSet<JobId>) {
+        self.running.retain(|id, _| live.contains(id));
+        self.claims.retain(|_, claim| live.contains(&claim.job));
+    }
+}
+
+impl Running {
+    fn flows(&self, site: &Site) -> bool {
+        let grew_lately = self.grew_on.is_some_and(|at| at.elapsed() < FLOW);
+        grew_lately
+            || site.pool(&self.row.pool).is_some_and(|pool| pool.board.published_within(AFTER_PUBLISHING))
+    }
 }

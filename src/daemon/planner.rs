@@ -1,90 +1,320 @@
-//! Makes submissions of waiting tasks: asks the store for candidates, lets `plan::packing` deal them, stores the
-//! intent. The scheduler is not called here.
+//! Stages waiting tasks and makes submissions: asks the store for candidates, lets `plan::pilots` decide, stores the
+//! intent. Neither the spool nor the scheduler is written to here.
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
+use super::board::{Entry, File};
 use super::pools::Pool;
 use super::site::Site;
-use crate::model::ids::{PoolName, Tag};
-use crate::plan::packing::{self, Packed, TaskDefaults, Waiting};
+use super::troubles::chain;
+use crate::model::ids::{JobId, PoolName, Tag, TaskId};
+use crate::model::job::JobState;
+use crate::model::task::Placement;
+use crate::plan::packing::{TaskDefaults, Waiting};
+use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot};
+use crate::plan::predict::Expectation;
+use crate::spool::publish::ChunkStore;
 use crate::store::StoreError;
-use crate::store::queue::{Candidate, CandidateFilter};
+use crate::store::chunk::PlannedChunk;
+use crate::store::job::LiveJobs;
+use crate::store::queue::{Candidate, CandidateFilter, DemandId};
 use crate::store::submission::{PlannedJob, PlannedSubmission};
 
 /// Most tasks looked at for one pool in one pass; the next pass takes the next ones.
-const TASKS_PER_PASS: usize = 20_000;
+const MOST_READ: usize = 20_000;
+/// As many at least.
+const LEAST_READ: usize = 1000;
+/// More waiting tasks than this make no difference to how many jobs are wanted.
+const MOST_COUNTED: usize = 200_000;
+/// A count of waiting tasks is good for so long.
+const COUNT_INTERVAL: Duration = Duration::from_secs(10);
+/// Pilots in the queue are let go when nothing was left for them for so long.
+const SURPLUS_PATIENCE: Duration = Duration::from_secs(60);
+
+/// What the planner remembers of one pool. Losing it costs a pass.
+struct Memory {
+    /// How many candidates to read.
+    limit: usize,
+    counted: Option<(Instant, usize)>,
+    /// Since when there were pilots too many, and the least of how many.
+    surplus: Option<(Instant, u32)>,
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        Memory { limit: 4 * LEAST_READ, counted: None, surplus: None }
+    }
+}
 
 /// Plans until shutdown.
 pub async fn run(site: Arc<Site>) {
+    let mut memories: HashMap<PoolName, Memory> = HashMap::new();
     loop {
         tokio::select! {
             () = site.shutdown.cancelled() => return,
             () = site.planner_bell.notified() => {}
             () = tokio::time::sleep(site.config.daemon.tick) => {}
         }
-        let outcome = plan_all(&site).await;
+        let outcome = plan_all(&site, &mut memories).await;
         site.settle("planner", outcome);
     }
 }
 
-async fn plan_all(site: &Site) -> Result<(), StoreError> {
-    if !site.store.has_waiting_tasks().await? {
-        return Ok(());
+/// Whether any task may be handed out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Queue {
+    Empty,
+    Waiting,
+}
+
+async fn plan_all(site: &Arc<Site>, memories: &mut HashMap<PoolName, Memory>) -> Result<(), StoreError> {
+    let queue = if site.store.has_waiting_tasks().await? { Queue::Waiting } else { Queue::Empty };
+    let mut live: HashMap<PoolName, Vec<LiveJobs>> = HashMap::new();
+    for jobs in site.store.live_jobs_together(site.name()).await? {
+        live.entry(jobs.pool.clone()).or_default().push(jobs);
     }
-    let live = site.store.live_jobs_by_pool(site.name()).await?;
-    for pool in &site.pools {
-        plan_pool(site, pool, &live).await?;
+    for pool in site.pools.iter().filter(|pool| pool.board.is_loaded()) {
+        let live = live.remove(&pool.config.name).unwrap_or_default();
+        let memory = memories.entry(pool.config.name.clone()).or_default();
+        plan_pool(site, pool, &live, queue, memory).await?;
     }
     Ok(())
 }
 
-async fn plan_pool(site: &Site, pool: &Pool, live: &HashMap<PoolName, u32>) -> Result<(), StoreError> {
+async fn plan_pool(
+    site: &Arc<Site>,
+    pool: &Arc<Pool>,
+    live: &[LiveJobs],
+    queue: Queue,
+    memory: &mut Memory,
+) -> Result<(), StoreError> {
     let now = Timestamp::now();
-    match pool.paused(now) {
-        Some(reason) => {
-            site.troubles.note(&pool.subject(), reason);
-            return Ok(());
-        }
+    let paused = pool.paused(now);
+    match &paused {
+        Some(reason) => site.troubles.note(&pool.subject(), reason.as_str()),
         None => site.troubles.clear(&pool.subject()),
     }
-    let live = live.get(&pool.config.name).copied().unwrap_or(0);
-    let free = pool.config.max_jobs.saturating_sub(live).min(pool.room_below_ceiling());
-    if free == 0 {
+    if let Some(reason) = paused.as_ref().filter(|_| live.is_empty()) {
+        // Nobody will come for what is staged: others may have it.
+        pool.board.ask_withdrawal(reason.clone());
+        site.stager_bell.notify_one();
         return Ok(());
     }
-    let limit = (free as usize).saturating_mul(pool.config.tasks_per_job as usize).min(TASKS_PER_PASS);
-    let candidates = site.store.candidates(&filter(site, pool), limit).await?;
-    let waiting: Vec<Waiting> = candidates.into_iter().map(waiting).collect();
-    let packed = packing::pack(&waiting, &pool.shape(), defaults(site), free);
-    store(site, pool, packed).await
+    if queue == Queue::Empty && live.is_empty() && pool.board.all().is_empty() {
+        return Ok(());
+    }
+    if !look_into_ready(site, pool).await {
+        return Ok(());
+    }
+    let all: u32 = live.iter().map(LiveJobs::jobs).sum();
+    let free = match paused {
+        Some(_) => 0,
+        None => pool.config.max_jobs.saturating_sub(all).min(pool.room_below_ceiling()),
+    };
+    let groups = pilots_of(pool, live, now);
+    let candidates = match queue {
+        Queue::Waiting if free > 0 || !groups.is_empty() => {
+            site.store.candidates(&filter(site, pool), memory.limit).await?
+        }
+        _ => Vec::new(),
+    };
+    let backlog = backlog(site, pool, memory, candidates.len()).await?;
+    let waiting: Vec<Waiting> = candidates.iter().map(|candidate| waiting(site, pool, candidate)).collect();
+    let unclaimed = pool.board.unclaimed();
+    let snapshot =
+        Snapshot { waiting: &waiting, backlog, unclaimed: &unclaimed, live: &groups, free_jobs: free };
+    let plan = pilots::plan(&snapshot, &pool.shape(), defaults(site));
+    let surplus = plan.surplus;
+    let staged = store(site, pool, plan, &candidates).await?;
+    memory.next_limit(candidates.len(), staged);
+    if staged > 0 && candidates.len() > staged {
+        // There is more, and it may be wanted as well.
+        site.planner_bell.notify_one();
+    }
+    let_go(site, live, surplus, memory).await
 }
 
-async fn store(site: &Site, pool: &Pool, packed: Packed) -> Result<(), StoreError> {
-    if !packed.unfit.is_empty() {
-        site.writer.note_waiting(packed.unfit).await?;
+/// Learns from the directory what was claimed; `false` where it cannot be read.
+async fn look_into_ready(site: &Site, pool: &Pool) -> bool {
+    let published = pool.board.published();
+    if published.is_empty() {
+        return true;
     }
-    for submission in packed.submissions {
-        let planned = PlannedSubmission {
-            pool: pool.config.name.clone(),
-            tag: new_tag(),
-            resources: submission.resources,
-            jobs: submission
-                .jobs
-                .into_iter()
-                .map(|job| PlannedJob { placement: job.placement, tasks: job.tasks })
-                .collect(),
+    let store = ChunkStore::of(&site.spool, &pool.config.name);
+    let subject = format!("ready chunks of pool {}", pool.config.name);
+    match tokio::task::spawn_blocking(move || store.ready()).await {
+        Ok(Ok(ready)) => {
+            site.troubles.clear(&subject);
+            pool.board.see_ready(&ready, &published);
+            true
+        }
+        Ok(Err(error)) => {
+            site.troubles.note(&subject, chain(&error));
+            false
+        }
+        Err(_interrupted) => false,
+    }
+}
+
+/// The pool's pilots in the planner's words.
+fn pilots_of(pool: &Pool, live: &[LiveJobs], now: Timestamp) -> Vec<LiveGroup> {
+    let limit = pool.config.tasks_per_job.map(u64::from);
+    let mut groups = Vec::new();
+    for jobs in live.iter().filter(|jobs| jobs.pilot && !jobs.cancelling) {
+        let resources = &jobs.resources;
+        let group = LiveGroup {
+            phase: Phase::Coming,
+            jobs: jobs.jobs(),
+            cores: resources.cores.saturating_mul(resources.tasks.max(1)),
+            memory_bytes: resources.memory_bytes.unwrap_or(u64::MAX),
+            left: resources.walltime,
+            tasks_left: limit
+                .map(|most| (most * u64::from(jobs.jobs())).saturating_sub(u64::from(jobs.tasks))),
         };
-        if let Some(id) = site.writer.plan_submission(&planned).await? {
-            tracing::info!(
-                submission.id = id.0, tag = %planned.tag, pool = %planned.pool, jobs = planned.jobs.len(),
-                "planned a submission",
-            );
-            site.submitter_bell.notify_waiters();
+        match jobs.state {
+            JobState::Planned | JobState::Queued | JobState::Blocked => groups.push(group),
+            JobState::Running => {
+                let ran = jobs.started_on.map_or(Duration::ZERO, |started| {
+                    Duration::try_from(now.duration_since(started)).unwrap_or_default()
+                });
+                let group = LiveGroup { left: group.left.saturating_sub(ran), ..group };
+                let busy = jobs.ids().filter(|id| pool.board.is_at_work(*id)).count() as u32;
+                let shares = [(Phase::Busy, busy), (Phase::Idle, group.jobs - busy)];
+                groups.extend(shares.into_iter().filter(|(_, jobs)| *jobs > 0).map(|(phase, jobs)| {
+                    let tasks_left =
+                        group.tasks_left.map(|left| left * u64::from(jobs) / u64::from(group.jobs));
+                    LiveGroup { phase, jobs, tasks_left, ..group }
+                }));
+            }
+            JobState::Suspended | JobState::Ending | JobState::Missing | JobState::Ended => {}
         }
     }
+    groups
+}
+
+/// How many tasks the pool may run, given that `read` of them were read.
+async fn backlog(site: &Site, pool: &Pool, memory: &mut Memory, read: usize) -> Result<usize, StoreError> {
+    if read < memory.limit {
+        memory.counted = None;
+        return Ok(read);
+    }
+    if let Some((at, count)) = memory.counted
+        && at.elapsed() < COUNT_INTERVAL
+    {
+        return Ok(count.max(read));
+    }
+    let count = site.store.backlog(&filter(site, pool), MOST_COUNTED).await?;
+    memory.counted = Some((Instant::now(), count));
+    Ok(count.max(read))
+}
+
+impl Memory {
+    /// Reads more next time when all that was read was wanted, and less when little was.
+    fn next_limit(&mut self, read: usize, staged: usize) {
+        if read == self.limit && staged >= read / 2 {
+            self.limit = (self.limit * 2).min(MOST_READ);
+        } else if read == self.limit && staged < read / 8 {
+            self.limit = (self.limit / 2).max(LEAST_READ);
+        }
+        if let Some((_, count)) = &mut self.counted {
+            *count = count.saturating_sub(staged);
+        }
+    }
+}
+
+/// Stores what was decided; returns how many tasks were staged.
+async fn store(site: &Site, pool: &Pool, plan: Plan, candidates: &[Candidate]) -> Result<usize, StoreError> {
+    if !plan.unfit.is_empty() {
+        site.writer.note_waiting(plan.unfit).await?;
+    }
+    for jobs in plan.jobs {
+        submit(site, pool, jobs).await?;
+    }
+    stage(site, pool, plan.chunks, candidates).await
+}
+
+async fn submit(site: &Site, pool: &Pool, jobs: JobsPlan) -> Result<(), StoreError> {
+    let planned = PlannedSubmission {
+        pool: pool.config.name.clone(),
+        cluster: pool.cluster.name.clone(),
+        tag: new_tag(),
+        resources: jobs.resources,
+        jobs: match jobs.kind {
+            JobKind::Pilots(count) => {
+                vec![PlannedJob { placement: Placement::Shared, tasks: Vec::new() }; count as usize]
+            }
+            JobKind::Bound { task, placement } => vec![PlannedJob { placement, tasks: vec![task] }],
+        },
+    };
+    if let Some(id) = site.writer.plan_submission(&planned).await? {
+        tracing::info!(
+            submission.id = id.0, tag = %planned.tag, pool = %planned.pool, jobs = planned.jobs.len(),
+            "planned a submission",
+        );
+        site.submitter_bell.notify_waiters();
+    }
+    Ok(())
+}
+
+async fn stage(
+    site: &Site,
+    pool: &Pool,
+    chunks: Vec<ChunkPlan>,
+    candidates: &[Candidate],
+) -> Result<usize, StoreError> {
+    if chunks.is_empty() {
+        return Ok(0);
+    }
+    let planned: Vec<PlannedChunk> = chunks
+        .into_iter()
+        .map(|chunk| PlannedChunk {
+            compute_priority: chunk.compute_priority,
+            need: chunk.need.of_chunk(),
+            expected_seconds: chunk.expected_seconds,
+            tasks: chunk.tasks,
+        })
+        .collect();
+    let stored = site.writer.plan_chunks(&pool.config.name, &planned).await?;
+    let demands: HashMap<TaskId, DemandId> =
+        candidates.iter().map(|candidate| (candidate.task_id, candidate.demand)).collect();
+    let handed_out = planned.iter().flat_map(|chunk| &chunk.tasks);
+    pool.pace.handed_out(handed_out.filter_map(|task| Some((*task, *demands.get(task)?))));
+    let tasks: usize = stored.iter().map(|chunk| chunk.name.tasks as usize).sum();
+    tracing::debug!(pool = %pool.config.name, chunks = stored.len(), tasks, "planned chunks");
+    pool.board.add(stored.into_iter().map(|chunk| Entry {
+        name: chunk.name,
+        expected_seconds: chunk.expected_seconds,
+        file: File::Planned,
+    }));
+    site.stager_bell.notify_one();
+    Ok(tasks)
+}
+
+/// Asks pilots in the queue to end that nothing was left for during a while; the newest first.
+async fn let_go(site: &Site, live: &[LiveJobs], surplus: u32, memory: &mut Memory) -> Result<(), StoreError> {
+    if surplus == 0 {
+        memory.surplus = None;
+        return Ok(());
+    }
+    let (since, least) = memory.surplus.unwrap_or((Instant::now(), surplus));
+    let least = least.min(surplus);
+    memory.surplus = Some((since, least));
+    if since.elapsed() < SURPLUS_PATIENCE {
+        return Ok(());
+    }
+    memory.surplus = None;
+    let queued = live.iter().filter(|jobs| {
+        jobs.pilot && !jobs.cancelling && matches!(jobs.state, JobState::Queued | JobState::Blocked)
+    });
+    let mut ids: Vec<JobId> = queued.flat_map(LiveJobs::ids).collect();
+    ids.sort();
+    let newest: Vec<JobId> = ids.into_iter().rev().take(least as usize).collect();
+    let let_go = site.writer.request_cancel(&newest).await?;
+    tracing::info!(jobs = let_go.len(), "nothing is left for jobs in the queue: they are let go");
     Ok(())
 }
 
@@ -106,13 +336,19 @@ pub fn defaults(site: &Site) -> TaskDefaults {
     TaskDefaults { cores: defaults.cores, memory_bytes: defaults.memory_bytes, walltime: defaults.walltime }
 }
 
-fn waiting(candidate: Candidate) -> Waiting {
+fn waiting(site: &Site, pool: &Pool, candidate: &Candidate) -> Waiting {
+    let limit = candidate.resources.walltime_seconds;
+    let limit = limit.unwrap_or_else(|| site.config.defaults.walltime.as_secs());
     Waiting {
         task_id: candidate.task_id,
         placement: candidate.placement,
-        asks: candidate.resources,
+        asks: candidate.resources.clone(),
+        expectation: Expectation::default(),
+        compute_priority: u8::try_from(candidate.compute_priority).unwrap_or_default(),
         tries: candidate.tries,
+        losses: candidate.losses,
         last_failure: candidate.last_failure,
+        expected_seconds: pool.pace.expected(candidate, limit),
     }
 }
 

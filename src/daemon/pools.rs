@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
+use super::board::Board;
 use super::clusters::Cluster;
+use super::pace::Pace;
 use crate::config::PoolConfig;
 use crate::plan::backoff;
 use crate::plan::fit::Offer;
@@ -23,6 +25,10 @@ pub struct Pool {
     pub config: PoolConfig,
     /// Where it runs.
     pub cluster: Arc<Cluster>,
+    /// What is staged and claimed.
+    pub board: Board,
+    /// How long tasks take here.
+    pub pace: Pace,
     breaker: Mutex<Breaker>,
 }
 
@@ -41,7 +47,7 @@ struct Breaker {
 impl Pool {
     /// A pool that may submit.
     pub fn new(config: PoolConfig, cluster: Arc<Cluster>) -> Pool {
-        Pool { config, cluster, breaker: Mutex::default() }
+        Pool { config, cluster, board: Board::default(), pace: Pace::default(), breaker: Mutex::default() }
     }
 
     /// What troubles are noted under.
@@ -81,11 +87,12 @@ impl Pool {
         Some(format!("{} (paused until {until:.0})", breaker.reason.as_deref().unwrap_or("paused")))
     }
 
-    /// A job ended. One that stored a result closes the breaker; one that ran nothing counts.
+    /// A job ended. One that stored a result closes the breaker; one that could have run something and did not counts.
     pub fn job_ended(&self, ran: Ran, detail: &str, now: Timestamp) {
         let mut breaker = self.lock();
         match ran {
             Ran::Something => *breaker = Breaker { ceiling: breaker.ceiling, ..Breaker::default() },
+            Ran::NothingNeeded => {}
             Ran::Nothing => {
                 breaker.empty_jobs += 1;
                 if breaker.empty_jobs >= EMPTY_JOBS {
@@ -157,6 +164,8 @@ pub enum Ran {
     Something,
     /// None at all.
     Nothing,
+    /// None, and no fault of its own: others had the work, or it was cancelled.
+    NothingNeeded,
 }
 
 impl Breaker {

@@ -10,7 +10,9 @@ use crate::model::ids::{JobId, PoolName, TaskId};
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
 use crate::plan::fit::{self, Demand};
-use crate::plan::packing::{self, Waiting};
+use crate::plan::packing::Waiting;
+use crate::plan::pilots::{self, JobKind, Snapshot};
+use crate::plan::predict::Expectation;
 
 /// One calculation as far as packing is concerned.
 pub struct PreviewedTask {
@@ -99,19 +101,35 @@ fn render(
             task_id: TaskId(id),
             placement,
             asks: task.asks.clone(),
+            expectation: Expectation::default(),
+            compute_priority: 1,
             tries: 0,
+            losses: 0,
             last_failure: None,
+            expected_seconds: super::pace::unknown(
+                task.asks.walltime_seconds.unwrap_or(site.config.defaults.walltime.as_secs()),
+            ),
         })
         .collect();
-    let packed = packing::pack(&waiting, &pool.shape(), planner::defaults(site), pool.config.max_jobs);
-    if let Some((_, reason)) = packed.unfit.first() {
+    let snapshot = Snapshot {
+        waiting: &waiting,
+        backlog: waiting.len(),
+        unclaimed: &[],
+        live: &[],
+        free_jobs: pool.config.max_jobs,
+    };
+    let plan = pilots::plan(&snapshot, &pool.shape(), planner::defaults(site));
+    if let Some((_, reason)) = plan.unfit.first() {
         return Err(PreviewError::NoPool { reason: format!("{}: {reason}", pool.config.name) });
     }
     let mut previewed = Vec::new();
-    for submission in packed.submissions {
+    for submission in plan.jobs {
         let tag = planner::new_tag();
         let directory = site.spool.submission(&pool.config.name, &tag);
-        let jobs = u32::try_from(submission.jobs.len()).unwrap_or(u32::MAX);
+        let jobs = match submission.kind {
+            JobKind::Pilots(jobs) => jobs,
+            JobKind::Bound { .. } => 1,
+        };
         let request = staging::request(pool, &directory, &tag, jobs, submission.resources);
         previewed.push(PreviewedSubmission {
             pool: pool.config.name.clone(),
@@ -123,7 +141,7 @@ fn render(
                 (1..=jobs).map(|id| JobId(i64::from(id))).collect(),
             )?,
             jobs,
-            tasks: submission.jobs.iter().map(|job| job.tasks.len() as u32).sum(),
+            tasks: submission.tasks,
         });
     }
     Ok(previewed)

@@ -73,6 +73,7 @@ pub fn site(config: Config, files: Files, store: Store, lease: &Lease) -> Result
         worker_script,
         templates,
         planner_bell: Arc::new(Notify::new()),
+        stager_bell: Arc::new(Notify::new()),
         submitter_bell: Arc::new(Notify::new()),
         stored: watch::Sender::new(0),
         troubles: Troubles::default(),

@@ -41,6 +41,8 @@ pub struct Site {
     pub templates: TemplateSet,
     /// Rung when tasks arrived or jobs ended: the planner looks at once.
     pub planner_bell: Arc<Notify>,
+    /// Rung when chunks were planned.
+    pub stager_bell: Arc<Notify>,
     /// Rung when a submission was planned.
     pub submitter_bell: Arc<Notify>,
     /// Grows with each stored batch of results: those who wait for records look again.

@@ -7,11 +7,13 @@ use super::planner;
 use super::pools::Pool;
 use super::site::Site;
 use super::submitter::SubmitterError;
+use crate::config::WorkerConfig;
 use crate::jobscript::{ScriptInput, render};
 use crate::model::ids::{JobId, Tag};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
 use crate::plan::packing::{self, Waiting};
+use crate::plan::predict::Expectation;
 use crate::scheduler::SubmitRequest;
 use crate::spool::SpoolError;
 use crate::spool::layout::SubmissionDirectory;
@@ -26,7 +28,7 @@ const JOBS_AT_ONCE: usize = 100;
 pub enum Staged {
     /// Everything is in place for this request.
     Ready(Box<SubmitRequest>),
-    /// Every task of it was cancelled meanwhile.
+    /// Every task that its jobs were made for was cancelled meanwhile.
     Empty,
     /// A runner has been in one of its job directories: the scheduler has it already.
     Started,
@@ -40,13 +42,13 @@ pub async fn stage(
 ) -> Result<Staged, SubmitterError> {
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let mut after = None;
-    let mut tasks = 0;
+    let mut work = 0;
     let mut job_ids = Vec::new();
     loop {
         let batch = site.store.orders(submission.id, after, JOBS_AT_ONCE).await?;
         let Some(last) = batch.last() else { break };
         after = Some(last.array_index);
-        tasks += batch.iter().map(|job| job.orders.len()).sum::<usize>();
+        work += batch.iter().filter(|job| job.pilot || !job.orders.is_empty()).count();
         job_ids.extend(batch.iter().map(|job| job.job_id));
         let jobs = batch.into_iter().map(|job| staged_job(site, pool, submission, job)).collect::<Vec<_>>();
         let directory = directory.clone();
@@ -54,7 +56,7 @@ pub async fn stage(
             return Ok(Staged::Started);
         }
     }
-    if tasks == 0 {
+    if work == 0 {
         return Ok(Staged::Empty);
     }
     let request =
@@ -152,13 +154,19 @@ fn staged_job(site: &Site, pool: &Pool, submission: &SubmissionRow, job: JobOrde
         recycle_after: site.config.worker.recycle_after,
         heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
         gpus: resources.gpus,
-        ready: None,
-        idle_seconds: 0,
-        tasks_limit: None,
-        native_programs: vec![],
-        recycle_growth_bytes: None,
+        ready: job.pilot.then(|| site.spool.ready(&pool.config.name).display().to_string()),
+        idle_seconds: pool.config.idle.as_secs(),
+        tasks_limit: pool.config.tasks_per_job.filter(|_| job.pilot),
+        native_programs: native_programs(&site.config.worker),
+        recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
     };
     StagedJob { index: job.array_index, manifest, orders }
+}
+
+/// Those of the configuration, and `synthetic`, which costs nothing.
+fn native_programs(worker: &WorkerConfig) -> Vec<String> {
+    let synthetic = std::iter::once("synthetic".to_owned());
+    worker.native_programs.iter().cloned().chain(synthetic).collect()
 }
 
 /// The order of one task: what the packer counted on when it made the job.
@@ -167,8 +175,12 @@ fn order(site: &Site, pool: &Pool, task: StagedTask) -> TaskOrder {
         task_id: task.task_id,
         placement: task.placement,
         asks: task.resources.clone(),
+        expectation: Expectation::default(),
+        compute_priority: 0,
         tries: task.tries,
+        losses: task.losses,
         last_failure: task.last_failure,
+        expected_seconds: 0.0,
     };
     let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
     task.into_order(need.cores, need.memory_bytes, need.walltime_seconds)

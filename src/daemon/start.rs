@@ -11,7 +11,9 @@ use tokio_util::task::TaskTracker;
 use super::keeper::{self, LeaseEnd};
 use super::setup::{self, SetupError};
 use super::site::Site;
-use super::{database, housekeeping, inbox, lease, local_api, observer, planner, poller, submitter};
+use super::{
+    canceller, database, housekeeping, inbox, lease, local_api, observer, planner, poller, stager, submitter,
+};
 use crate::api::local::ListenError;
 use crate::config::Config;
 use crate::store::StoreError;
@@ -98,12 +100,15 @@ fn spawn_loops(site: &Arc<Site>, loops: &TaskTracker) {
     for cluster in &site.clusters {
         loops.spawn(poller::run(cluster.clone(), site.troubles.clone(), site.shutdown.clone()));
         loops.spawn(submitter::run(site.clone(), cluster.clone()));
+        loops.spawn(observer::run(site.clone(), cluster.clone()));
+        loops.spawn(canceller::run(site.clone(), cluster.clone()));
         loops.spawn(housekeeping::probe(site.clone(), cluster.clone()));
     }
     loops.spawn(planner::run(site.clone()));
-    loops.spawn(observer::run(site.clone()));
+    loops.spawn(stager::run(site.clone()));
     loops.spawn(inbox::run(site.clone()));
     loops.spawn(housekeeping::sweep(site.clone()));
+    loops.spawn(housekeeping::audit(site.clone()));
 }
 
 type Signals = (tokio::signal::unix::Signal, tokio::signal::unix::Signal);

@@ -9,5 +9,7 @@ pub mod molecule;
 pub mod qcschema;
 pub mod record;
 pub mod resources;
+pub mod runtime;
 pub mod task;
+pub mod timing;
 pub mod view;

@@ -60,7 +60,7 @@ pub enum NodeSharing {
     Exclusive,
 }
 
-/// How tasks are dealt to jobs.
+/// How many jobs a backlog gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Filling {

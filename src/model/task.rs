@@ -10,6 +10,9 @@ use super::calculation::Calculation;
 use super::failure::FailureClass;
 use super::ids::{JobId, RecordId, TaskId};
 
+/// How the `routine` of a result's provenance begins where the node runner ran the program itself; its name follows.
+pub const NATIVE_ROUTINE: &str = "qcbatch.node.native.";
+
 /// Whether a task may share its job.
 #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -162,6 +162,8 @@ pub struct AttemptLine {
     pub program: Option<String>,
     /// Its version.
     pub program_version: Option<String>,
+    /// Which way the result came: `QCEngine` with its version, or `native`.
+    pub through: Option<String>,
     /// When its result was stored.
     pub modified_on: Timestamp,
     /// Outputs that are stored: `stdout`, `stderr`, `error`.

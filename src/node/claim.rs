@@ -61,6 +61,9 @@ mod tests {
             scheduler_job_id: Some(scheduler_job_id.into()),
             restarts,
             temporary_directory: "/tmp".into(),
+            search_path: vec![],
+            early_signals: vec![],
+            visible_gpus: None,
         }
     }
 

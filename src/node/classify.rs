@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 
 use crate::model::failure::FailureClass;
+use crate::model::task::TaskOutcome;
 
 /// Texts that tell more than the error type does, lower case; the first that occurs in the message decides.
 const TEXTS: &[(&str, FailureClass)] = &[
@@ -78,6 +79,11 @@ pub fn of_dead_worker(signal: Option<Signal>) -> FailureClass {
         Some(Signal::SIGTERM | Signal::SIGINT | Signal::SIGHUP) => FailureClass::Infrastructure,
         _ => FailureClass::Program,
     }
+}
+
+/// Whether an outcome may be the work of the signal that stops the job.
+pub fn is_doubtful(outcome: &TaskOutcome) -> bool {
+    matches!(outcome, TaskOutcome::Error { class, .. } if may_come_from_a_stop_signal(*class))
 }
 
 /// Whether a failure of this class may be the work of the signal that stops the job, which the scheduler sends to the

@@ -20,6 +20,12 @@ pub struct NodeEnvironment {
     pub restarts: u32,
     /// `TMPDIR`, or `/tmp`.
     pub temporary_directory: PathBuf,
+    /// The directories of `PATH`.
+    pub search_path: Vec<PathBuf>,
+    /// Signals that the job script got before it could hand them on, such as `USR2`.
+    pub early_signals: Vec<String>,
+    /// GPUs that the scheduler gave the job, where it told.
+    pub visible_gpus: Option<Vec<String>>,
 }
 
 impl NodeEnvironment {
@@ -45,6 +51,22 @@ impl NodeEnvironment {
             scheduler_job_id,
             restarts: restarts.and_then(|count| count.parse().ok()).unwrap_or(0),
             temporary_directory: variable("TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from),
+            search_path: variable("PATH")
+                .map_or_else(Vec::new, |path| std::env::split_paths(&path).collect()),
+            early_signals: variable("QCBATCH_EARLY_SIGNALS")
+                .map_or_else(Vec::new, |names| names.split_whitespace().map(str::to_owned).collect()),
+            visible_gpus: variable("CUDA_VISIBLE_DEVICES")
+                .or_else(|| variable("ROCR_VISIBLE_DEVICES"))
+                .map(|list| list.split(',').map(|gpu| gpu.trim().to_owned()).collect()),
+        }
+    }
+
+    /// The GPUs of a job that asked for `count`: those that the scheduler named, or the node's first ones.
+    pub fn gpus(&self, count: u32) -> Vec<String> {
+        let count = usize::try_from(count).unwrap_or(usize::MAX);
+        match &self.visible_gpus {
+            Some(visible) => visible.iter().take(count).cloned().collect(),
+            None => (0..count).map(|number| number.to_string()).collect(),
         }
     }
 
@@ -79,6 +101,15 @@ mod tests {
         assert_eq!(id(&array).as_deref(), Some("12_1"));
         let script = [("SLURM_JOB_ID", "13"), ("QCBATCH_SCHEDULER_JOB_ID", "7[2]")];
         assert_eq!(id(&script).as_deref(), Some("7[2]"));
+    }
+
+    #[test]
+    fn gpus_are_those_that_the_scheduler_gave() {
+        assert_eq!(read(&[]).gpus(2), ["0", "1"]);
+        let given = read(&[("CUDA_VISIBLE_DEVICES", "3,GPU-8f2a")]);
+        assert_eq!(given.gpus(1), ["3"]);
+        assert_eq!(given.gpus(4), ["3", "GPU-8f2a"]);
+        assert_eq!(read(&[("ROCR_VISIBLE_DEVICES", "1")]).gpus(1), ["1"]);
     }
 
     #[test]

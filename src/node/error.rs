@@ -26,6 +26,15 @@ pub enum NodeError {
         #[source]
         source: io::Error,
     },
+    /// A program that the runner runs itself.
+    #[error("cannot run `{program}`")]
+    Program {
+        /// Its executable.
+        program: String,
+        /// Why.
+        #[source]
+        source: io::Error,
+    },
     /// No worker could be started.
     #[error("worker `{}` did not start: {message}", command.join(" "))]
     Worker {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::error::chain;
+use super::memory;
 use crate::model::ids::TaskId;
 use crate::model::task::Heartbeat;
 use crate::spool::{JobDirectory, atomic};
@@ -30,13 +31,15 @@ impl HeartbeatWriter {
     }
 
     /// Writes it if it is due. A disk that does not take it is no reason to stop working.
-    pub fn beat(&mut self, now: Instant, results: u64, running: Vec<TaskId>) {
+    pub fn beat<'a>(&mut self, now: Instant, results: u64, running: impl Iterator<Item = &'a TaskId>) {
         if now < self.due {
             return;
         }
         self.due = now + self.interval;
         self.beat += 1;
-        let heartbeat = Heartbeat { beat: self.beat, results, running, resident_bytes: 0 };
+        let running = running.copied().collect();
+        let heartbeat =
+            Heartbeat { beat: self.beat, results, running, resident_bytes: memory::of_this_process() };
         if let Err(error) = atomic::write_json(&self.directory.heartbeat(), &heartbeat) {
             tracing::warn!(error = chain(&error), "heartbeat not written");
         }
@@ -54,12 +57,12 @@ mod tests {
         let read = || atomic::read_json::<Heartbeat>(&directory.heartbeat()).unwrap().beat;
         let now = Instant::now();
         let mut writer = HeartbeatWriter::new(directory.clone(), Duration::from_secs(10), now);
-        writer.beat(now, 0, vec![TaskId(4)]);
-        writer.beat(now + Duration::from_secs(9), 0, vec![]);
+        writer.beat(now, 0, [TaskId(4)].iter());
+        writer.beat(now + Duration::from_secs(9), 0, [].iter());
         assert_eq!(read(), 1);
-        writer.beat(now + Duration::from_secs(10), 1, vec![]);
+        writer.beat(now + Duration::from_secs(10), 1, [].iter());
         assert_eq!(read(), 2);
-        HeartbeatWriter::new(directory.clone(), Duration::from_secs(10), now).beat(now, 0, vec![]);
+        HeartbeatWriter::new(directory.clone(), Duration::from_secs(10), now).beat(now, 0, [].iter());
         assert_eq!(read(), 3);
     }
 }

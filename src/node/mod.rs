@@ -1,5 +1,5 @@
-//! The node runner: the program inside a job. Claims the chunk, runs its tasks through Python workers, appends reports.
-//! Reads and writes the job directory and node-local scratch only: no SQL, no scheduler calls, no network.
+//! The node runner: the program inside a job. Claims chunks, runs their tasks through Python workers or itself, appends
+//! reports. Touches the job directory, the pool's `ready` and node-local scratch only: no SQL, no scheduler, no network.
 
 pub mod budget;
 pub mod claim;
@@ -9,8 +9,12 @@ pub mod cpu_time;
 pub mod end;
 pub mod environment;
 pub mod error;
+pub mod guard;
+pub mod hand;
 pub mod heartbeat;
 pub mod log;
+pub mod lookout;
+pub mod memory;
 pub mod native;
 pub mod report;
 pub mod runner;
@@ -18,7 +22,9 @@ pub mod scratch;
 pub mod signals;
 pub mod slot;
 pub mod stderr;
+pub mod stopwatch;
 pub mod store;
+pub mod work;
 pub mod worker;
 
 use std::path::Path;

@@ -3,9 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::budget::Share;
 use super::classify;
 use super::environment::NodeEnvironment;
+use super::stopwatch::Stopwatch;
 use super::worker::{Death, Reply};
 use crate::model::failure::FailureClass;
 use crate::model::ids::JobId;
@@ -16,12 +19,30 @@ use crate::model::task::{TaskOrder, TaskOutcome, TaskProvenance, TaskReport};
 pub struct AttemptFacts {
     /// What it was given.
     pub granted: Share,
+    /// When it began by the node's clock.
+    pub started_on: f64,
     /// How long it took.
     pub wall: Duration,
     /// Processor time.
     pub cpu_seconds: f64,
-    /// QCEngine's version.
+    /// The most memory that was held, where it was measured.
+    pub peak_memory_bytes: Option<u64>,
+    /// QCEngine's version, where it was used.
     pub qcengine_version: Option<String>,
+}
+
+impl AttemptFacts {
+    /// Of an attempt that ends now.
+    pub fn now(granted: Share, stopwatch: &Stopwatch, cpu_seconds: f64) -> AttemptFacts {
+        AttemptFacts {
+            granted,
+            started_on: stopwatch.started_on(),
+            wall: stopwatch.elapsed(),
+            cpu_seconds,
+            peak_memory_bytes: None,
+            qcengine_version: None,
+        }
+    }
 }
 
 /// Makes reports of one job.
@@ -51,8 +72,8 @@ impl Reporter {
                 memory_bytes: facts.granted.memory_bytes,
                 wall_seconds: facts.wall.as_secs_f64(),
                 cpu_seconds: facts.cpu_seconds,
-                started_on: None,
-                peak_memory_bytes: None,
+                started_on: Some(facts.started_on),
+                peak_memory_bytes: facts.peak_memory_bytes,
                 program: Some(order.calculation.specification.qc().program.clone()),
                 program_version: None,
                 qcengine_version: facts.qcengine_version,
@@ -117,8 +138,46 @@ impl Reporter {
         report
     }
 
+    /// A program that the runner started itself was killed by a signal; what it had written is kept.
+    pub fn program_died(
+        &self,
+        order: &TaskOrder,
+        facts: AttemptFacts,
+        signal: Option<Signal>,
+        outputs: Outputs,
+    ) -> TaskReport {
+        let class = classify::of_dead_worker(signal);
+        let name = signal.map_or("a signal", Signal::as_str);
+        let hint = match class {
+            FailureClass::Memory => ", which on a node is usually the memory limit",
+            _ => "",
+        };
+        let message = format!("the program was killed by {name}{hint}");
+        let error = TaskOutcome::Error { class, error_type: "program_died".into(), message };
+        with_outputs(self.report(order, facts, error), outputs)
+    }
+
+    /// The task held more memory than it may.
+    pub fn over_memory(
+        &self,
+        order: &TaskOrder,
+        facts: AttemptFacts,
+        limit_bytes: u64,
+        outputs: Outputs,
+    ) -> TaskReport {
+        let message = format!(
+            "the task held {} MiB and was killed; it may hold {} MiB ({} MiB were asked for)",
+            facts.peak_memory_bytes.unwrap_or(0) >> 20,
+            limit_bytes >> 20,
+            order.memory_bytes >> 20,
+        );
+        let class = FailureClass::Memory;
+        let error = TaskOutcome::Error { class, error_type: "memory_limit".into(), message };
+        with_outputs(self.report(order, facts, error), outputs)
+    }
+
     /// The task used up its own time.
-    pub fn timed_out(&self, order: &TaskOrder, facts: AttemptFacts, stderr: Option<String>) -> TaskReport {
+    pub fn timed_out(&self, order: &TaskOrder, facts: AttemptFacts, outputs: Outputs) -> TaskReport {
         let message = format!(
             "not finished after {:.0} s; its limit is {} s",
             facts.wall.as_secs_f64(),
@@ -126,9 +185,7 @@ impl Reporter {
         );
         let error =
             TaskOutcome::Error { class: FailureClass::Walltime, error_type: "timeout".into(), message };
-        let mut report = self.report(order, facts, error);
-        report.stderr = stderr;
-        report
+        with_outputs(self.report(order, facts, error), outputs)
     }
 
     /// The attempt could not be made on this node.
@@ -150,6 +207,19 @@ impl Reporter {
         report.native_files = BTreeMap::new();
         report
     }
+}
+
+/// What a program had written before it was stopped.
+#[derive(Clone, Default, PartialEq, Eq, Debug)]
+pub struct Outputs {
+    /// To standard output.
+    pub stdout: Option<String>,
+    /// To standard error.
+    pub stderr: Option<String>,
+}
+
+fn with_outputs(report: TaskReport, outputs: Outputs) -> TaskReport {
+    TaskReport { stdout: outputs.stdout, stderr: outputs.stderr, ..report }
 }
 
 fn joined(first: Option<String>, second: Option<String>) -> Option<String> {

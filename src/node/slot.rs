@@ -1,27 +1,37 @@
 //! One task on one worker: start, ask, limit, clean up. What comes out is a report or the task itself.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use nix::unistd::Pid;
 use tokio::sync::watch;
 use tokio::time::sleep_until;
 
-use super::budget::Share;
+use super::budget::Grant;
 use super::classify;
 use super::clock::had_its_time;
 use super::cpu_time;
 use super::error::{NodeError, chain};
-use super::report::{AttemptFacts, Reporter};
+use super::guard::Guard;
+use super::memory;
+use super::native::gpu_environment;
+use super::report::{AttemptFacts, Outputs, Reporter};
 use super::scratch::Scratch;
 use super::stderr::StderrLog;
+use super::stopwatch::Stopwatch;
 use super::worker::{NoAnswer, Reply, Request, Worker};
-use crate::model::task::{TaskOrder, TaskOutcome, TaskReport};
+use crate::model::ids::TaskId;
+use crate::model::task::{TaskOrder, TaskReport};
 
 /// An error is held back this long: when the scheduler kills a job it kills the programs in the same moment, and the
 /// runner should see its own signal first.
-const ERROR_DELAY: Duration = Duration::from_millis(50);
+pub const ERROR_DELAY: Duration = Duration::from_millis(50);
 /// How long to wait before a worker is tried a second time.
 const SECOND_START: Duration = Duration::from_secs(2);
+
+/// How often the memory of a worker and its programs is looked at.
+const MEMORY_INTERVAL: Duration = Duration::from_millis(500);
 
 /// When running tasks are killed, and why.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -48,10 +58,14 @@ pub struct SlotContext {
     pub worker_command: Vec<String>,
     /// Tasks after which a worker is replaced.
     pub recycle_after: u32,
+    /// Growth after which a worker is replaced.
+    pub recycle_growth_bytes: Option<u64>,
     /// Where workers' standard error goes.
     pub stderr: StderrLog,
     /// Where tasks have their scratch.
     pub scratch: Scratch,
+    /// Ends programs should the runner be killed.
+    pub guard: Guard,
     /// Makes reports.
     pub reporter: Reporter,
     /// When to kill.
@@ -73,9 +87,9 @@ pub enum AttemptEnd {
 #[derive(Debug)]
 pub struct SlotEnd {
     /// The task.
-    pub order: TaskOrder,
+    pub task_id: TaskId,
     /// Its share of the job.
-    pub granted: Share,
+    pub granted: Grant,
     /// Its worker, fit for another task.
     pub worker: Option<Worker>,
     /// What became of it.
@@ -87,39 +101,41 @@ pub async fn run(
     context: Arc<SlotContext>,
     worker: Option<Worker>,
     order: TaskOrder,
-    granted: Share,
+    granted: Grant,
 ) -> SlotEnd {
+    let task_id = order.task_id;
     let mut kill = context.kill.clone();
-    let worker = match fit(worker, context.recycle_after).await {
+    let worker = match fit(worker, &context).await {
         Some(worker) => Ok(worker),
         None => tokio::select! {
-            worker = start_worker(&context) => worker,
+            worker = start_worker(&context, &granted.gpus) => worker,
             _ = killed(&mut kill) => {
-                return SlotEnd { order, granted, worker: None, end: AttemptEnd::HandedBack };
+                return SlotEnd { task_id, granted, worker: None, end: AttemptEnd::HandedBack };
             }
         },
     };
     let (worker, end) = match worker {
-        Ok(worker) => attempt(&context, worker, &order, granted, &mut kill).await,
+        Ok(worker) => attempt(&context, worker, &order, &granted, &mut kill).await,
         Err(error) => (None, AttemptEnd::NoWorker(error)),
     };
     if let AttemptEnd::Reported(report) = &end
-        && let TaskOutcome::Error { class, .. } = report.outcome
-        && classify::may_come_from_a_stop_signal(class)
+        && classify::is_doubtful(&report.outcome)
     {
         tokio::time::sleep(ERROR_DELAY).await;
     }
-    SlotEnd { order, granted, worker, end }
+    SlotEnd { task_id, granted, worker, end }
 }
 
 /// The worker, unless it has done its share or died while it had nothing to do.
-async fn fit(worker: Option<Worker>, recycle_after: u32) -> Option<Worker> {
+async fn fit(worker: Option<Worker>, context: &SlotContext) -> Option<Worker> {
     let mut worker = worker?;
     if worker.is_alive() {
-        if worker.tasks_asked() < recycle_after {
+        let grown_bytes = worker.growth_bytes();
+        let outgrown = context.recycle_growth_bytes.is_some_and(|limit| grown_bytes > limit);
+        if worker.tasks_asked() < context.recycle_after && !outgrown {
             return Some(worker);
         }
-        tracing::debug!(tasks = worker.tasks_asked(), "a worker has done its share");
+        tracing::info!(tasks = worker.tasks_asked(), grown_bytes, "a worker has done its share");
         worker.close().await;
         return None;
     }
@@ -128,18 +144,21 @@ async fn fit(worker: Option<Worker>, recycle_after: u32) -> Option<Worker> {
     None
 }
 
-async fn start_worker(context: &SlotContext) -> Result<Worker, NodeError> {
-    match Worker::start(&context.worker_command, &context.stderr).await {
+async fn start_worker(context: &SlotContext, gpus: &[String]) -> Result<Worker, NodeError> {
+    let environment = gpu_environment(gpus);
+    let start = || Worker::start(&context.worker_command, &environment, &context.stderr);
+    match start().await {
         Ok(worker) => Ok(worker),
         Err(error) => {
             tracing::warn!(error = chain(&error), "worker did not start, trying once more");
             tokio::time::sleep(SECOND_START).await;
-            Worker::start(&context.worker_command, &context.stderr).await
+            start().await
         }
     }
 }
 
-async fn killed(kill: &mut watch::Receiver<KillOrder>) -> KillCause {
+/// Waits until running tasks are to be killed.
+pub async fn killed(kill: &mut watch::Receiver<KillOrder>) -> KillCause {
     loop {
         let order = *kill.borrow_and_update();
         tokio::select! {
@@ -149,7 +168,21 @@ async fn killed(kill: &mut watch::Receiver<KillOrder>) -> KillCause {
     }
 }
 
+/// Watches what the worker and its programs hold; returns when it is more than `limit_bytes`.
+async fn outgrown(worker: Pid, limit_bytes: u64, peak_bytes: &AtomicU64) {
+    tokio::time::sleep(memory::FIRST_LOOK).await;
+    loop {
+        let held = memory::of_tree(worker);
+        peak_bytes.fetch_max(held, Ordering::Relaxed);
+        if held > limit_bytes {
+            return;
+        }
+        tokio::time::sleep(MEMORY_INTERVAL).await;
+    }
+}
+
 enum Happened {
+    TooLarge,
     Answered(Result<Reply, NoAnswer>),
     OwnLimit,
     Killed(KillCause),
@@ -159,18 +192,18 @@ async fn attempt(
     context: &SlotContext,
     mut worker: Worker,
     order: &TaskOrder,
-    granted: Share,
+    granted: &Grant,
     kill: &mut watch::Receiver<KillOrder>,
 ) -> (Option<Worker>, AttemptEnd) {
-    let started = Instant::now();
+    let stopwatch = Stopwatch::start();
     let cpu_before = cpu_time::of_process(worker.pid());
     let limit = Duration::from_secs(order.walltime_seconds);
     let qcengine_version = Some(worker.qcengine_version.clone());
+    let peak_bytes = AtomicU64::new(0);
     let facts = |cpu_seconds: f64| AttemptFacts {
-        granted,
-        wall: started.elapsed(),
-        cpu_seconds,
+        peak_memory_bytes: Some(peak_bytes.load(Ordering::Relaxed)).filter(|bytes| *bytes > 0),
         qcengine_version: qcengine_version.clone(),
+        ..AttemptFacts::now(granted.share, &stopwatch, cpu_seconds)
     };
     let reported = |report: TaskReport| AttemptEnd::Reported(Box::new(report));
     let scratch = match context.scratch.for_task(order) {
@@ -182,13 +215,16 @@ async fn attempt(
     };
     let request = Request {
         calculation: &order.calculation,
-        cores: granted.cores,
-        memory_bytes: granted.memory_bytes,
+        cores: granted.share.cores,
+        memory_bytes: granted.share.memory_bytes,
         scratch_directory: scratch.path(),
     };
+    let memory_limit = memory::limit_of(granted.share.memory_bytes);
+    let pid = worker.pid();
     let happened = tokio::select! {
         answer = worker.ask(&request) => Happened::Answered(answer),
         () = tokio::time::sleep(limit) => Happened::OwnLimit,
+        () = outgrown(pid, memory_limit, &peak_bytes) => Happened::TooLarge,
         cause = killed(kill) => Happened::Killed(cause),
     };
     match happened {
@@ -206,14 +242,29 @@ async fn attempt(
             let death = worker.bury().await;
             (None, reported(context.reporter.worker_died(order, facts, death, nonsense)))
         }
-        Happened::Killed(cause) if cause == KillCause::Signal || !had_its_time(limit, started.elapsed()) => {
+        Happened::Killed(cause)
+            if cause == KillCause::Signal || !had_its_time(limit, stopwatch.elapsed()) =>
+        {
             worker.kill().await;
             (None, AttemptEnd::HandedBack)
+        }
+        Happened::TooLarge => {
+            let facts = facts(used_since(&worker, cpu_before));
+            let stderr = worker.kill().await.stderr;
+            let outputs = Outputs { stdout: None, stderr };
+            (None, reported(context.reporter.over_memory(order, facts, memory_limit, outputs)))
         }
         Happened::OwnLimit | Happened::Killed(_) => {
             let facts = facts(used_since(&worker, cpu_before));
             let death = worker.kill().await;
-            (None, reported(context.reporter.timed_out(order, facts, death.stderr)))
+            (
+                None,
+                reported(context.reporter.timed_out(
+                    order,
+                    facts,
+                    Outputs { stdout: None, stderr: death.stderr },
+                )),
+            )
         }
     }
 }

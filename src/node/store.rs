@@ -1,17 +1,26 @@
 //! Brings reports into the result file: at once, synced at most every second, again and again when the disk is full.
+//!
+//! A sync runs on a thread of its own, so that a slow filesystem does not keep cores waiting.
 
+use std::future::pending;
 use std::time::{Duration, Instant};
+
+use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::error::chain;
 use super::report::Reporter;
+use crate::model::failure::FailureClass;
 use crate::model::task::{TaskOutcome, TaskReport};
-use crate::spool::frame::{self, Frame};
+use crate::spool::frame::{Encoder, Frame};
+use crate::spool::results::EndedSync;
 use crate::spool::{JobDirectory, ResultWriter, SpoolError};
 
 /// A crash of the node loses at most this much time of results.
 const SYNC_INTERVAL: Duration = Duration::from_secs(1);
-/// And at most this many bytes, which are kept in memory until then.
+/// And at most about this many bytes, which are kept in memory until then.
 const SYNC_BYTES: usize = 4 << 20;
+/// With so many bytes not yet safe no further task is started.
+const BACKLOG_BYTES: usize = 32 << 20;
 const FIRST_RETRY: Duration = Duration::from_secs(1);
 const LAST_RETRY: Duration = Duration::from_secs(30);
 
@@ -24,11 +33,38 @@ pub struct Tally {
     pub complete: u64,
 }
 
-impl Tally {
-    /// Counts a report.
-    pub fn count(&mut self, report: &TaskReport) {
-        self.results += 1;
-        self.complete += u64::from(matches!(report.outcome, TaskOutcome::Complete { .. }));
+/// A report as it is appended, and what the runner must still know of it.
+#[derive(Debug)]
+pub struct EncodedReport {
+    frame: Frame,
+    /// The class of its failure; none where it has a result.
+    pub failure: Option<FailureClass>,
+}
+
+impl EncodedReport {
+    /// Of `report`. What does not fit into a frame is reported without its result; none if even that fails, the task
+    /// then goes back with what the job did not finish.
+    pub fn of(report: TaskReport, encoder: &mut Encoder) -> Option<EncodedReport> {
+        let error = match encoder.encode(&report) {
+            Ok(frame) => return Some(EncodedReport { frame, failure: failure_of(&report) }),
+            Err(error) => error,
+        };
+        tracing::error!(task.id = report.task_id.0, error = chain(&error), "report left out its result");
+        let report = Reporter::not_storable(report, chain(&error));
+        match encoder.encode(&report) {
+            Ok(frame) => Some(EncodedReport { frame, failure: failure_of(&report) }),
+            Err(error) => {
+                tracing::error!(task.id = report.task_id.0, error = chain(&error), "task not reported");
+                None
+            }
+        }
+    }
+}
+
+fn failure_of(report: &TaskReport) -> Option<FailureClass> {
+    match &report.outcome {
+        TaskOutcome::Complete { .. } => None,
+        TaskOutcome::Error { class, .. } => Some(*class),
     }
 }
 
@@ -36,6 +72,7 @@ impl Tally {
 #[derive(Debug)]
 pub struct ReportStore {
     writer: ResultWriter,
+    syncing: Option<JoinHandle<EndedSync>>,
     last_sync: Instant,
     retry: Option<(Instant, Duration)>,
     /// What the file holds.
@@ -50,31 +87,44 @@ impl ReportStore {
     ) -> Result<ReportStore, SpoolError> {
         let mut tally = Tally::default();
         let writer = ResultWriter::open(directory, |report| {
-            tally.count(report);
+            tally.results += 1;
+            tally.complete += u64::from(failure_of(report).is_none());
             visit(report);
         })?;
-        Ok(ReportStore { writer, last_sync: Instant::now(), retry: None, tally })
+        Ok(ReportStore { writer, syncing: None, last_sync: Instant::now(), retry: None, tally })
     }
 
-    /// Appends a report. It is kept and tried again later if the disk does not take it.
-    pub fn append(&mut self, report: TaskReport) {
-        let Some((frame, report)) = encode(report) else { return };
-        self.tally.count(&report);
-        let outcome = self.writer.append(frame);
-        self.after(outcome);
-        if self.last_sync.elapsed() >= SYNC_INTERVAL || self.writer.unsynced_bytes() >= SYNC_BYTES {
-            self.sync();
+    /// Takes a report; `flush` writes it. It is kept and tried again later if the disk does not take it.
+    pub fn append(&mut self, report: &EncodedReport) {
+        self.tally.results += 1;
+        self.tally.complete += u64::from(report.failure.is_none());
+        if self.writer.unsynced_bytes() == 0 {
+            self.last_sync = Instant::now();
+        }
+        self.writer.take(&report.frame);
+    }
+
+    /// Writes what was taken, unless the disk refused a moment ago.
+    pub fn flush(&mut self) {
+        if self.retry.is_none() && self.writer.unwritten_bytes() > 0 {
+            let outcome = self.writer.flush();
+            self.note(outcome);
         }
     }
 
-    /// Whether the disk refused the last write: no task should be started until it takes it.
+    /// Whether the disk refused the last write, or lags behind: no task should be started until it takes it.
     pub fn is_refused(&self) -> bool {
-        self.retry.is_some()
+        self.retry.is_some() || self.writer.unsynced_bytes() >= BACKLOG_BYTES
     }
 
     /// Whether everything is safe.
     pub fn is_synced(&self) -> bool {
         self.writer.unsynced_bytes() == 0
+    }
+
+    /// Length of the file with all reports taken so far.
+    pub fn length(&self) -> u64 {
+        self.writer.length()
     }
 
     /// Length of what is safe, all of it whole frames.
@@ -85,32 +135,56 @@ impl ReportStore {
     /// When `on_time` has something to do.
     pub fn due(&self) -> Option<Instant> {
         match self.retry {
+            _ if self.syncing.is_some() => None,
             Some((at, _)) => Some(at),
-            None => (!self.is_synced()).then(|| self.last_sync + SYNC_INTERVAL),
+            None if self.is_synced() => None,
+            None if self.writer.unsynced_bytes() >= SYNC_BYTES => Some(self.last_sync),
+            None => Some(self.last_sync + SYNC_INTERVAL),
         }
     }
 
-    /// Syncs or tries again, if it is time.
+    /// Begins to sync or tries again, if it is time.
     pub fn on_time(&mut self, now: Instant) {
         if self.due().is_some_and(|due| due <= now) {
-            self.sync();
+            self.begin_sync();
         }
     }
 
-    /// Makes everything safe now, unless the disk refused a moment ago.
+    /// Begins to make everything safe now, unless the disk refused a moment ago.
     pub fn sync_unless_refused(&mut self) {
-        if self.retry.is_none() && !self.is_synced() {
-            self.sync();
+        if self.retry.is_none() && self.syncing.is_none() && !self.is_synced() {
+            self.begin_sync();
         }
     }
 
-    fn sync(&mut self) {
-        let outcome = self.writer.sync();
+    fn begin_sync(&mut self) {
         self.last_sync = Instant::now();
-        self.after(outcome);
+        match self.writer.begin_sync() {
+            Ok(Some(sync)) => self.syncing = Some(spawn_blocking(move || sync.run())),
+            Ok(None) => self.note(Ok(())),
+            Err(error) => self.note(Err(error)),
+        }
     }
 
-    fn after(&mut self, outcome: Result<(), SpoolError>) {
+    /// Waits for the end of the sync that runs, for ever if none does.
+    pub async fn sync_ended(&mut self) {
+        let Some(syncing) = &mut self.syncing else { return pending().await };
+        let ended = syncing.await;
+        self.syncing = None;
+        let outcome = match ended {
+            Ok(ended) => self.writer.end_sync(ended),
+            Err(error) => {
+                tracing::error!(%error, "a sync failed");
+                self.writer.sync()
+            }
+        };
+        // What was refused while the sync ran is still refused.
+        if outcome.is_err() || self.writer.unwritten_bytes() == 0 {
+            self.note(outcome);
+        }
+    }
+
+    fn note(&mut self, outcome: Result<(), SpoolError>) {
         match (outcome, self.retry) {
             (Ok(()), None) => {}
             (Ok(()), Some(_)) => {
@@ -122,23 +196,6 @@ impl ReportStore {
                 tracing::error!(error = chain(&error), retry_seconds = wait.as_secs(), "results not stored");
                 self.retry = Some((Instant::now() + wait, wait));
             }
-        }
-    }
-}
-
-fn encode(report: TaskReport) -> Option<(Frame, TaskReport)> {
-    let error = match frame::encode(&report) {
-        Ok(frame) => return Some((frame, report)),
-        Err(error) => error,
-    };
-    tracing::error!(task.id = report.task_id.0, error = chain(&error), "report left out its result");
-    let report = Reporter::not_storable(report, chain(&error));
-    match frame::encode(&report) {
-        Ok(frame) => Some((frame, report)),
-        Err(error) => {
-            // It goes back with what the job did not finish.
-            tracing::error!(task.id = report.task_id.0, error = chain(&error), "task not reported");
-            None
         }
     }
 }

@@ -19,6 +19,7 @@ use tokio::time::timeout;
 
 use super::cpu_time;
 use super::error::NodeError;
+use super::memory;
 use super::stderr::{StderrLog, Tail, follow};
 use crate::model::calculation::Calculation;
 use crate::spool::frame::MAX_REPORT_BYTES;
@@ -118,18 +119,24 @@ pub struct Worker {
     stderr: JoinHandle<()>,
     tail: Tail,
     tasks_asked: u32,
+    resident_at_start: u64,
     /// QCEngine's version, as the worker told.
     pub qcengine_version: String,
 }
 
 impl Worker {
     /// Starts `command` and waits until it says that it is ready.
-    pub async fn start(command: &[String], log: &StderrLog) -> Result<Worker, NodeError> {
+    pub async fn start(
+        command: &[String],
+        environment: &[(&str, String)],
+        log: &StderrLog,
+    ) -> Result<Worker, NodeError> {
         let failed = |message: String| NodeError::Worker { command: command.to_vec(), message };
         let (program, arguments) =
             command.split_first().ok_or_else(|| failed("the command is empty".into()))?;
         let mut child = Command::new(program)
             .args(arguments)
+            .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -153,12 +160,14 @@ impl Worker {
             stderr,
             tail,
             tasks_asked: 0,
+            resident_at_start: 0,
             qcengine_version: String::new(),
         };
         let greeting = timeout(START_LIMIT, worker.read_line()).await;
         let message = match greeting.map(|line| line.map(|line| serde_json::from_slice::<Greeting>(&line))) {
             Ok(Ok(Ok(greeting))) => {
                 worker.qcengine_version = greeting.ready.qcengine_version;
+                worker.resident_at_start = memory::of_process(worker.group);
                 return Ok(worker);
             }
             Ok(Ok(Err(_))) => "it did not greet as a worker does".to_owned(),
@@ -199,6 +208,11 @@ impl Worker {
     /// How many tasks it was given.
     pub fn tasks_asked(&self) -> u32 {
         self.tasks_asked
+    }
+
+    /// By how much it has grown since it was ready.
+    pub fn growth_bytes(&self) -> u64 {
+        memory::of_process(self.group).saturating_sub(self.resident_at_start)
     }
 
     /// What it wrote to standard error since the last `ask`.

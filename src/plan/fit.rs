@@ -29,6 +29,10 @@ pub struct Demand<'a> {
     pub asks: &'a TaskResources,
 }
 
+/// What the node runner answers itself, for `qcbatch bench`. Every pool has it for tasks that name the pool, whatever their
+/// compute tag.
+pub const SYNTHETIC_PROGRAM: &str = crate::model::timing::SYNTHETIC;
+
 const GIB: f64 = (1u64 << 30) as f64;
 
 /// Why `offer` can never run a task of this demand; nothing where it can.
@@ -38,10 +42,14 @@ pub fn misfit(offer: &Offer, demand: &Demand<'_>) -> Option<String> {
     }
     let any = |words: &[String]| words.iter().any(|word| word == "*");
     let served = offer.compute_tags.iter().any(|tag| tag == demand.compute_tag);
-    if demand.compute_tag != "*" && !any(&offer.compute_tags) && !served {
+    let measured = demand.pool.is_some() && demand.required_programs == [SYNTHETIC_PROGRAM];
+    if demand.compute_tag != "*" && !any(&offer.compute_tags) && !served && !measured {
         return Some(format!("it does not serve compute tag `{}`", demand.compute_tag));
     }
-    let lacking = demand.required_programs.iter().find(|program| !offer.programs.contains(program));
+    let has = |program: &&String| {
+        offer.programs.contains(program) || (*program == SYNTHETIC_PROGRAM && demand.pool.is_some())
+    };
+    let lacking = demand.required_programs.iter().find(|program| !has(program));
     if let Some(program) = lacking.filter(|_| !any(&offer.programs)) {
         return Some(format!("it does not have program `{program}`"));
     }

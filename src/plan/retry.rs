@@ -46,13 +46,51 @@ pub fn class_of_unreported(outcome: JobOutcome, tasks_in_job: u32) -> FailureCla
     }
 }
 
-/// How much more of a resource a retry asks for: by half each time, the first try as requested.
-pub fn grown(requested: u64, earlier_failures: u32, limit: Option<u64>) -> u64 {
+/// How much of a resource a retry asks for: by half more each time, the first try as requested. Where it is known at
+/// which amount an earlier attempt of the same record `ran_out`, by half more than that.
+pub fn grown(requested: u64, earlier_failures: u32, ran_out: Option<u64>, limit: Option<u64>) -> u64 {
+    let more = |amount: u64| amount.saturating_add((amount / 2).max(1));
     let mut amount = requested;
     for _ in 0..earlier_failures.min(16) {
-        amount = amount.saturating_add(amount / 2);
+        amount = more(amount);
     }
+    let amount = amount.max(ran_out.map_or(0, more));
     limit.map_or(amount, |most| amount.min(most.max(requested)))
+}
+
+/// One earlier attempt of a record.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct EarlierAttempt {
+    /// Why it failed.
+    pub failure: FailureClass,
+    /// How long it ran.
+    pub wall_seconds: Option<f64>,
+    /// Memory it was given.
+    pub memory_bytes: Option<u64>,
+    /// The most that it held.
+    pub peak_memory_bytes: Option<u64>,
+}
+
+/// What a record's earlier attempts ran out of: the largest amounts that were not enough.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct RanOut {
+    /// Time at which an attempt was stopped.
+    pub walltime_seconds: Option<u64>,
+    /// Memory that an attempt was given, or held, when it failed for want of it.
+    pub memory_bytes: Option<u64>,
+}
+
+impl RanOut {
+    /// Of these attempts.
+    pub fn of(attempts: &[EarlierAttempt]) -> RanOut {
+        let failed = |class| attempts.iter().filter(move |attempt| attempt.failure == class);
+        let seconds = |attempt: &EarlierAttempt| attempt.wall_seconds.map(|seconds| seconds.max(0.0) as u64);
+        let bytes = |attempt: &EarlierAttempt| attempt.memory_bytes.max(attempt.peak_memory_bytes);
+        RanOut {
+            walltime_seconds: failed(FailureClass::Walltime).filter_map(seconds).max(),
+            memory_bytes: failed(FailureClass::Memory).filter_map(bytes).max(),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -86,6 +124,27 @@ mod tests {
         }
     }
 
+    #[test]
+    fn a_retry_asks_for_more_than_its_record_ever_ran_out_of() {
+        let attempt = |failure, wall_seconds, memory_bytes, peak_memory_bytes| EarlierAttempt {
+            failure,
+            wall_seconds: Some(wall_seconds),
+            memory_bytes: Some(memory_bytes),
+            peak_memory_bytes,
+        };
+        let ran_out = RanOut::of(&[
+            attempt(FailureClass::Walltime, 600.4, 1000, Some(900)),
+            attempt(FailureClass::Walltime, 300.0, 1000, None),
+            attempt(FailureClass::Memory, 9000.0, 1000, Some(1200)),
+            attempt(FailureClass::Program, 9999.0, 5000, Some(5000)),
+        ]);
+        assert_eq!(ran_out, RanOut { walltime_seconds: Some(600), memory_bytes: Some(1200) });
+        // The default was lowered since: the count alone would ask for too little.
+        assert_eq!(grown(100, 1, None, None), 150);
+        assert_eq!(grown(100, 1, ran_out.walltime_seconds, None), 900);
+        assert_eq!(grown(100, 1, ran_out.walltime_seconds, Some(700)), 700);
+    }
+
     proptest! {
         #[test]
         fn every_task_comes_to_an_end(classes in prop::collection::vec(0..7usize, 40)) {
@@ -108,10 +167,12 @@ mod tests {
         #[test]
         fn a_retry_never_asks_for_less_nor_for_more_than_the_pool_has(
             requested in 1u64..1 << 40, failures in 0u32..30, room in 0u64..1 << 40,
+            ran_out in prop::option::of(0u64..1 << 41),
         ) {
             let limit = requested + room;
-            let amount = grown(requested, failures, Some(limit));
+            let amount = grown(requested, failures, ran_out, Some(limit));
             prop_assert!(amount >= requested && amount <= limit);
+            prop_assert!(amount == limit || ran_out.is_none_or(|ran_out| amount > ran_out));
         }
     }
 }

@@ -21,6 +21,7 @@ mod times;
 pub mod version;
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -98,6 +99,7 @@ struct Inner {
     adapter: Adapter,
     settings: Settings,
     capabilities: RwLock<Arc<Capabilities>>,
+    calls: [AtomicU64; Verb::ALL.len()],
 }
 
 impl Scheduler {
@@ -106,7 +108,14 @@ impl Scheduler {
         if adapter.uses_our_program() {
             runner::keep_a_place_for_ourselves();
         }
-        Scheduler { inner: Arc::new(Inner { adapter, settings, capabilities: RwLock::default() }) }
+        Scheduler {
+            inner: Arc::new(Inner {
+                adapter,
+                settings,
+                capabilities: RwLock::default(),
+                calls: Default::default(),
+            }),
+        }
     }
 
     /// The adapter's name.
@@ -228,10 +237,24 @@ impl Scheduler {
         }
     }
 
+    /// Commands that were run so far, by verb; each counts, whatever came of it.
+    pub fn calls(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let counts = self.inner.calls.iter().map(|count| count.load(Ordering::Relaxed));
+        Verb::ALL.into_iter().map(Verb::as_str).zip(counts).filter(|(_, count)| *count > 0)
+    }
+
+    /// Runs a command and counts it.
+    async fn run(&self, verb: Verb, invocation: &Invocation) -> Ran {
+        if let Some(position) = Verb::ALL.into_iter().position(|other| other == verb) {
+            self.inner.calls[position].fetch_add(1, Ordering::Relaxed);
+        }
+        runner::run(invocation).await
+    }
+
     /// Runs a query and gives its output when it is to be trusted: a usable exit code and no unknown complaint.
     async fn query(&self, verb: Verb, call: &Call, values: &Values) -> Result<Output, SchedulerError> {
         let invocation = self.invocation(verb, call, values);
-        let ran = runner::run(&invocation).await;
+        let ran = self.run(verb, &invocation).await;
         self.trust(verb, call, &ran).map_err(|(message, class)| SchedulerError::Failed {
             verb: verb.as_str(),
             argv: invocation.argv,

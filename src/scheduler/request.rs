@@ -60,6 +60,10 @@ impl SubmitRequest {
         values.set("tag", Value::Text(self.tag.to_string()));
         values.set("walltime", Value::Span(resources.walltime));
         values.set("warning", Value::Span(self.warning));
+        // Rounded up, a warning could come before the job begins.
+        let minutes = |span: Duration| span.as_secs().div_ceil(60);
+        let warned = minutes(self.warning) < minutes(resources.walltime);
+        values.set_some("warning_minutes", warned.then(|| Value::Number(minutes(self.warning))));
         values.set_some("memory", resources.memory_bytes.map(Value::Bytes));
         let cores_per_node = tasks.div_ceil(nodes) * cores;
         let memory_per_core = resources.memory_bytes.map(|bytes| bytes.div_ceil(cores_per_node));

@@ -2,7 +2,7 @@
 
 use super::adapter::messages::{MessageClass, Verb};
 use super::adapter::{Call, template};
-use super::runner::{self, Ran};
+use super::runner::Ran;
 use super::{Refusal, Scheduler, SchedulerError, SubmitAnswer, SubmitRequest, clip, said, with_stderr};
 use crate::model::ids::SchedulerJobId;
 
@@ -38,7 +38,7 @@ impl Scheduler {
         match prepared {
             Err(error) => SubmitAnswer::Refused { kind: Refusal::Permanent, message: error.to_string() },
             Ok((call, values)) => {
-                let ran = runner::run(&self.invocation(Verb::Submit, call, &values)).await;
+                let ran = self.run(Verb::Submit, &self.invocation(Verb::Submit, call, &values)).await;
                 self.read_submit(call, &ran)
             }
         }

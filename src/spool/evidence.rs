@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 
 use super::atomic;
 use super::error::SpoolError;
-use super::layout::JobDirectory;
+use super::layout::{CLAIMED_PREFIX, JobDirectory};
+use crate::model::chunk::ChunkName;
 use crate::model::task::{EndRecord, Heartbeat, StartRecord};
 
 /// Everything a job directory tells of its job.
@@ -29,6 +30,8 @@ pub struct Evidence {
     pub results_bytes: u64,
     /// Who has the chunk.
     pub chunk: ChunkState,
+    /// Chunks of the pool that its runner claimed and that are not all reported.
+    pub claimed: Vec<ChunkName>,
     /// Files that are there but do not read as what they should be.
     pub unreadable: Vec<PathBuf>,
 }
@@ -75,8 +78,10 @@ pub fn gather(directory: &JobDirectory) -> Result<Evidence, SpoolError> {
     } else {
         ChunkState::Absent
     };
+    let claimed =
+        names.iter().filter_map(|name| name.to_str()?.strip_prefix(CLAIMED_PREFIX)?.parse().ok()).collect();
     let results_bytes = length(&directory.results())?;
-    Ok(Evidence { start, heartbeat, end, duplicate, results_bytes, chunk, unreadable })
+    Ok(Evidence { start, heartbeat, end, duplicate, results_bytes, chunk, claimed, unreadable })
 }
 
 fn list_anew(directory: &Path) -> Result<Option<Vec<std::ffi::OsString>>, SpoolError> {

@@ -46,22 +46,51 @@ impl Frame {
     }
 }
 
-/// Makes the frame of `report`.
+/// Buffers larger than this are not kept from one report to the next.
+const KEPT_BYTES: usize = 1 << 20;
+
+/// Makes frames one after another; keeps zstd's state and its buffers, which cost more than a small report.
+pub struct Encoder {
+    compressor: zstd::bulk::Compressor<'static>,
+    json: Vec<u8>,
+}
+
+impl std::fmt::Debug for Encoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Encoder").finish_non_exhaustive()
+    }
+}
+
+impl Encoder {
+    /// A new one.
+    pub fn new() -> Result<Encoder, FrameError> {
+        let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL).map_err(FrameError::Compress)?;
+        Ok(Encoder { compressor, json: Vec::new() })
+    }
+
+    /// Makes the frame of `report`.
+    pub fn encode(&mut self, report: &TaskReport) -> Result<Frame, FrameError> {
+        self.json.clear();
+        self.json.shrink_to(KEPT_BYTES);
+        serde_json::to_writer(&mut self.json, report).map_err(FrameError::Json)?;
+        let too_large = FrameError::TooLarge { bytes: self.json.len() };
+        let length = u32::try_from(self.json.len()).ok().filter(|length| *length <= MAX_REPORT_BYTES);
+        let Some(length) = length else { return Err(too_large) };
+        let payload = self.compressor.compress(&self.json).map_err(FrameError::Compress)?;
+        let Ok(payload_length) = u32::try_from(payload.len()) else { return Err(too_large) };
+        let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
+        frame.extend_from_slice(&MAGIC);
+        frame.extend_from_slice(&payload_length.to_le_bytes());
+        frame.extend_from_slice(&length.to_le_bytes());
+        frame.extend_from_slice(&checksum(payload_length, length, &payload).to_le_bytes());
+        frame.extend_from_slice(&payload);
+        Ok(Frame(frame))
+    }
+}
+
+/// Makes the frame of one `report`.
 pub fn encode(report: &TaskReport) -> Result<Frame, FrameError> {
-    let json = serde_json::to_vec(report).map_err(FrameError::Json)?;
-    let length = u32::try_from(json.len()).ok().filter(|length| *length <= MAX_REPORT_BYTES);
-    let Some(length) = length else { return Err(FrameError::TooLarge { bytes: json.len() }) };
-    let payload = zstd::bulk::compress(&json, COMPRESSION_LEVEL).map_err(FrameError::Compress)?;
-    let Ok(payload_length) = u32::try_from(payload.len()) else {
-        return Err(FrameError::TooLarge { bytes: json.len() });
-    };
-    let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
-    frame.extend_from_slice(&MAGIC);
-    frame.extend_from_slice(&payload_length.to_le_bytes());
-    frame.extend_from_slice(&length.to_le_bytes());
-    frame.extend_from_slice(&checksum(payload_length, length, &payload).to_le_bytes());
-    frame.extend_from_slice(&payload);
-    Ok(Frame(frame))
+    Encoder::new()?.encode(report)
 }
 
 fn checksum(payload_length: u32, length: u32, payload: &[u8]) -> u32 {

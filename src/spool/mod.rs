@@ -8,6 +8,8 @@ pub mod error;
 pub mod evidence;
 pub mod frame;
 pub mod layout;
+pub mod publish;
+pub mod ready;
 pub mod results;
 pub mod space;
 pub mod stage;

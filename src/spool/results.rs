@@ -8,6 +8,7 @@ use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::atomic;
 use super::error::SpoolError;
@@ -99,12 +100,35 @@ pub fn read_results(
 #[derive(Debug)]
 pub struct ResultWriter {
     path: PathBuf,
-    file: Option<File>,
+    file: Option<Arc<File>>,
     /// Everything before is whole frames that are surely stored.
     synced: u64,
-    /// Frames behind `synced`, in order; the first `written` of them are in the file as far as the system told.
-    unsynced: Vec<Frame>,
+    /// Frames behind `synced`; the first `written` bytes are in the file as far as the system told.
+    unsynced: Vec<u8>,
     written: usize,
+}
+
+/// A sync that was begun: it may run on another thread while frames are taken.
+#[derive(Debug)]
+pub struct BegunSync {
+    file: Arc<File>,
+    path: PathBuf,
+    until: u64,
+}
+
+/// How a sync ended.
+#[derive(Debug)]
+pub struct EndedSync {
+    until: u64,
+    outcome: Result<(), SpoolError>,
+}
+
+impl BegunSync {
+    /// Waits until the filesystem has everything that was written before the sync was begun.
+    pub fn run(self) -> EndedSync {
+        let outcome = self.file.sync_data().map_err(SpoolError::io("sync", &self.path));
+        EndedSync { until: self.until, outcome }
+    }
 }
 
 impl ResultWriter {
@@ -131,12 +155,18 @@ impl ResultWriter {
             file.set_len(last_whole).map_err(SpoolError::io("cut the torn end of", &path))?;
         }
         file.sync_all().map_err(SpoolError::io("sync", &path))?;
-        Ok(ResultWriter { path, file: Some(file), synced: last_whole, unsynced: vec![], written: 0 })
+        let file = Some(Arc::new(file));
+        Ok(ResultWriter { path, file, synced: last_whole, unsynced: vec![], written: 0 })
+    }
+
+    /// Takes a frame; `flush` writes it.
+    pub fn take(&mut self, frame: &Frame) {
+        self.unsynced.extend_from_slice(frame.bytes());
     }
 
     /// Takes a frame and tries to write it. After an error the frame is kept: call `flush` or `sync` again later.
     pub fn append(&mut self, frame: Frame) -> Result<(), SpoolError> {
-        self.unsynced.push(frame);
+        self.take(&frame);
         self.flush()
     }
 
@@ -151,27 +181,45 @@ impl ResultWriter {
 
     /// Writes what is not written yet and waits until the filesystem has all of it.
     pub fn sync(&mut self) -> Result<(), SpoolError> {
-        let outcome = self.try_flush().and_then(|()| {
-            if self.unsynced.is_empty() {
-                return Ok(());
-            }
-            self.file()?.sync_data().map_err(SpoolError::io("sync", &self.path))
-        });
-        match outcome {
-            Ok(()) => {
-                self.synced = self.length();
-                self.unsynced.clear();
-                self.written = 0;
-            }
-            // A failed sync may have dropped pages that were written before: write them all again.
-            Err(_) => self.reopen_later(),
+        match self.begin_sync()? {
+            Some(sync) => self.end_sync(sync.run()),
+            None => Ok(()),
         }
-        outcome
+    }
+
+    /// Writes what is not written yet. What is returned waits until the filesystem has it; none where it has all.
+    pub fn begin_sync(&mut self) -> Result<Option<BegunSync>, SpoolError> {
+        self.flush()?;
+        match &self.file {
+            Some(file) if !self.unsynced.is_empty() => {
+                Ok(Some(BegunSync { file: file.clone(), path: self.path.clone(), until: self.length() }))
+            }
+            _ => Ok(None),
+        }
+    }
+
+    /// Notes what a sync achieved.
+    pub fn end_sync(&mut self, ended: EndedSync) -> Result<(), SpoolError> {
+        match ended.outcome {
+            Ok(()) => {
+                let stored = usize::try_from(ended.until.saturating_sub(self.synced)).unwrap_or(usize::MAX);
+                let stored = stored.min(self.unsynced.len());
+                self.unsynced.drain(..stored);
+                self.written = self.written.saturating_sub(stored);
+                self.synced += stored as u64;
+                Ok(())
+            }
+            Err(error) => {
+                // A failed sync may have dropped pages that were written before: write them all again.
+                self.reopen_later();
+                Err(error)
+            }
+        }
     }
 
     /// Length of the file with all frames taken so far.
     pub fn length(&self) -> u64 {
-        self.synced + self.unsynced_bytes() as u64
+        self.synced + self.unsynced.len() as u64
     }
 
     /// Length of what is surely stored, all of it whole frames.
@@ -181,7 +229,12 @@ impl ResultWriter {
 
     /// Bytes that a crash of the node could still lose.
     pub fn unsynced_bytes(&self) -> usize {
-        self.unsynced.iter().map(|frame| frame.bytes().len()).sum()
+        self.unsynced.len()
+    }
+
+    /// Bytes taken that are not written yet.
+    pub fn unwritten_bytes(&self) -> usize {
+        self.unsynced.len() - self.written
     }
 
     fn reopen_later(&mut self) {
@@ -189,25 +242,19 @@ impl ResultWriter {
         self.written = 0;
     }
 
-    fn file(&mut self) -> Result<&File, SpoolError> {
+    fn try_flush(&mut self) -> Result<(), SpoolError> {
+        if self.written == self.unsynced.len() {
+            return Ok(());
+        }
         let file = match self.file.take() {
             Some(file) => file,
-            None => atomic::open_or_create(&self.path)?,
+            None => Arc::new(atomic::open_or_create(&self.path)?),
         };
-        Ok(self.file.insert(file))
-    }
-
-    fn try_flush(&mut self) -> Result<(), SpoolError> {
-        while self.written < self.unsynced.len() {
-            let before: usize = self.unsynced[..self.written].iter().map(|frame| frame.bytes().len()).sum();
-            let offset = self.synced + before as u64;
-            self.file()?;
-            if let Some(file) = &self.file {
-                let frame = &self.unsynced[self.written];
-                file.write_all_at(frame.bytes(), offset).map_err(SpoolError::io("append to", &self.path))?;
-            }
-            self.written += 1;
-        }
+        let file = self.file.insert(file);
+        let offset = self.synced + self.written as u64;
+        file.write_all_at(&self.unsynced[self.written..], offset)
+            .map_err(SpoolError::io("append to", &self.path))?;
+        self.written = self.unsynced.len();
         Ok(())
     }
 }

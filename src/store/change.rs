@@ -71,9 +71,11 @@ impl Change {
 
     const fn task(self) -> &'static str {
         match self {
-            Change::Cancel => "available = false, job_id = NULL, waiting_reason = NULL, not_before = NULL",
+            Change::Cancel => {
+                "available = false, job_id = NULL, chunk_id = NULL, waiting_reason = NULL, not_before = NULL"
+            }
             Change::Retry => {
-                "available = true, job_id = NULL, waiting_reason = NULL, not_before = NULL, tries = 0, losses = 0, \
+                "available = true, job_id = NULL, chunk_id = NULL, waiting_reason = NULL, not_before = NULL, tries = 0, losses = 0, \
                  last_failure = NULL"
             }
         }
@@ -129,6 +131,7 @@ impl Writer {
     ) -> Result<(Vec<RecordId>, BTreeSet<JobId>), StoreError> {
         let statement = format!(
             "SELECT r.id FROM record r WHERE {{filter}} AND r.status IN {} AND ($9 IS NULL OR r.id > $9)
+                AND EXISTS (SELECT FROM task t WHERE t.record_id = r.id)
              ORDER BY r.id LIMIT $10",
             change.from()
         );

@@ -7,6 +7,7 @@ use jiff_diesel::ToDiesel;
 
 use super::types::raw;
 use crate::model::molecule::{FormulaOrder, reorder_formula};
+use crate::model::record::RecordStatus;
 use crate::model::view::RecordFilter;
 
 /// The condition; its binds are `$1` to `$8`, so that those of a statement begin with `$9`. PostgreSQL plans each
@@ -27,6 +28,28 @@ pub(crate) const CONDITION: &str = "
     AND (cardinality($7::text[]) = 0 OR r.molecule_id IN (SELECT id FROM molecule WHERE formula = ANY($7)))
     AND ($8 IS NULL OR r.created_on >= $8)";
 
+/// A record that is not complete has a task: among millions of complete ones it is found by that.
+const OPEN: &str = " AND EXISTS (SELECT FROM task o WHERE o.record_id = r.id)";
+
+/// A failed one has a task that knows of a failure.
+const FAILED: &str =
+    " AND EXISTS (SELECT FROM task f WHERE f.record_id = r.id AND f.last_failure IS NOT NULL)";
+
+/// The way to records of these statuses that no index knows.
+fn by_way_of_tasks(statuses: &[RecordStatus]) -> &'static str {
+    let all = |statuses_there: &[RecordStatus]| {
+        !statuses.is_empty() && statuses.iter().all(|status| statuses_there.contains(status))
+    };
+    use RecordStatus::{Cancelled, Error, Running, Waiting};
+    if all(&[Error]) {
+        FAILED
+    } else if all(&[Waiting, Running, Error, Cancelled]) {
+        OPEN
+    } else {
+        ""
+    }
+}
+
 /// A statement with the filter's binds.
 pub(crate) type Filtered = BoxedSqlQuery<'static, Pg, SqlQuery>;
 
@@ -37,7 +60,8 @@ pub(crate) fn filtered(statement: &str, filter: &RecordFilter) -> Filtered {
         .formula
         .iter()
         .map(|formula| reorder_formula(formula, FormulaOrder::Hill).unwrap_or_else(|| formula.clone()));
-    diesel::sql_query(statement.replace("{filter}", CONDITION))
+    let condition = format!("{CONDITION}{}", by_way_of_tasks(&filter.status));
+    diesel::sql_query(statement.replace("{filter}", &condition))
         .into_boxed()
         .bind::<Array<BigInt>, _>(raw(filter.ids.iter().copied()))
         .bind::<Array<Text>, _>(filter.status.iter().map(|status| status.as_str()).collect::<Vec<_>>())

@@ -1,22 +1,27 @@
-//! Compute history: one row per attempt that was reported or given up, with its outputs.
-//! Touches `compute_history` and, for the outputs, `output_store`.
+//! Compute history: one row per attempt that was reported or given up, with its result and its outputs.
+//! Touches `compute_history` only, and only adds to it.
 
-use diesel::sql_types::{Array, BigInt, Integer, Text};
+use std::borrow::Cow;
+
+use diesel::sql_types::{Array, BigInt, Binary, Double, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::Value;
 
 use super::error::{Doing, StoreError};
-use super::output::{self, Blob, OutputType};
-use super::types::{make_storable, raw};
+use super::output::{Blob, runs};
+use super::types::{bigint, integer, raw, storable_text};
 use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, RecordId};
 use crate::model::record::RecordStatus;
+use crate::model::task::NATIVE_ROUTINE;
 use crate::model::view::AttemptLine;
 
-/// A row to be written. Texts may hold what PostgreSQL refuses; it is replaced on the way.
-#[derive(Clone, Debug, Serialize)]
+/// Blobs sent in one statement, in bytes.
+const BYTES_AT_ONCE: usize = 16 << 20;
+
+/// A row to be written. Texts may hold what PostgreSQL refuses; it is replaced on the way. Documents are JSON text that
+/// it takes.
+#[derive(Clone, Debug)]
 pub(crate) struct NewAttempt {
     pub(crate) record_id: RecordId,
     pub(crate) job_id: Option<JobId>,
@@ -29,11 +34,19 @@ pub(crate) struct NewAttempt {
     pub(crate) memory_bytes: Option<u64>,
     pub(crate) wall_seconds: Option<f64>,
     pub(crate) cpu_seconds: Option<f64>,
+    /// By the node's clock, in seconds since the epoch.
+    pub(crate) started_on: Option<f64>,
     pub(crate) program: Option<String>,
     pub(crate) program_version: Option<String>,
-    pub(crate) provenance: Option<Value>,
-    #[serde(skip)]
-    pub(crate) outputs: Vec<(OutputType, Blob)>,
+    /// The result's provenance.
+    pub(crate) provenance: Option<String>,
+    /// The result's properties, `return_result` among them, as QCArchive keeps them.
+    pub(crate) properties: Option<String>,
+    /// The result's extras.
+    pub(crate) extras: Option<String>,
+    pub(crate) stdout: Option<Blob>,
+    pub(crate) stderr: Option<Blob>,
+    pub(crate) error: Option<Blob>,
 }
 
 impl NewAttempt {
@@ -51,64 +64,83 @@ impl NewAttempt {
             memory_bytes: None,
             wall_seconds: None,
             cpu_seconds: None,
+            started_on: None,
             program: None,
             program_version: None,
             provenance: None,
-            outputs: Vec::new(),
+            properties: None,
+            extras: None,
+            stdout: None,
+            stderr: None,
+            error: None,
         }
     }
-}
 
-#[derive(diesel::QueryableByName)]
-struct IdRow {
-    #[diesel(sql_type = BigInt)]
-    id: i64,
+    /// Bytes of its blobs.
+    fn size(&self) -> usize {
+        [&self.stdout, &self.stderr, &self.error].into_iter().flatten().map(Vec::len).sum()
+    }
 }
 
 const INSERT: &str = "
-    WITH given AS MATERIALIZED (
-        SELECT nextval(pg_get_serial_sequence('compute_history', 'id')) AS id, rows.*
-        FROM ROWS FROM (json_to_recordset($1::json) AS (record_id bigint, job_id bigint, attempt integer,
-            status record_status, failure failure_class, error_type text, hostname text, cores bigint,
-            memory_bytes numeric, wall_seconds double precision, cpu_seconds double precision, program text,
-            program_version text, provenance jsonb)) WITH ORDINALITY AS rows(record_id, job_id, attempt, status,
-            failure, error_type, hostname, cores, memory_bytes, wall_seconds, cpu_seconds, program,
-            program_version, provenance, place)
-    ), made AS (
-        INSERT INTO compute_history (id, record_id, job_id, attempt, status, failure, error_type, hostname, cores,
-            memory_bytes, wall_seconds, cpu_seconds, program, program_version, provenance)
-        SELECT id, record_id, job_id, attempt, status, failure, error_type, hostname, least(cores, 2147483647),
-            least(memory_bytes, 9223372036854775807), wall_seconds, cpu_seconds, program, program_version, provenance
-        FROM given
-    )
-    SELECT id FROM given ORDER BY place";
+    INSERT INTO compute_history (record_id, job_id, attempt, status, failure, error_type, hostname, cores,
+        memory_bytes, wall_seconds, cpu_seconds, program, program_version, provenance, properties, extras, stdout,
+        stderr, error, started_on)
+    SELECT record_id, job_id, attempt, status::record_status, failure::failure_class, error_type, hostname, cores,
+        memory_bytes, wall_seconds, cpu_seconds, program, program_version, provenance::json, properties::json,
+        extras::json, stdout, stderr, error, to_timestamp(started_on)
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20)
+        AS given(record_id, job_id, attempt, status, failure, error_type, hostname, cores, memory_bytes,
+            wall_seconds, cpu_seconds, program, program_version, provenance, properties, extras, stdout, stderr, error,
+            started_on)";
 
-/// Writes `attempts` and their outputs.
-pub(crate) async fn insert(
-    conn: &mut AsyncPgConnection,
-    attempts: Vec<NewAttempt>,
-) -> Result<(), StoreError> {
-    if attempts.is_empty() {
-        return Ok(());
+/// Writes `attempts`.
+pub(crate) async fn insert(conn: &mut AsyncPgConnection, attempts: &[NewAttempt]) -> Result<(), StoreError> {
+    for run in runs(attempts, BYTES_AT_ONCE, NewAttempt::size) {
+        insert_run(conn, run).await?;
     }
-    let mut rows = serde_json::to_value(&attempts).map_err(|error| StoreError::Stored {
-        what: "provenance of an attempt".to_owned(),
-        source: Box::new(error),
-    })?;
-    make_storable(&mut rows);
-    let ids: Vec<IdRow> = diesel::sql_query(INSERT)
-        .bind::<Text, _>(rows.to_string())
-        .load(conn)
+    Ok(())
+}
+
+async fn insert_run(conn: &mut AsyncPgConnection, run: &[NewAttempt]) -> Result<(), StoreError> {
+    let ids = |id: fn(&NewAttempt) -> Option<i64>| -> Vec<Option<i64>> { run.iter().map(id).collect() };
+    let seconds =
+        |time: fn(&NewAttempt) -> Option<f64>| -> Vec<Option<f64>> { run.iter().map(time).collect() };
+    let words = |word: fn(&NewAttempt) -> &Option<String>| -> Vec<Option<Cow<'_, str>>> {
+        run.iter().map(|row| word(row).as_deref().map(storable_text)).collect()
+    };
+    let documents = |document: fn(&NewAttempt) -> &Option<String>| -> Vec<Option<&str>> {
+        run.iter().map(|row| document(row).as_deref()).collect()
+    };
+    let blobs = |blob: fn(&NewAttempt) -> &Option<Blob>| -> Vec<Option<&[u8]>> {
+        run.iter().map(|row| blob(row).as_deref()).collect()
+    };
+    let failures = run.iter().map(|row| row.failure.map(FailureClass::as_str));
+    diesel::sql_query(INSERT)
+        .bind::<Array<BigInt>, _>(raw(run.iter().map(|row| row.record_id)))
+        .bind::<Array<Nullable<BigInt>>, _>(ids(|row| row.job_id.map(|id| id.0)))
+        .bind::<Array<Integer>, _>(run.iter().map(|row| row.attempt).collect::<Vec<_>>())
+        .bind::<Array<Text>, _>(run.iter().map(|row| row.status.as_str()).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(failures.collect::<Vec<_>>())
+        .bind::<Array<Nullable<Text>>, _>(words(|row| &row.error_type))
+        .bind::<Array<Nullable<Text>>, _>(words(|row| &row.hostname))
+        .bind::<Array<Nullable<Integer>>, _>(run.iter().map(|row| row.cores.map(integer)).collect::<Vec<_>>())
+        .bind::<Array<Nullable<BigInt>>, _>(ids(|row| row.memory_bytes.map(bigint)))
+        .bind::<Array<Nullable<Double>>, _>(seconds(|row| row.wall_seconds))
+        .bind::<Array<Nullable<Double>>, _>(seconds(|row| row.cpu_seconds))
+        .bind::<Array<Nullable<Text>>, _>(words(|row| &row.program))
+        .bind::<Array<Nullable<Text>>, _>(words(|row| &row.program_version))
+        .bind::<Array<Nullable<Text>>, _>(documents(|row| &row.provenance))
+        .bind::<Array<Nullable<Text>>, _>(documents(|row| &row.properties))
+        .bind::<Array<Nullable<Text>>, _>(documents(|row| &row.extras))
+        .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.stdout))
+        .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.stderr))
+        .bind::<Array<Nullable<Binary>>, _>(blobs(|row| &row.error))
+        .bind::<Array<Nullable<Double>>, _>(seconds(|row| row.started_on))
+        .execute(conn)
         .await
         .doing("storing attempts")?;
-    let outputs: Vec<(i64, OutputType, Blob)> = attempts
-        .into_iter()
-        .zip(ids)
-        .flat_map(|(attempt, row)| {
-            attempt.outputs.into_iter().map(move |(output, blob)| (row.id, output, blob))
-        })
-        .collect();
-    output::insert_outputs(conn, &outputs).await
+    Ok(())
 }
 
 #[derive(diesel::QueryableByName)]
@@ -149,6 +181,10 @@ struct Row {
     cpu_seconds: Option<f64>,
     program: Option<String>,
     program_version: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    routine: Option<String>,
+    #[diesel(sql_type = Nullable<Text>)]
+    qcengine_version: Option<String>,
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     modified_on: Timestamp,
     #[diesel(sql_type = Array<Text>)]
@@ -162,9 +198,11 @@ pub(crate) async fn of_record(
 ) -> Result<Vec<AttemptLine>, StoreError> {
     let rows: Vec<Row> = diesel::sql_query(
         "SELECT h.id, h.attempt, h.status, h.failure, h.error_type, h.job_id, h.hostname, h.cores, h.memory_bytes,
-            h.wall_seconds, h.cpu_seconds, h.program, h.program_version, h.modified_on,
-            ARRAY(SELECT o.output_type::text FROM output_store o WHERE o.history_id = h.id ORDER BY o.output_type)
-                AS outputs
+            h.wall_seconds, h.cpu_seconds, h.program, h.program_version, h.provenance->>'routine' AS routine,
+            h.provenance->>'qcengine_version' AS qcengine_version, h.modified_on,
+            array_remove(ARRAY[CASE WHEN h.stdout IS NOT NULL THEN 'stdout' END,
+                CASE WHEN h.stderr IS NOT NULL THEN 'stderr' END,
+                CASE WHEN h.error IS NOT NULL THEN 'error' END], NULL) AS outputs
          FROM compute_history h WHERE h.record_id = $1 ORDER BY h.id",
     )
     .bind::<BigInt, _>(record_id.0)
@@ -172,6 +210,15 @@ pub(crate) async fn of_record(
     .await
     .doing("reading attempts")?;
     Ok(rows.into_iter().map(line).collect())
+}
+
+/// Whether QCEngine ran the program, or the node runner itself did.
+fn through(qcengine_version: Option<&str>, routine: Option<&str>) -> Option<String> {
+    match (qcengine_version, routine) {
+        (Some(version), _) => Some(format!("QCEngine {}", version.trim_start_matches('v'))),
+        (None, Some(routine)) if routine.starts_with(NATIVE_ROUTINE) => Some("native".to_owned()),
+        _ => None,
+    }
 }
 
 fn line(row: Row) -> AttemptLine {
@@ -189,7 +236,21 @@ fn line(row: Row) -> AttemptLine {
         cpu_seconds: row.cpu_seconds,
         program: row.program,
         program_version: row.program_version,
+        through: through(row.qcengine_version.as_deref(), row.routine.as_deref()),
         modified_on: row.modified_on,
         outputs: row.outputs,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn which_way_a_result_came_is_read_from_its_provenance() {
+        assert_eq!(through(Some("v0.29.0"), Some("")).as_deref(), Some("QCEngine 0.29.0"));
+        assert_eq!(through(None, Some("qcbatch.node.native.mopac")).as_deref(), Some("native"));
+        assert_eq!(through(None, Some("somebody.else")), None);
+        assert_eq!(through(None, None), None);
     }
 }

@@ -415,7 +415,7 @@ async fn insert(
 /// Ids are drawn first, so that record and task are made in one statement and the answer keeps the order.
 const INSERT: &str = "
     WITH given AS MATERIALIZED (
-        SELECT nextval(pg_get_serial_sequence('record', 'id')) AS id, rows.*
+        SELECT nextval('record_id_seq') AS id, rows.*
         FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY
             AS rows(record_type, specification_id, molecule_id, compute_tag, owner_user, extras, demand_id,
                 compute_priority, placement, place)

@@ -1,9 +1,9 @@
 //! Jobs: what is known of each, moved by compare-and-swap along the legal transitions only, one event per change.
 //! Touches `job`, `event`, and the status of the records that a job holds.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::{NullableTimestamp, ToDiesel};
@@ -11,10 +11,11 @@ use jiff_diesel::{NullableTimestamp, ToDiesel};
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
-use super::types::{Count, Offset, raw, storable};
+use super::types::{Count, Json, Offset, integer, raw, storable};
 use super::write::Writer;
 use crate::model::ids::{JobId, PoolName, SchedulerJobId, SubmissionId, Tag};
 use crate::model::job::{JobState, SubmissionState};
+use crate::model::resources::JobResources;
 use crate::model::task::Placement;
 
 /// A job that has not ended.
@@ -41,6 +42,11 @@ pub struct JobRow {
     pub array_size: u32,
     /// Whether it was made for one task.
     pub placement: Placement,
+    /// Whether it takes tasks from its pool's chunks.
+    pub pilot: bool,
+    /// The adapter that its submission went through; unknown of older ones.
+    #[diesel(sql_type = Nullable<Text>)]
+    pub cluster: Option<String>,
     /// Its state.
     pub state: JobState,
     /// The scheduler's id.
@@ -75,7 +81,7 @@ pub struct JobRow {
     /// Tasks staged for it.
     #[diesel(deserialize_as = Count)]
     pub tasks: u32,
-    /// It waits in the queue although every task of it was cancelled.
+    /// It waits in the queue although every task that it was made for was cancelled.
     #[diesel(sql_type = Bool)]
     pub waits_for_nothing: bool,
 }
@@ -97,6 +103,8 @@ pub struct JobUpdate {
     pub hostname: Option<String>,
     /// Whether a poll lists it.
     pub listing: Listing,
+    /// At least so many tasks it took.
+    pub tasks: Option<u32>,
     /// When it started.
     pub started_on: Option<Timestamp>,
 }
@@ -129,6 +137,7 @@ impl JobUpdate {
             beat: None,
             hostname: None,
             listing: Listing::Unchanged,
+            tasks: None,
             started_on: None,
         }
     }
@@ -157,6 +166,12 @@ impl JobUpdate {
         self
     }
 
+    /// And stores that it took at least so many tasks.
+    pub fn tasks(mut self, tasks: u32) -> JobUpdate {
+        self.tasks = Some(tasks);
+        self
+    }
+
     /// And forgets that polls did not list it.
     pub fn found(mut self) -> JobUpdate {
         self.listing = Listing::Found;
@@ -176,6 +191,7 @@ impl JobUpdate {
             || self.beat.is_some()
             || self.hostname.is_some()
             || self.started_on.is_some()
+            || self.tasks.is_some()
             || self.listing != Listing::Unchanged
     }
 
@@ -190,12 +206,43 @@ struct IdRow {
     id: JobId,
 }
 
-#[derive(diesel::QueryableByName)]
+/// Live jobs of one submission that stand alike.
+#[derive(Clone, PartialEq, Debug, diesel::QueryableByName)]
 #[diesel(table_name = super::schema::job)]
-struct LiveRow {
-    pool: PoolName,
+pub struct LiveJobs {
+    /// Their pool.
+    pub pool: PoolName,
+    /// What each of them asked for.
+    #[diesel(sql_type = Jsonb, deserialize_as = Json<JobResources>)]
+    pub resources: JobResources,
+    /// Their state.
+    pub state: JobState,
+    /// Whether they take tasks from their pool's chunks.
+    pub pilot: bool,
+    /// Whether they were asked to end.
+    #[diesel(sql_type = Bool)]
+    pub cancelling: bool,
+    /// Tasks that they were seen to take, all together.
     #[diesel(sql_type = Integer, deserialize_as = Count)]
-    jobs: u32,
+    pub tasks: u32,
+    /// When the first of them started.
+    #[diesel(deserialize_as = NullableTimestamp)]
+    pub started_on: Option<Timestamp>,
+    /// The jobs.
+    #[diesel(sql_type = Array<BigInt>)]
+    ids: Vec<i64>,
+}
+
+impl LiveJobs {
+    /// The jobs.
+    pub fn ids(&self) -> impl Iterator<Item = JobId> + '_ {
+        self.ids.iter().copied().map(JobId)
+    }
+
+    /// How many there are.
+    pub fn jobs(&self) -> u32 {
+        u32::try_from(self.ids.len()).unwrap_or(u32::MAX)
+    }
 }
 
 impl Store {
@@ -204,10 +251,10 @@ impl Store {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, s.array_size,
-                j.placement, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.beat, j.beat_on,
+                j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.beat, j.beat_on,
                 j.cancel_requested_on, j.missing_since, j.missing_polls, j.queued_on, j.started_on, j.hostname,
                 j.tasks,
-                j.state IN ('queued', 'blocked')
+                j.state IN ('queued', 'blocked') AND NOT j.pilot
                     AND NOT EXISTS (SELECT FROM task t WHERE t.job_id = j.id) AS waits_for_nothing
              FROM job j JOIN submission s ON s.id = j.submission_id
              WHERE j.site = $1 AND j.state <> 'ended' ORDER BY j.id",
@@ -218,24 +265,27 @@ impl Store {
         .doing("reading live jobs")
     }
 
-    /// How many jobs of each pool have not ended, planned ones included. Pools without any are left out.
-    pub async fn live_jobs_by_pool(&self, site: &str) -> Result<HashMap<PoolName, u32>, StoreError> {
+    /// The site's jobs that have not ended, planned ones included, those alike together.
+    pub async fn live_jobs_together(&self, site: &str) -> Result<Vec<LiveJobs>, StoreError> {
         let mut conn = self.conn().await?;
-        let rows: Vec<LiveRow> = diesel::sql_query(
-            "SELECT pool, count(*)::integer AS jobs FROM job WHERE site = $1 AND state <> 'ended' GROUP BY pool",
+        diesel::sql_query(
+            "SELECT j.pool, s.resources, j.state, j.pilot, j.cancel_requested_on IS NOT NULL AS cancelling,
+                least(sum(j.tasks), 2147483647)::integer AS tasks, min(j.started_on) AS started_on,
+                array_agg(j.id ORDER BY j.id) AS ids
+             FROM job j JOIN submission s ON s.id = j.submission_id WHERE j.site = $1 AND j.state <> 'ended'
+             GROUP BY s.id, j.pool, j.state, j.pilot, cancelling ORDER BY s.id",
         )
         .bind::<Text, _>(site)
         .load(&mut conn)
         .await
-        .doing("counting live jobs")?;
-        Ok(rows.into_iter().map(|row| (row.pool, row.jobs)).collect())
+        .doing("counting live jobs")
     }
 }
 
 const UPDATE: &str = "
     WITH given AS (
-        SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
-            AS rows(id, from_state, to_state, reason, beat, hostname, listing, started_on)
+        SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
+            AS rows(id, from_state, to_state, reason, beat, hostname, listing, started_on, tasks)
     ), locked AS (
         SELECT j.id FROM job j JOIN given ON given.id = j.id AND given.from_state::job_state = j.state
         WHERE j.site = $1 ORDER BY j.id FOR UPDATE OF j)
@@ -249,6 +299,7 @@ const UPDATE: &str = "
             WHEN 'missing' THEN coalesce(missing_since, clock_timestamp()) ELSE missing_since END,
         missing_polls = CASE listing WHEN 'found' THEN 0 WHEN 'missing' THEN missing_polls + 1 ELSE missing_polls END,
         started_on = coalesce(job.started_on, given.started_on),
+        tasks = greatest(job.tasks, given.tasks),
         modified_on = now()
     FROM given, locked WHERE job.id = given.id AND job.id = locked.id
     RETURNING job.id";
@@ -280,11 +331,15 @@ impl Writer {
             .bind::<Array<Nullable<Text>>, _>(words(|update| update.hostname.as_deref().map(storable)))
             .bind::<Array<Nullable<Text>>, _>(words(listing))
             .bind::<Array<Nullable<Timestamptz>>, _>(started.collect::<Vec<_>>())
+            .bind::<Array<Nullable<Integer>>, _>(
+                updates.iter().map(|update| update.tasks.map(integer)).collect::<Vec<_>>(),
+            )
             .load(conn)
             .await
             .doing("updating jobs")?;
         let updated: Vec<JobId> = rows.into_iter().map(|row| row.id).collect();
-        let moved = updates.iter().filter(|update| update.to.is_some() && updated.contains(&update.id));
+        let stored: HashSet<JobId> = updated.iter().copied().collect();
+        let moved = updates.iter().filter(|update| update.to.is_some() && stored.contains(&update.id));
         event::write(conn, &moved.clone().map(moved_event).collect::<Vec<_>>()).await?;
         let requeued: Vec<JobId> = moved
             .filter(|update| matches!(update.to, Some(JobState::Queued | JobState::Blocked)))

@@ -1,6 +1,7 @@
 //! Jobs as people see them. Reads only.
 
-use diesel::OptionalExtension;
+use std::collections::HashMap;
+
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -100,25 +101,37 @@ const COLUMNS: &str = "
         (SELECT count(*) FROM task t WHERE t.job_id = j.id) AS open_tasks
     FROM job j JOIN submission s ON s.id = j.submission_id";
 
+/// Jobs by id, each with its place in its submission.
+async fn by_id(
+    conn: &mut AsyncPgConnection,
+    ids: Vec<i64>,
+) -> Result<HashMap<JobId, (JobLine, u32)>, StoreError> {
+    let rows: Vec<Row> = diesel::sql_query(format!("{COLUMNS} WHERE j.id = ANY($1)"))
+        .bind::<Array<BigInt>, _>(ids)
+        .load(conn)
+        .await
+        .doing("reading jobs")?;
+    Ok(rows
+        .into_iter()
+        .map(|row| {
+            let array_index = row.array_index;
+            (row.id, (row.into(), array_index))
+        })
+        .collect())
+}
+
 /// One job, and its place in its submission.
 pub(crate) async fn one(
     conn: &mut AsyncPgConnection,
     id: JobId,
 ) -> Result<Option<(JobLine, u32)>, StoreError> {
-    let row: Option<Row> = diesel::sql_query(format!("{COLUMNS} WHERE j.id = $1"))
-        .bind::<BigInt, _>(id.0)
-        .get_result(conn)
-        .await
-        .optional()
-        .doing("reading a job")?;
-    Ok(row.map(|row| {
-        let array_index = row.array_index;
-        (row.into(), array_index)
-    }))
+    Ok(by_id(conn, vec![id.0]).await?.remove(&id))
 }
 
 #[derive(QueryableByName)]
 struct HolderRow {
+    #[diesel(sql_type = BigInt)]
+    id: RecordId,
     #[diesel(sql_type = sql::RecordStatus)]
     status: RecordStatus,
     #[diesel(sql_type = Nullable<BigInt>)]
@@ -156,26 +169,45 @@ impl Store {
 
     /// The job that holds a record, or held it last. `None` when there is no such record.
     pub async fn job_of_record(&self, id: RecordId) -> Result<Option<JobOfRecord>, StoreError> {
+        Ok(self.jobs_of_records(&[id]).await?.pop())
+    }
+
+    /// The jobs that hold records, or held them last, in a few statements for all; in the order of the records' ids, those
+    /// that there are.
+    pub async fn jobs_of_records(&self, ids: &[RecordId]) -> Result<Vec<JobOfRecord>, StoreError> {
         let mut conn = self.conn().await?;
-        let row: Option<HolderRow> = diesel::sql_query(
-            "SELECT r.status, t.job_id AS held_by, coalesce(r.last_job_id, (SELECT h.job_id FROM compute_history h
+        let rows: Vec<HolderRow> = diesel::sql_query(
+            "SELECT r.id, r.status, t.job_id AS held_by, coalesce(r.last_job_id, (SELECT h.job_id FROM compute_history h
                 WHERE h.record_id = r.id AND h.job_id IS NOT NULL ORDER BY h.id DESC LIMIT 1)) AS ran_by
-             FROM record r LEFT JOIN task t ON t.record_id = r.id WHERE r.id = $1",
+             FROM record r LEFT JOIN task t ON t.record_id = r.id WHERE r.id = ANY($1) ORDER BY r.id",
         )
-        .bind::<BigInt, _>(id.0)
-        .get_result(&mut conn)
+        .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
+        .load(&mut conn)
         .await
-        .optional()
-        .doing("reading a record's job")?;
-        let Some(row) = row else { return Ok(None) };
-        let found = match row.held_by.or(row.ran_by) {
-            Some(job) => one(&mut conn, job).await?,
-            None => None,
+        .doing("reading records' jobs")?;
+        let mut jobs = raw(rows.iter().filter_map(HolderRow::job));
+        jobs.sort_unstable();
+        jobs.dedup();
+        let jobs = by_id(&mut conn, jobs).await?;
+        let mut reasons = waiting::reasons_of(&mut conn, ids).await?;
+        let answer = |row: HolderRow| {
+            let (job, array_index) = row.job().and_then(|job| jobs.get(&job)).cloned().unzip();
+            JobOfRecord {
+                record_id: row.id,
+                status: row.status,
+                waiting_reason: reasons.remove(&row.id),
+                hold: if row.held_by.is_some() { Hold::Now } else { Hold::Before },
+                job,
+                array_index,
+            }
         };
-        let (job, array_index) = found.unzip();
-        let waiting_reason = waiting::reason_of(&mut conn, id).await?;
-        let hold = if row.held_by.is_some() { Hold::Now } else { Hold::Before };
-        Ok(Some(JobOfRecord { record_id: id, status: row.status, waiting_reason, hold, job, array_index }))
+        Ok(rows.into_iter().map(answer).collect())
+    }
+}
+
+impl HolderRow {
+    fn job(&self) -> Option<JobId> {
+        self.held_by.or(self.ran_by)
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod backup;
 pub mod change;
+pub mod chunk;
 pub mod cluster;
 pub mod connect;
 mod count;
@@ -24,6 +25,7 @@ pub mod output;
 pub mod queue;
 pub mod record;
 pub mod release;
+pub mod removal;
 pub mod restore;
 mod schema;
 mod specification;
@@ -31,6 +33,7 @@ pub mod staging;
 pub mod status;
 pub mod submission;
 pub mod target;
+pub mod timing;
 pub mod tls;
 mod types;
 mod waiting;

@@ -33,12 +33,12 @@ impl MoleculeRow {
             atoms: i32::try_from(molecule.atoms()).unwrap_or(i32::MAX),
             molecular_charge: molecule.molecular_charge(),
             molecular_multiplicity: i32::try_from(molecule.molecular_multiplicity()).unwrap_or(i32::MAX),
-            document: without_nul(molecule.to_qcschema().to_string()),
+            document: without_nul(serde_json::to_string(molecule).unwrap_or_default()),
         }
     }
 }
 
-/// JSON text without NUL escapes, which jsonb refuses.
+/// JSON text without NUL escapes, which no query could read.
 fn without_nul(document: String) -> String {
     if !document.contains("\\u0000") {
         return document;
@@ -124,7 +124,7 @@ async fn add(conn: &mut AsyncPgConnection, rows: &[&MoleculeRow]) -> Result<Vec<
     diesel::sql_query(
         "INSERT INTO molecule
             (molecule_hash, formula, atoms, molecular_charge, molecular_multiplicity, document)
-         SELECT hash, formula, atoms, charge, multiplicity, document::jsonb
+         SELECT hash, formula, atoms, charge, multiplicity, document::json
          FROM unnest($1, $2, $3, $4, $5, $6) AS given(hash, formula, atoms, charge, multiplicity, document)
          ORDER BY hash
          ON CONFLICT (molecule_hash) DO NOTHING

@@ -1,11 +1,14 @@
 //! Outputs of attempts, native files and wavefunctions: zstd over MessagePack, as QCArchive stores them.
-//! Touches `output_store`, `native_file` and `wavefunction_store`.
+//! Touches `native_file` and `wavefunction_store`; reads outputs from `compute_history`.
+
+use std::cell::RefCell;
 
 use diesel::OptionalExtension;
 use diesel::sql_types::{Array, BigInt, Binary, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
 use serde_json::Value;
+use zstd::bulk::Compressor;
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
@@ -52,7 +55,18 @@ const BYTES_AT_ONCE: usize = 16 << 20;
 
 /// Compresses `value` as QCArchive does.
 pub(crate) fn pack<T: Serialize + ?Sized>(value: &T) -> Result<Blob, PackError> {
-    Ok(zstd::bulk::compress(&rmp_serde::to_vec_named(value)?, LEVEL)?)
+    thread_local! {
+        // A context is a megabyte to set up, which takes longer than compressing a small output.
+        static COMPRESSOR: RefCell<Option<Compressor<'static>>> = const { RefCell::new(None) };
+    }
+    let packed = rmp_serde::to_vec_named(value)?;
+    COMPRESSOR.with_borrow_mut(|kept| {
+        let compressor = match kept {
+            Some(compressor) => compressor,
+            none => none.insert(Compressor::new(LEVEL)?),
+        };
+        Ok(compressor.compress(&packed)?)
+    })
 }
 
 /// The inverse of [`pack`], from a stored blob that `what` names.
@@ -72,12 +86,12 @@ pub(crate) enum PackError {
     Compress(#[from] std::io::Error),
 }
 
-/// Rows with blobs, in runs of at most [`BYTES_AT_ONCE`].
-fn runs<T>(rows: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
+/// Rows with blobs, in runs of at most `most` bytes.
+pub(super) fn runs<T>(rows: &[T], most: usize, size: impl Fn(&T) -> usize) -> Vec<&[T]> {
     let mut runs = Vec::new();
     let (mut start, mut bytes) = (0, 0);
     for (index, row) in rows.iter().enumerate() {
-        if bytes > 0 && bytes + size(row) > BYTES_AT_ONCE {
+        if bytes > 0 && bytes + size(row) > most {
             runs.push(&rows[start..index]);
             (start, bytes) = (index, 0);
         }
@@ -89,33 +103,12 @@ fn runs<T>(rows: &[T], size: impl Fn(&T) -> usize) -> Vec<&[T]> {
     runs
 }
 
-/// Stores outputs of attempts.
-pub(crate) async fn insert_outputs(
-    conn: &mut AsyncPgConnection,
-    outputs: &[(i64, OutputType, Blob)],
-) -> Result<(), StoreError> {
-    for run in runs(outputs, |(_, _, blob)| blob.len()) {
-        diesel::sql_query(
-            "INSERT INTO output_store (history_id, output_type, data)
-             SELECT history_id, output_type::output_type, data
-             FROM unnest($1, $2, $3) AS given(history_id, output_type, data)",
-        )
-        .bind::<Array<BigInt>, _>(run.iter().map(|(id, _, _)| *id).collect::<Vec<_>>())
-        .bind::<Array<Text>, _>(run.iter().map(|(_, output, _)| output.as_str()).collect::<Vec<_>>())
-        .bind::<Array<Binary>, _>(run.iter().map(|(_, _, blob)| blob.as_slice()).collect::<Vec<_>>())
-        .execute(conn)
-        .await
-        .doing("storing outputs")?;
-    }
-    Ok(())
-}
-
 /// Stores native files; one of the same name is replaced.
 pub(crate) async fn put_native_files(
     conn: &mut AsyncPgConnection,
     files: &[(RecordId, String, Blob)],
 ) -> Result<(), StoreError> {
-    for run in runs(files, |(_, _, blob)| blob.len()) {
+    for run in runs(files, BYTES_AT_ONCE, |(_, _, blob)| blob.len()) {
         diesel::sql_query(
             "INSERT INTO native_file (record_id, name, data) SELECT * FROM unnest($1, $2, $3)
              ON CONFLICT (record_id, name) DO UPDATE SET data = excluded.data",
@@ -135,7 +128,7 @@ pub(crate) async fn put_wavefunctions(
     conn: &mut AsyncPgConnection,
     wavefunctions: &[(RecordId, Blob)],
 ) -> Result<(), StoreError> {
-    for run in runs(wavefunctions, |(_, blob)| blob.len()) {
+    for run in runs(wavefunctions, BYTES_AT_ONCE, |(_, blob)| blob.len()) {
         diesel::sql_query(
             "INSERT INTO wavefunction_store (record_id, data) SELECT * FROM unnest($1, $2)
              ON CONFLICT (record_id) DO UPDATE SET data = excluded.data",
@@ -166,9 +159,10 @@ impl Store {
     ) -> Result<Option<String>, StoreError> {
         let mut conn = self.conn().await?;
         let row: Option<BlobRow> = diesel::sql_query(
-            "SELECT o.data FROM output_store o JOIN compute_history h ON h.id = o.history_id
-             WHERE h.record_id = $1 AND o.output_type = $2::output_type AND ($3 = 0 OR h.id = $3)
-             ORDER BY h.id DESC LIMIT 1",
+            "SELECT data FROM (
+                SELECT h.id, CASE $2 WHEN 'stdout' THEN h.stdout WHEN 'stderr' THEN h.stderr ELSE h.error END AS data
+                FROM compute_history h WHERE h.record_id = $1 AND ($3 = 0 OR h.id = $3)) outputs
+             WHERE data IS NOT NULL ORDER BY id DESC LIMIT 1",
         )
         .bind::<BigInt, _>(id.0)
         .bind::<Text, _>(output.as_str())
@@ -226,8 +220,8 @@ mod tests {
     #[test]
     fn runs_are_bounded_and_complete() {
         let sizes = [BYTES_AT_ONCE, 1, 2, BYTES_AT_ONCE * 2, 3];
-        let runs = runs(&sizes, |size| *size);
+        let runs = runs(&sizes, BYTES_AT_ONCE, |size| *size);
         assert_eq!(runs, [&sizes[..1], &sizes[1..3], &sizes[3..4], &sizes[4..]]);
-        assert!(super::runs(&[0usize; 0], |size| *size).is_empty());
+        assert!(super::runs(&[0usize; 0], BYTES_AT_ONCE, |size| *size).is_empty());
     }
 }

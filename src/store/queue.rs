@@ -31,11 +31,17 @@ pub struct CandidateFilter {
     pub defaults: TaskResources,
 }
 
+/// Tasks that need the same programs, pool and resources have the same one.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct DemandId(pub i64);
+
 /// A task that may be handed out now.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Candidate {
     /// The task.
     pub task_id: TaskId,
+    /// What decides which pools may run it, shared by all tasks like it.
+    pub demand: DemandId,
     /// Its record.
     pub record_id: RecordId,
     /// Whether it may share its job.
@@ -50,12 +56,15 @@ pub struct Candidate {
     pub losses: u32,
     /// Why the last attempt failed.
     pub last_failure: Option<FailureClass>,
+    /// The program it needs, where it is one alone.
+    pub required_program: Option<String>,
 }
 
 #[derive(QueryableByName)]
 #[diesel(table_name = super::schema::task)]
 struct CandidateRow {
     id: TaskId,
+    demand_id: i64,
     record_id: RecordId,
     placement: Placement,
     compute_priority: i16,
@@ -64,8 +73,16 @@ struct CandidateRow {
     #[diesel(deserialize_as = Count)]
     losses: u32,
     last_failure: Option<FailureClass>,
+    #[diesel(sql_type = Nullable<Text>)]
+    required_program: Option<String>,
     #[diesel(embed)]
     asks: Asks,
+}
+
+#[derive(QueryableByName)]
+struct BacklogRow {
+    #[diesel(sql_type = BigInt)]
+    tasks: i64,
 }
 
 #[derive(QueryableByName)]
@@ -95,18 +112,33 @@ impl From<Asks> for TaskResources {
 
 /// Every fitting demand leads into the index `task_queue`, so that the cost depends on `limit` alone.
 const CANDIDATES: &str = "
-    SELECT t.*, d.cores, d.memory_bytes, d.walltime_seconds FROM demand d CROSS JOIN LATERAL (
-        SELECT id, record_id, placement, compute_priority, tries, losses, last_failure, sort_date
+    SELECT t.*, d.cores, d.memory_bytes, d.walltime_seconds,
+        CASE WHEN cardinality(d.required_programs) = 1 THEN d.required_programs[1] END AS required_program
+    FROM demand d CROSS JOIN LATERAL (
+        SELECT id, demand_id, record_id, placement, compute_priority, tries, losses, last_failure, sort_date
         FROM task
         WHERE available AND demand_id = d.id AND (not_before IS NULL OR not_before <= now())
         ORDER BY compute_priority DESC, sort_date, id LIMIT $4) t
-    WHERE (d.pool IS NULL OR d.pool = $1)
-        AND ($2 IS NULL OR d.required_programs <@ $2)
-        AND (d.compute_tag = '*' OR '*' = ANY($3) OR d.compute_tag = ANY($3))
+    WHERE {suits}
+    ORDER BY t.compute_priority DESC, t.sort_date, t.id LIMIT $4";
+
+/// How many there are, up to a number.
+const BACKLOG: &str = "
+    SELECT count(*) AS tasks FROM (
+        SELECT FROM demand d CROSS JOIN LATERAL (
+            SELECT FROM task
+            WHERE available AND demand_id = d.id AND (not_before IS NULL OR not_before <= now()) LIMIT $4) t
+        WHERE {suits} LIMIT $4) counted";
+
+/// Which demands suit a pool.
+const SUITS: &str = "
+        (d.pool IS NULL OR d.pool = $1)
+        AND ($2 IS NULL OR d.required_programs <@ $2 OR (d.pool = $1 AND d.required_programs = '{synthetic}'))
+        AND (d.compute_tag = '*' OR '*' = ANY($3) OR d.compute_tag = ANY($3)
+            OR (d.pool = $1 AND d.required_programs = '{synthetic}'))
         AND ($5 IS NULL OR coalesce(d.cores, $6, 0) <= $5)
         AND ($7 IS NULL OR coalesce(d.memory_bytes, $8, 0) <= $7)
-        AND ($9 IS NULL OR coalesce(d.walltime_seconds, $10, 0) <= $9)
-    ORDER BY t.compute_priority DESC, t.sort_date, t.id LIMIT $4";
+        AND ($9 IS NULL OR coalesce(d.walltime_seconds, $10, 0) <= $9)";
 
 /// Just after a large intake there are no statistics yet, and the planner would read and sort whole demands.
 const BY_INDEX: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off";
@@ -118,19 +150,8 @@ impl Store {
         filter: &CandidateFilter,
         limit: usize,
     ) -> Result<Vec<Candidate>, StoreError> {
-        let (most, defaults) = (&filter.most, &filter.defaults);
         let mut conn = self.conn().await?;
-        let query = diesel::sql_query(CANDIDATES)
-            .bind::<Text, _>(&filter.pool.0)
-            .bind::<Nullable<Array<Text>>, _>(&filter.programs)
-            .bind::<Array<Text>, _>(&filter.compute_tags)
-            .bind::<BigInt, _>(bigint(limit as u64))
-            .bind::<Nullable<Integer>, _>(most.cores.map(integer))
-            .bind::<Nullable<Integer>, _>(defaults.cores.map(integer))
-            .bind::<Nullable<BigInt>, _>(most.memory_bytes.map(bigint))
-            .bind::<Nullable<BigInt>, _>(defaults.memory_bytes.map(bigint))
-            .bind::<Nullable<BigInt>, _>(most.walltime_seconds.map(bigint))
-            .bind::<Nullable<BigInt>, _>(defaults.walltime_seconds.map(bigint));
+        let query = bound(CANDIDATES, filter, limit);
         let rows = conn
             .transaction::<Vec<CandidateRow>, diesel::result::Error, _>(async |conn| {
                 conn.batch_execute(BY_INDEX).await?;
@@ -139,6 +160,20 @@ impl Store {
             .await
             .doing("reading the queue")?;
         Ok(rows.into_iter().map(candidate).collect())
+    }
+
+    /// How many tasks a pool may run, counted up to `most`.
+    pub async fn backlog(&self, filter: &CandidateFilter, most: usize) -> Result<usize, StoreError> {
+        let mut conn = self.conn().await?;
+        let query = bound(BACKLOG, filter, most);
+        let row = conn
+            .transaction::<BacklogRow, diesel::result::Error, _>(async |conn| {
+                conn.batch_execute(BY_INDEX).await?;
+                query.get_result(conn).await
+            })
+            .await
+            .doing("counting the queue")?;
+        Ok(usize::try_from(row.tasks).unwrap_or(0))
     }
 
     /// Whether any task may be handed out now.
@@ -155,9 +190,31 @@ impl Store {
     }
 }
 
+/// A statement over the demands that suit a pool.
+fn bound<'a>(
+    statement: &str,
+    filter: &'a CandidateFilter,
+    limit: usize,
+) -> diesel::query_builder::BoxedSqlQuery<'a, diesel::pg::Pg, diesel::query_builder::SqlQuery> {
+    let (most, defaults) = (&filter.most, &filter.defaults);
+    diesel::sql_query(statement.replace("{suits}", SUITS))
+        .into_boxed()
+        .bind::<Text, _>(&filter.pool.0)
+        .bind::<Nullable<Array<Text>>, _>(&filter.programs)
+        .bind::<Array<Text>, _>(&filter.compute_tags)
+        .bind::<BigInt, _>(bigint(limit as u64))
+        .bind::<Nullable<Integer>, _>(most.cores.map(integer))
+        .bind::<Nullable<Integer>, _>(defaults.cores.map(integer))
+        .bind::<Nullable<BigInt>, _>(most.memory_bytes.map(bigint))
+        .bind::<Nullable<BigInt>, _>(defaults.memory_bytes.map(bigint))
+        .bind::<Nullable<BigInt>, _>(most.walltime_seconds.map(bigint))
+        .bind::<Nullable<BigInt>, _>(defaults.walltime_seconds.map(bigint))
+}
+
 fn candidate(row: CandidateRow) -> Candidate {
     Candidate {
         task_id: row.id,
+        demand: DemandId(row.demand_id),
         record_id: row.record_id,
         placement: row.placement,
         resources: row.asks.into(),
@@ -165,6 +222,7 @@ fn candidate(row: CandidateRow) -> Candidate {
         tries: row.tries,
         losses: row.losses,
         last_failure: row.last_failure,
+        required_program: row.required_program,
     }
 }
 
@@ -201,7 +259,7 @@ pub(crate) async fn hand_back(
 ) -> Result<(), StoreError> {
     diesel::sql_query(
         "WITH locked AS (SELECT id FROM task WHERE job_id = ANY($1) ORDER BY id FOR UPDATE), freed AS (
-            UPDATE task SET available = true, job_id = NULL, waiting_reason = $2 FROM locked
+            UPDATE task SET available = true, job_id = NULL, chunk_id = NULL, waiting_reason = $2 FROM locked
             WHERE task.id = locked.id RETURNING record_id)
          UPDATE record SET status = 'waiting', modified_on = now()
          FROM freed WHERE record.id = freed.record_id AND record.status = 'running'",

@@ -4,17 +4,17 @@ use std::collections::BTreeMap;
 
 use diesel::OptionalExtension;
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Double, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Json, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::NullableTimestamp;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::filter::filtered;
 use super::queue::Asks;
-use super::types::sql;
+use super::types::{members, sql};
 use super::{event, history, job_line, molecule, specification, waiting};
 use crate::model::calculation::{Driver, Specification};
 use crate::model::ids::{JobId, MoleculeId, PoolName, RecordId, SpecificationId};
@@ -116,9 +116,12 @@ struct DetailRow {
     specification_id: SpecificationId,
     molecule_id: MoleculeId,
     final_molecule_id: Option<MoleculeId>,
+    #[diesel(sql_type = Nullable<Json>)]
     properties: Option<Value>,
     energies: Option<Vec<f64>>,
     extras: Value,
+    #[diesel(sql_type = Nullable<Json>)]
+    result_extras: Option<Value>,
     #[diesel(sql_type = Array<BigInt>)]
     trajectory: Vec<i64>,
     #[diesel(sql_type = Array<Text>)]
@@ -185,11 +188,15 @@ impl Store {
         let only = RecordFilter { ids: vec![id], ..RecordFilter::default() };
         let Some(line) = lines(conn, &only, None, 1).await?.pop() else { return Ok(None) };
         let row: DetailRow = diesel::sql_query(
-            "SELECT r.specification_id, r.molecule_id, r.final_molecule_id, r.properties, r.energies, r.extras,
+            "SELECT r.specification_id, r.molecule_id, r.final_molecule_id, h.properties, r.energies, r.extras,
+                h.extras AS result_extras,
                 ARRAY(SELECT singlepoint_id FROM optimization_trajectory WHERE optimization_id = r.id ORDER BY position)
                     AS trajectory,
                 ARRAY(SELECT name FROM native_file WHERE record_id = r.id ORDER BY name) AS native_files
-             FROM record r WHERE r.id = $1",
+             FROM record r LEFT JOIN LATERAL (
+                SELECT properties, extras FROM compute_history WHERE record_id = r.id AND status = 'complete'
+                ORDER BY id DESC LIMIT 1) h ON true
+             WHERE r.id = $1",
         )
         .bind::<BigInt, _>(id.0)
         .get_result(conn)
@@ -201,6 +208,8 @@ impl Store {
         let mut molecules = molecule::documents(conn, ids).await?;
         // Taken first: both may be the same.
         let final_molecule = row.final_molecule_id.and_then(|id| molecules.get(&id).cloned());
+        let mut extras = members(Some(row.extras));
+        extras.extend(members(row.result_extras));
         Ok(Some(RecordDetail {
             line,
             specification,
@@ -209,10 +218,7 @@ impl Store {
             properties: row.properties,
             energies: row.energies,
             trajectory: row.trajectory.into_iter().map(RecordId).collect(),
-            extras: match row.extras {
-                Value::Object(members) => members,
-                _ => Map::new(),
-            },
+            extras,
             history: history::of_record(conn, id).await?,
             task: task(conn, id).await?,
             events: event::of_record(conn, id).await?,

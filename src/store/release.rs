@@ -1,6 +1,8 @@
 //! The end of a job: its unfinished tasks come back, or fail where they have been lost too often.
 //! Touches `job`, `task`, `record`, `compute_history`, `event`, in one transaction.
 
+use std::collections::HashSet;
+
 use diesel::OptionalExtension;
 use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -10,11 +12,11 @@ use super::count::fold;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::history::{self, NewAttempt};
-use super::output::{self, OutputType};
+use super::output;
 use super::types::{Count, raw, storable};
 use super::write::Writer;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
-use crate::model::ids::{JobId, RecordId, TaskId};
+use crate::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use crate::model::job::JobOutcome;
 use crate::model::record::RecordStatus;
 
@@ -38,6 +40,28 @@ pub struct JobEnd {
     pub hostname: Option<String>,
     /// What the tasks that it did not report are charged with.
     pub charge: Charge,
+    /// Which of them; the others come back untouched.
+    pub charged: Charged,
+    /// Chunks of the pool whose files lie in its directory: it holds their tasks, noted or not.
+    pub chunks: Vec<ChunkId>,
+}
+
+/// Which unreported tasks are charged.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Charged {
+    /// Each of them.
+    All,
+    /// Those that the job was at work on.
+    Only(HashSet<TaskId>),
+}
+
+impl Charged {
+    fn includes(&self, task: TaskId) -> bool {
+        match self {
+            Charged::All => true,
+            Charged::Only(tasks) => tasks.contains(&task),
+        }
+    }
 }
 
 /// What an unreported task is charged with.
@@ -96,17 +120,27 @@ impl Writer {
             transaction.roll_back().await?;
             return Ok(ReleasedTasks::default());
         }
+        diesel::sql_query("DELETE FROM chunk WHERE (job_id = $1 OR id = ANY($2)) AND site = $3")
+            .bind::<BigInt, _>(end.id.0)
+            .bind::<Array<BigInt>, _>(raw(end.chunks.iter().copied()))
+            .bind::<Text, _>(&self.site)
+            .execute(conn)
+            .await
+            .doing("closing a job's chunks")?;
         let held: Vec<HeldRow> = diesel::sql_query(
-            "SELECT id, record_id, attempt, tries, losses FROM task WHERE job_id = $1 ORDER BY id FOR UPDATE",
+            "SELECT id, record_id, attempt, tries, losses FROM task WHERE job_id = $1 OR chunk_id = ANY($2)
+             ORDER BY id FOR UPDATE",
         )
         .bind::<BigInt, _>(end.id.0)
+        .bind::<Array<BigInt>, _>(raw(end.chunks.iter().copied()))
         .load(conn)
         .await
         .doing("reading a job's tasks")?;
         let mut released = ReleasedTasks::default();
         let (mut settled, mut attempts, mut events) = (Vec::new(), Vec::new(), Vec::new());
         for task in held {
-            let decision = decision(&task, end.charge, decide);
+            let charge = if end.charged.includes(task.id) { end.charge } else { Charge::Nothing };
+            let decision = decision(&task, charge, decide);
             let kind = match decision {
                 RetryDecision::Retry { .. } => {
                     released.returned += 1;
@@ -126,10 +160,10 @@ impl Writer {
                 ..NewEvent::default()
             });
             let reason = explain(&end);
-            settled.push(Settled { task_id: task.id, charge: end.charge, decision, reason });
+            settled.push(Settled { task_id: task.id, charge, decision, reason });
         }
         apply(conn, &settled).await?;
-        history::insert(conn, attempts).await?;
+        history::insert(conn, &attempts).await?;
         events.push(ended_event(&end, released));
         event::write(conn, &events).await?;
         fold(conn).await?;
@@ -205,7 +239,7 @@ fn given_up(task: &HeldRow, end: &JobEnd) -> Result<NewAttempt, StoreError> {
         failure: Some(class),
         error_type: Some(error_type),
         hostname: end.hostname.clone(),
-        outputs: vec![(OutputType::Error, blob)],
+        error: Some(blob),
         ..NewAttempt::bare(task.record_id, task.attempt, RecordStatus::Error)
     })
 }
@@ -214,7 +248,7 @@ const APPLY: &str = "
     WITH given AS (
         SELECT * FROM unnest($1, $2, $3, $4, $5, $6) AS rows(id, failure, tries, losses, delay, reason)
     ), changed AS (
-        UPDATE task SET job_id = NULL, available = given.delay IS NOT NULL,
+        UPDATE task SET job_id = NULL, chunk_id = NULL, available = given.delay IS NOT NULL,
             tries = task.tries + given.tries, losses = task.losses + given.losses,
             last_failure = CASE WHEN given.failure = 'infrastructure' THEN coalesce(task.last_failure, 'infrastructure'::failure_class)
                 ELSE coalesce(given.failure::failure_class, task.last_failure) END,

@@ -9,6 +9,27 @@ table! {
     use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
+    chunk (id) {
+        id -> BigInt,
+        site -> Text,
+        pool -> Text,
+        state -> ChunkState,
+        compute_priority -> SmallInt,
+        tasks -> Integer,
+        cores -> Integer,
+        memory_bytes -> BigInt,
+        gpus -> Integer,
+        walltime_seconds -> BigInt,
+        expected_seconds -> Double,
+        job_id -> Nullable<BigInt>,
+        modified_on -> Timestamptz,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+    use crate::store::types::sql::*;
+
     compute_history (id) {
         id -> BigInt,
         record_id -> BigInt,
@@ -22,10 +43,16 @@ table! {
         memory_bytes -> Nullable<BigInt>,
         wall_seconds -> Nullable<Double>,
         cpu_seconds -> Nullable<Double>,
+        started_on -> Nullable<Timestamptz>,
+        modified_on -> Timestamptz,
         program -> Nullable<Text>,
         program_version -> Nullable<Text>,
-        provenance -> Nullable<Jsonb>,
-        modified_on -> Timestamptz,
+        provenance -> Nullable<Json>,
+        properties -> Nullable<Json>,
+        extras -> Nullable<Json>,
+        stdout -> Nullable<Bytea>,
+        stderr -> Nullable<Bytea>,
+        error -> Nullable<Bytea>,
     }
 }
 
@@ -86,6 +113,7 @@ table! {
         started_on -> Nullable<Timestamptz>,
         ended_on -> Nullable<Timestamptz>,
         modified_on -> Timestamptz,
+        pilot -> Bool,
     }
 }
 
@@ -113,7 +141,7 @@ table! {
         atoms -> Integer,
         molecular_charge -> Double,
         molecular_multiplicity -> Integer,
-        document -> Jsonb,
+        document -> Json,
     }
 }
 
@@ -141,17 +169,6 @@ table! {
     use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
-    output_store (history_id, output_type) {
-        history_id -> BigInt,
-        output_type -> OutputType,
-        data -> Bytea,
-    }
-}
-
-table! {
-    use diesel::sql_types::*;
-    use crate::store::types::sql::*;
-
     record (id) {
         id -> BigInt,
         record_type -> RecordType,
@@ -165,7 +182,6 @@ table! {
         owner_user -> Text,
         return_energy -> Nullable<Double>,
         energies -> Nullable<Array<Double>>,
-        properties -> Nullable<Jsonb>,
         extras -> Jsonb,
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
@@ -223,6 +239,7 @@ table! {
         swept_on -> Nullable<Timestamptz>,
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
+        cluster -> Nullable<Text>,
     }
 }
 
@@ -245,6 +262,7 @@ table! {
         not_before -> Nullable<Timestamptz>,
         waiting_reason -> Nullable<Text>,
         sort_date -> Timestamptz,
+        chunk_id -> Nullable<BigInt>,
     }
 }
 

@@ -1,10 +1,10 @@
-//! What a submission's jobs are to work on: tasks with their whole calculations, page by page. Reads only.
+//! What jobs and chunks are to work on: tasks with their whole calculations, page by page. Reads only.
 
 use std::collections::HashMap;
 
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Integer};
-use diesel_async::RunQueryDsl;
+use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
 use super::connect::Store;
@@ -14,7 +14,7 @@ use super::types::{Count, integer, raw};
 use super::{molecule, specification};
 use crate::model::calculation::Calculation;
 use crate::model::failure::FailureClass;
-use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId, SubmissionId, TaskId};
+use crate::model::ids::{ChunkId, JobId, MoleculeId, RecordId, SpecificationId, SubmissionId, TaskId};
 use crate::model::resources::TaskResources;
 use crate::model::task::{Placement, TaskOrder};
 
@@ -27,7 +27,9 @@ pub struct JobOrders {
     pub array_index: u32,
     /// Whether it was made for one task.
     pub placement: Placement,
-    /// Its tasks: by priority, then age. None where all were cancelled.
+    /// Whether it takes tasks from its pool's chunks.
+    pub pilot: bool,
+    /// Its tasks: by priority, then age. None where all were cancelled, and for a pilot.
     pub orders: Vec<StagedTask>,
 }
 
@@ -77,6 +79,7 @@ struct JobRow {
     #[diesel(deserialize_as = Count)]
     array_index: u32,
     placement: Placement,
+    pilot: bool,
 }
 
 #[derive(QueryableByName)]
@@ -85,7 +88,7 @@ struct TaskRow {
     id: TaskId,
     record_id: RecordId,
     #[diesel(sql_type = BigInt)]
-    held_by: JobId,
+    held_by: i64,
     #[diesel(deserialize_as = Count)]
     attempt: u32,
     placement: Placement,
@@ -118,7 +121,7 @@ impl Store {
     ) -> Result<Vec<JobOrders>, StoreError> {
         let mut conn = self.conn().await?;
         let job_rows: Vec<JobRow> = diesel::sql_query(
-            "SELECT id, array_index, placement FROM job WHERE submission_id = $1 AND array_index > $2
+            "SELECT id, array_index, placement, pilot FROM job WHERE submission_id = $1 AND array_index > $2
              ORDER BY array_index LIMIT $3",
         )
         .bind::<BigInt, _>(submission.0)
@@ -127,47 +130,78 @@ impl Store {
         .load(&mut conn)
         .await
         .doing("reading a submission's jobs")?;
-        let tasks: Vec<TaskRow> = diesel::sql_query(
-            "SELECT t.id, t.record_id, t.job_id AS held_by, t.attempt, t.placement, t.tries, t.losses,
-                t.last_failure, d.cores, d.memory_bytes, d.walltime_seconds, r.specification_id, r.molecule_id,
-                r.extras
-             FROM task t JOIN demand d ON d.id = t.demand_id JOIN record r ON r.id = t.record_id
-             WHERE t.job_id = ANY($1) ORDER BY t.compute_priority DESC, t.sort_date, t.id",
-        )
-        .bind::<Array<BigInt>, _>(raw(job_rows.iter().map(|job| job.id)))
-        .load(&mut conn)
-        .await
-        .doing("reading staged tasks")?;
-        let molecule_ids = raw(tasks.iter().map(|task| task.record.molecule_id));
-        let mut molecules = HashMap::new();
-        for (id, document) in molecule::documents(&mut conn, molecule_ids).await? {
-            molecules.insert(id, molecule::read(id, document)?);
-        }
-        let specification_ids = raw(tasks.iter().map(|task| task.record.specification_id));
-        let specifications = specification::read(&mut conn, specification_ids).await?;
-
-        let mut by_job: HashMap<JobId, Vec<StagedTask>> = HashMap::new();
-        for task in tasks {
-            let missing = |what: &str| StoreError::Stored {
-                what: format!("{what} of record {}", task.record_id),
-                source: "there is no such row".into(),
-            };
-            let molecule = molecules.get(&task.record.molecule_id).ok_or_else(|| missing("molecule"))?;
-            let specification = specifications.get(&task.record.specification_id);
-            let calculation = Calculation {
-                specification: specification.ok_or_else(|| missing("specification"))?.clone(),
-                molecule: molecule.clone(),
-                extras: task.record.extras.as_object().cloned().unwrap_or_default(),
-            };
-            by_job.entry(task.held_by).or_default().push(staged(task, calculation));
-        }
+        let held = raw(job_rows.iter().map(|job| job.id));
+        let mut by_job = tasks_of(&mut conn, Holder::Job, held).await?;
         let mut orders = Vec::with_capacity(job_rows.len());
-        for JobRow { id: job_id, array_index, placement } in job_rows {
-            let tasks = by_job.remove(&job_id).unwrap_or_default();
-            orders.push(JobOrders { job_id, array_index, placement, orders: tasks });
+        for JobRow { id: job_id, array_index, placement, pilot } in job_rows {
+            let tasks = by_job.remove(&job_id.0).unwrap_or_default();
+            orders.push(JobOrders { job_id, array_index, placement, pilot, orders: tasks });
         }
         Ok(orders)
     }
+
+    /// The tasks of each of these chunks: by priority, then age. One whose tasks were all cancelled is left out.
+    pub async fn chunk_orders(
+        &self,
+        chunks: &[ChunkId],
+    ) -> Result<HashMap<ChunkId, Vec<StagedTask>>, StoreError> {
+        let mut conn = self.conn().await?;
+        let tasks = tasks_of(&mut conn, Holder::Chunk, raw(chunks.iter().copied())).await?;
+        Ok(tasks.into_iter().map(|(id, tasks)| (ChunkId(id), tasks)).collect())
+    }
+}
+
+/// Who has a task.
+#[derive(Clone, Copy)]
+enum Holder {
+    Job,
+    Chunk,
+}
+
+/// The tasks that each of `holders` has, with their calculations.
+async fn tasks_of(
+    conn: &mut AsyncPgConnection,
+    holder: Holder,
+    holders: Vec<i64>,
+) -> Result<HashMap<i64, Vec<StagedTask>>, StoreError> {
+    let held_by = match holder {
+        Holder::Job => "t.job_id",
+        Holder::Chunk => "t.chunk_id",
+    };
+    let tasks: Vec<TaskRow> = diesel::sql_query(format!(
+        "SELECT t.id, t.record_id, {held_by} AS held_by, t.attempt, t.placement, t.tries, t.losses,
+            t.last_failure, d.cores, d.memory_bytes, d.walltime_seconds, r.specification_id, r.molecule_id,
+            r.extras
+         FROM task t JOIN demand d ON d.id = t.demand_id JOIN record r ON r.id = t.record_id
+         WHERE {held_by} = ANY($1) ORDER BY t.compute_priority DESC, t.sort_date, t.id"
+    ))
+    .bind::<Array<BigInt>, _>(holders)
+    .load(conn)
+    .await
+    .doing("reading staged tasks")?;
+    let molecule_ids = raw(tasks.iter().map(|task| task.record.molecule_id));
+    let mut molecules = HashMap::new();
+    for (id, document) in molecule::documents(conn, molecule_ids).await? {
+        molecules.insert(id, molecule::read(id, document)?);
+    }
+    let specification_ids = raw(tasks.iter().map(|task| task.record.specification_id));
+    let specifications = specification::read(conn, specification_ids).await?;
+    let mut by_holder: HashMap<i64, Vec<StagedTask>> = HashMap::new();
+    for task in tasks {
+        let missing = |what: &str| StoreError::Stored {
+            what: format!("{what} of record {}", task.record_id),
+            source: "there is no such row".into(),
+        };
+        let molecule = molecules.get(&task.record.molecule_id).ok_or_else(|| missing("molecule"))?;
+        let specification = specifications.get(&task.record.specification_id);
+        let calculation = Calculation {
+            specification: specification.ok_or_else(|| missing("specification"))?.clone(),
+            molecule: molecule.clone(),
+            extras: task.record.extras.as_object().cloned().unwrap_or_default(),
+        };
+        by_holder.entry(task.held_by).or_default().push(staged(task, calculation));
+    }
+    Ok(by_holder)
 }
 
 fn staged(task: TaskRow, calculation: Calculation) -> StagedTask {

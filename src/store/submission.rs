@@ -23,6 +23,8 @@ use crate::model::task::Placement;
 pub struct PlannedSubmission {
     /// Its pool.
     pub pool: PoolName,
+    /// The adapter that it goes through.
+    pub cluster: String,
     /// Its name in the scheduler.
     pub tag: Tag,
     /// What each of its jobs asks for.
@@ -31,7 +33,7 @@ pub struct PlannedSubmission {
     pub jobs: Vec<PlannedJob>,
 }
 
-/// One job of a planned submission.
+/// One job of a planned submission. Without tasks it is a pilot: it takes them from its pool's chunks.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct PlannedJob {
     /// Whether its tasks share it.
@@ -50,6 +52,8 @@ pub struct SubmissionRow {
     pub pool: PoolName,
     /// Its name in the scheduler.
     pub tag: Tag,
+    /// The adapter that it goes through; unknown of older ones.
+    pub cluster: Option<String>,
     /// Its state.
     pub state: SubmissionState,
     /// What each of its jobs asks for.
@@ -108,7 +112,7 @@ impl Store {
     pub async fn open_submissions(&self, site: &str) -> Result<Vec<SubmissionRow>, StoreError> {
         let mut conn = self.conn().await?;
         diesel::sql_query(
-            "SELECT id, pool, tag, state, resources, array_size, scheduler_job_id, fence, calls, called_on,
+            "SELECT id, pool, tag, cluster, state, resources, array_size, scheduler_job_id, fence, calls, called_on,
                 empty_lookups, empty_lookup_on, not_before, last_error
              FROM submission WHERE site = $1 AND state IN ('planned', 'submitting', 'unknown') ORDER BY id",
         )
@@ -120,8 +124,8 @@ impl Store {
 }
 
 impl Writer {
-    /// Stores a submission and claims its tasks. Tasks that are no longer available and jobs that would have none are
-    /// dropped; `None` when nothing is left. The attempt of each claimed task grows by one.
+    /// Stores a submission and claims its tasks. Tasks that are no longer available and jobs that would have lost all
+    /// of theirs are dropped; `None` when nothing is left. The attempt of each claimed task grows by one.
     pub async fn plan_submission(
         &self,
         planned: &PlannedSubmission,
@@ -137,7 +141,10 @@ impl Writer {
         self.insert_jobs(conn, planned, id, &jobs).await?;
         claim(conn, id, &jobs).await?;
         let tasks: usize = jobs.iter().map(|job| job.tasks.len()).sum();
-        let message = format!("{tasks} tasks in {} jobs for pool {}", jobs.len(), planned.pool);
+        let message = match tasks {
+            0 => format!("{} jobs for pool {}", jobs.len(), planned.pool),
+            tasks => format!("{tasks} tasks in {} jobs for pool {}", jobs.len(), planned.pool),
+        };
         event::write(conn, &[submission_event("planned", id, message)]).await?;
         transaction.commit().await?;
         Ok(Some(id))
@@ -154,8 +161,8 @@ impl Writer {
             source: Box::new(error),
         })?;
         let row: IdRow = diesel::sql_query(
-            "INSERT INTO submission (site, pool, tag, state, resources, array_size, fence)
-             VALUES ($1, $2, $3, 'planned', $4, $5, $6) RETURNING id",
+            "INSERT INTO submission (site, pool, tag, state, resources, array_size, fence, cluster)
+             VALUES ($1, $2, $3, 'planned', $4, $5, $6, $7) RETURNING id",
         )
         .bind::<Text, _>(&self.site)
         .bind::<Text, _>(&planned.pool.0)
@@ -163,6 +170,7 @@ impl Writer {
         .bind::<Jsonb, _>(resources)
         .bind::<Integer, _>(i32::try_from(jobs).unwrap_or(i32::MAX))
         .bind::<BigInt, _>(self.fence.0)
+        .bind::<Text, _>(&planned.cluster)
         .get_result(conn)
         .await
         .doing("storing a submission")?;
@@ -178,8 +186,8 @@ impl Writer {
     ) -> Result<(), StoreError> {
         let sizes = jobs.iter().map(|job| i32::try_from(job.tasks.len()).unwrap_or(i32::MAX));
         diesel::sql_query(
-            "INSERT INTO job (submission_id, site, pool, array_index, state, placement, tasks)
-             SELECT $1, $2, $3, place - 1, 'planned', placement::placement, tasks
+            "INSERT INTO job (submission_id, site, pool, array_index, state, placement, tasks, pilot)
+             SELECT $1, $2, $3, place - 1, 'planned', placement::placement, tasks, tasks = 0
              FROM unnest($4, $5) WITH ORDINALITY AS given(placement, tasks, place)",
         )
         .bind::<BigInt, _>(id.0)
@@ -328,6 +336,9 @@ async fn lock_available(
     jobs: &[PlannedJob],
 ) -> Result<Vec<PlannedJob>, StoreError> {
     let wanted = raw(jobs.iter().flat_map(|job| job.tasks.iter().copied()));
+    if wanted.is_empty() {
+        return Ok(jobs.to_vec());
+    }
     let rows: Vec<IdRow> = diesel::sql_query(
         "SELECT id FROM task WHERE id = ANY($1) AND available ORDER BY id FOR UPDATE SKIP LOCKED",
     )
@@ -339,7 +350,7 @@ async fn lock_available(
     let mut kept = Vec::with_capacity(jobs.len());
     for job in jobs {
         let tasks: Vec<TaskId> = job.tasks.iter().copied().filter(|task| free.remove(&task.0)).collect();
-        if !tasks.is_empty() {
+        if !tasks.is_empty() || job.tasks.is_empty() {
             kept.push(PlannedJob { placement: job.placement, tasks });
         }
     }
@@ -356,6 +367,9 @@ async fn claim(
     for (index, job) in (0..).zip(jobs) {
         tasks.extend(raw(job.tasks.iter().copied()));
         indices.extend(std::iter::repeat_n(integer(index), job.tasks.len()));
+    }
+    if tasks.is_empty() {
+        return Ok(());
     }
     diesel::sql_query(
         "UPDATE task SET available = false, job_id = job.id, attempt = attempt + 1, waiting_reason = NULL,

@@ -8,14 +8,13 @@ use diesel::sql_types::{BigInt, Integer, Jsonb, Text};
 use crate::model::calculation::Driver;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{
-    Fence, JobId, MoleculeId, PoolName, RecordId, SchedulerJobId, SpecificationId, SubmissionId, Tag, TaskId,
+    ChunkId, Fence, JobId, MoleculeId, PoolName, RecordId, SchedulerJobId, SpecificationId, SubmissionId,
+    Tag, TaskId,
 };
 use crate::model::job::{JobOutcome, JobState, SubmissionState};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::model::resources::JobResources;
 use crate::model::task::Placement;
-
-use super::output::OutputType;
 
 /// The SQL types, by the names that `schema` uses.
 pub mod sql {
@@ -36,11 +35,11 @@ pub mod sql {
         RecordType = "record_type",
         Driver = "driver",
         SubmissionState = "submission_state",
+        ChunkState = "chunk_state",
         JobState = "job_state",
         JobOutcome = "job_outcome",
         FailureClass = "failure_class",
         Placement = "placement",
-        OutputType = "output_type",
     }
 }
 
@@ -63,7 +62,7 @@ macro_rules! from_word {
     )*};
 }
 
-from_word!(RecordStatus, RecordType, Driver, SubmissionState, JobState, JobOutcome, FailureClass, OutputType,);
+from_word!(RecordStatus, RecordType, Driver, SubmissionState, JobState, JobOutcome, FailureClass);
 
 impl FromSql<sql::Placement, Pg> for Placement {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
@@ -84,7 +83,7 @@ macro_rules! from_bigint {
     )*};
 }
 
-from_bigint!(RecordId, TaskId, JobId, SubmissionId, MoleculeId, SpecificationId, Fence);
+from_bigint!(RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId, Fence);
 
 macro_rules! from_text {
     ($($name:ident),* $(,)?) => {$(
@@ -171,7 +170,7 @@ macro_rules! into_raw {
     )*};
 }
 
-into_raw!(RecordId, TaskId, JobId, SubmissionId, MoleculeId, SpecificationId);
+into_raw!(RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId);
 
 /// A count or size of `model` as PostgreSQL's `integer`; what does not fit is as good as the greatest.
 pub(crate) fn integer(value: u32) -> i32 {
@@ -183,9 +182,22 @@ pub(crate) fn bigint(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }
 
+/// The members of an object; of anything else none.
+pub(crate) fn members(value: Option<serde_json::Value>) -> serde_json::Map<String, serde_json::Value> {
+    match value {
+        Some(serde_json::Value::Object(members)) => members,
+        _ => serde_json::Map::new(),
+    }
+}
+
 /// `text` without NUL characters, which PostgreSQL stores neither in text nor in jsonb.
 pub(crate) fn storable(text: &str) -> String {
     text.replace('\0', "\u{fffd}")
+}
+
+/// The same, without a copy where there is nothing to replace.
+pub(crate) fn storable_text(text: &str) -> std::borrow::Cow<'_, str> {
+    if text.contains('\0') { storable(text).into() } else { text.into() }
 }
 
 /// Replaces NUL characters in every string and key of `value`.

@@ -1,6 +1,7 @@
 //! Why a record waits, in words. Reads only.
 
-use diesel::OptionalExtension;
+use std::collections::HashMap;
+
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -8,13 +9,15 @@ use jiff::Timestamp;
 use jiff_diesel::NullableTimestamp;
 
 use super::error::{Doing, StoreError};
-use super::types::sql;
+use super::types::{raw, sql};
 use crate::model::ids::{JobId, PoolName, RecordId, SchedulerJobId};
 use crate::model::job::JobState;
 
 /// What the reason is made of.
 #[derive(QueryableByName, Debug)]
 pub(crate) struct Waiting {
+    #[diesel(sql_type = BigInt)]
+    record_id: RecordId,
     #[diesel(sql_type = Nullable<Text>)]
     stored_reason: Option<String>,
     #[diesel(sql_type = Nullable<Timestamptz>, deserialize_as = NullableTimestamp)]
@@ -37,6 +40,12 @@ pub(crate) struct Waiting {
     scheduler_reason: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     submission_error: Option<String>,
+    /// Pool of the chunk that it lies in.
+    #[diesel(sql_type = Nullable<Text>)]
+    chunk_pool: Option<PoolName>,
+    /// Of the oldest job that waits in that pool's queue: its id, and the scheduler's reason.
+    #[diesel(sql_type = Nullable<Text>)]
+    queued_job: Option<String>,
 }
 
 /// Why a record waits; `None` where it does not.
@@ -44,26 +53,42 @@ pub(crate) async fn reason_of(
     conn: &mut AsyncPgConnection,
     record_id: RecordId,
 ) -> Result<Option<String>, StoreError> {
-    let waiting: Option<Waiting> = diesel::sql_query(
-        "SELECT t.waiting_reason AS stored_reason, CASE WHEN t.not_before > now() THEN t.not_before END AS not_before,
+    Ok(reasons_of(conn, &[record_id]).await?.remove(&record_id))
+}
+
+/// Why records wait; of those that do.
+pub(crate) async fn reasons_of(
+    conn: &mut AsyncPgConnection,
+    records: &[RecordId],
+) -> Result<HashMap<RecordId, String>, StoreError> {
+    let waiting: Vec<Waiting> = diesel::sql_query(
+        "SELECT t.record_id, t.waiting_reason AS stored_reason, CASE WHEN t.not_before > now() THEN t.not_before END AS not_before,
             d.required_programs, d.compute_tag, d.pool AS asked_pool, j.id AS job_id, j.pool AS job_pool,
-            j.state AS job_state, j.scheduler_job_id, j.scheduler_reason, s.last_error AS submission_error
+            j.state AS job_state, j.scheduler_job_id, j.scheduler_reason, s.last_error AS submission_error, c.pool AS chunk_pool, q.line AS queued_job
          FROM record r JOIN task t ON t.record_id = r.id JOIN demand d ON d.id = t.demand_id
             LEFT JOIN job j ON j.id = t.job_id LEFT JOIN submission s ON s.id = j.submission_id
-         WHERE r.id = $1 AND r.status = 'waiting'",
+            LEFT JOIN chunk c ON c.id = t.chunk_id LEFT JOIN LATERAL (
+                SELECT 'job ' || w.id || coalesce(' (' || w.scheduler_job_id || ')', '') || ' is in its queue'
+                    || coalesce(': ' || w.scheduler_reason, '') AS line
+                FROM job w WHERE w.site = c.site AND w.pool = c.pool AND w.pilot AND w.state IN ('queued', 'blocked')
+                ORDER BY w.id LIMIT 1) q ON true
+         WHERE r.id = ANY($1) AND r.status = 'waiting'",
     )
-    .bind::<BigInt, _>(record_id.0)
-    .get_result(conn)
+    .bind::<Array<BigInt>, _>(raw(records.iter().copied()))
+    .load(conn)
     .await
-    .optional()
-    .doing("reading why a record waits")?;
-    Ok(waiting.map(|waiting| waiting.reason()))
+    .doing("reading why records wait")?;
+    Ok(waiting.iter().map(|waiting| (waiting.record_id, waiting.reason())).collect())
 }
 
 impl Waiting {
     fn reason(&self) -> String {
         if let (Some(job), Some(pool), Some(state)) = (self.job_id, &self.job_pool, self.job_state) {
             return self.held_reason(job, pool, state);
+        }
+        if let Some(pool) = &self.chunk_pool {
+            let queued = self.queued_job.as_ref().map(|line| format!("; {line}")).unwrap_or_default();
+            return format!("staged, waits for a job of pool {pool}{queued}");
         }
         let stored = self.stored_reason.as_deref();
         match (self.not_before, stored) {

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use qcbatch::api::local::{ApiState, LocalSocket, serve};
+use qcbatch::api::local::{ApiState, LocalSocket, SchedulerMeter, serve};
 use qcbatch::api::wire::{DaemonStatus, PreviewedSubmission};
 use qcbatch::config::{Config, LoadOptions, Machine, Override};
 use qcbatch::model::ids::PoolName;
@@ -64,6 +64,12 @@ impl Server {
                 wake: Arc::new(Notify::new()),
                 stored: stored_receiver,
                 offers: Arc::new(Vec::new),
+                scheduler_meter: Arc::new(|pool| {
+                    (pool.0 == "local").then(|| SchedulerMeter {
+                        calls: [("poll".to_owned(), 3)].into(),
+                        poll_interval: Duration::from_secs(2),
+                    })
+                }),
                 preview: Arc::new(|calculations, _| {
                     Ok(vec![PreviewedSubmission {
                         pool: PoolName("local".to_owned()),

@@ -47,7 +47,13 @@ impl Server {
                 .map(|task| PlannedJob { placement: Placement::Shared, tasks: vec![task.task_id] })
                 .collect();
             let tag = Tag::new(1_700_000_000_000, rand::random());
-            let planned = PlannedSubmission { pool: local(), tag: tag.clone(), resources: resources(), jobs };
+            let planned = PlannedSubmission {
+                pool: local(),
+                cluster: "local".to_owned(),
+                tag: tag.clone(),
+                resources: resources(),
+                jobs,
+            };
             let submission = self.writer.plan_submission(&planned).await.unwrap().unwrap();
             let (from, to) = (SubmissionState::Planned, SubmissionState::Submitting);
             let note = SubmissionNote::default();
@@ -113,7 +119,7 @@ impl Server {
                 memory_bytes: 1 << 30,
                 wall_seconds: 1.5,
                 cpu_seconds: 2.5,
-                started_on: None,
+                started_on: Some(1_700_000_000.0 + f64::from(ran.array_index)),
                 peak_memory_bytes: None,
                 program: Some("mopac".to_owned()),
                 program_version: Some("22.0".to_owned()),

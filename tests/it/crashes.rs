@@ -54,7 +54,7 @@ struct Scene {
     _wrapper: Option<Wrapper>,
 }
 
-const POOL: &str = "tasks_per_job = 4\nmax_jobs = 4\ngrace = \"20s\"\nevidence_grace = \"3s\"";
+const POOL: &str = "tasks_per_job = 4\nmax_jobs = 4\ngrace = \"20s\"\nevidence_grace = \"3s\"\nidle = \"5s\"";
 
 fn scene(wrapper: Option<Wrapper>) -> Scene {
     let slurm = Slurm::start();
@@ -78,6 +78,16 @@ impl Scene {
             let history = self.daemon.json(&["show", &id])["history"].clone();
             assert_eq!(history.as_array().map(Vec::len), Some(1), "one attempt for record {id}: {history}");
         }
+    }
+
+    /// Waits until a chunk has come so far, and no further.
+    fn wait_chunk(&self, state: &str) {
+        wait_until(
+            "a chunk is stored",
+            Within::AWhile,
+            || (self.database.sql("select max(state::text) from chunk"), self.daemon.log_tail()),
+            |(found, _)| found == state,
+        );
     }
 
     fn wait_killed_by(&mut self, wrapper_called: impl Fn() -> bool) {
@@ -161,7 +171,82 @@ fn killed_during_staging() {
 }
 
 fn staged(spool: &Path) -> bool {
-    fs::read_dir(spool.join("cluster")).is_ok_and(|mut entries| entries.next().is_some())
+    let is_tag = |name: &str| name.starts_with("qcb-");
+    fs::read_dir(spool.join("cluster"))
+        .is_ok_and(|entries| entries.flatten().any(|entry| entry.file_name().to_str().is_some_and(is_tag)))
+}
+
+/// A file in the place of a directory of chunks: nothing can be put there until it is taken away again.
+struct Obstacle(PathBuf);
+
+impl Obstacle {
+    fn at(directory: PathBuf) -> Obstacle {
+        wait_until("the daemon makes its directories", Within::AMoment, || directory.is_dir(), |made| *made);
+        fs::remove_dir(&directory).expect("it is empty");
+        fs::write(&directory, "").expect("the spool is ours");
+        Obstacle(directory)
+    }
+}
+
+impl Drop for Obstacle {
+    fn drop(&mut self) {
+        fs::remove_file(&self.0).expect("the spool is ours");
+    }
+}
+
+/// The row of the chunk is stored, its file is not written.
+#[test]
+fn killed_before_a_chunk_is_written() {
+    let mut scene = scene(None);
+    let obstacle = Obstacle::at(scene.daemon.spool().join("cluster/staged"));
+    scene.daemon.submit(&inputs::many_mopac(4), &[]);
+    scene.wait_chunk("planned");
+    scene.daemon.kill9();
+    drop(obstacle);
+    scene.daemon.start_again();
+    scene.ends_well(4);
+}
+
+/// The file is written and stored as `ready`, and no job can see it.
+#[test]
+fn killed_before_a_chunk_is_published() {
+    let mut scene = scene(None);
+    let obstacle = Obstacle::at(scene.daemon.spool().join("cluster/ready"));
+    scene.daemon.submit(&inputs::many_mopac(4), &[]);
+    scene.wait_chunk("ready");
+    scene.daemon.kill9();
+    drop(obstacle);
+    scene.daemon.start_again();
+    scene.ends_well(4);
+}
+
+/// Jobs see it, and nobody has looked who claims it.
+#[test]
+fn killed_after_a_chunk_is_published() {
+    let mut scene = scene(None);
+    let ready = scene.daemon.spool().join("cluster/ready");
+    scene.daemon.submit(&inputs::many_mopac(4), &[]);
+    let published = || fs::read_dir(&ready).is_ok_and(|mut names| names.next().is_some());
+    wait_until("a chunk is published", Within::AMoment, published, |published| *published);
+    scene.daemon.kill9();
+    scene.daemon.start_again();
+    scene.ends_well(4);
+}
+
+/// A file system that loses a published chunk holds its tasks for no longer than the grace time.
+#[test]
+fn a_lost_chunk_is_handed_out_again() {
+    let mut scene = scene(None);
+    let ready = scene.daemon.spool().join("cluster/ready");
+    let gone = || {
+        let names: Vec<_> = fs::read_dir(&ready).into_iter().flatten().flatten().collect();
+        names.iter().any(|name| fs::remove_file(name.path()).is_ok())
+    };
+    scene.daemon.submit(&inputs::many_mopac(4), &[]);
+    wait_until("a chunk is lost", Within::AMoment, gone, |gone| *gone);
+    scene.daemon.wait_complete(4);
+    let complete = scene.database.count("select count(*) from compute_history where status = 'complete'");
+    assert_eq!(complete, 4, "each once");
 }
 
 /// PostgreSQL goes away for a minute while jobs finish: nothing is lost, nothing is stored twice.

@@ -43,3 +43,21 @@ fn complete_files_are_taken_in_and_wrong_ones_moved_away() {
     assert!(inbox.join("unfinished.json.tmp").exists());
     assert_eq!(database.count("select count(*) from record"), 3);
 }
+
+#[test]
+fn a_file_that_cannot_be_answered_keeps_no_other_waiting() {
+    let database = Database::fresh();
+    let daemon = Daemon::start(&DaemonConfig::on(&database).with_local_pool("compute_tags = [\"other\"]"));
+    let inbox = daemon.state().join("inbox");
+    // A directory where the answer would be: the rename onto it fails.
+    fs::create_dir(inbox.join("a.accepted.json")).unwrap();
+    put(&inbox, "a.json", &inputs::many_mopac(1).to_string());
+    put(&inbox, "b.json", &inputs::many_mopac(2).to_string());
+    let answer = inbox.join("b.accepted.json");
+    wait_until("the other file is answered", Within::AMoment, || answer.exists(), |there| *there);
+    assert!(inbox.join("a.json").exists(), "what was not answered stays");
+    fs::remove_dir(inbox.join("a.accepted.json")).unwrap();
+    put(&inbox, "c.json", &inputs::many_mopac(2).to_string());
+    let answer = inbox.join("a.accepted.json");
+    wait_until("it is answered once it can be", Within::AMoment, || answer.exists(), |there| *there);
+}

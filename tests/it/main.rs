@@ -6,6 +6,7 @@ mod harness;
 
 mod adapter_check;
 mod afterok;
+mod bench;
 mod conformance;
 mod crashes;
 mod good_guest;

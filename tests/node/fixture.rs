@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,11 +12,12 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qcbatch::model::calculation::Calculation;
-use qcbatch::model::ids::{JobId, RecordId, TaskId};
+use qcbatch::model::chunk::{ChunkName, ChunkNeed};
+use qcbatch::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use qcbatch::model::task::{
     EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport, result_value,
 };
-use qcbatch::spool::{Evidence, Finality, JobDirectory, evidence, read_results, stage};
+use qcbatch::spool::{Evidence, Finality, JobDirectory, chunk, evidence, read_results, stage};
 use serde_json::{Value, json};
 
 /// Which generation of QCEngine a job's workers have.
@@ -71,9 +73,35 @@ pub fn pm7_optimization() -> Value {
             "keywords": {}, "protocols": {}}})
 }
 
+/// The program that computes nothing.
+pub fn synthetic(method: &str, keywords: Value) -> Value {
+    let mut specification = singlepoint("synthetic", "energy", method, "");
+    specification["keywords"] = keywords;
+    specification
+}
+
+/// One task.
+pub fn order(number: i64, specification: &Value) -> TaskOrder {
+    let calculation: Calculation = serde_json::from_value(
+        json!({"specification": specification, "molecule": water(), "extras": {"mine": number}}),
+    )
+    .unwrap();
+    TaskOrder {
+        task_id: TaskId(number),
+        record_id: RecordId(1000 + number),
+        attempt: 0,
+        calculation,
+        cores: 1,
+        memory_bytes: 1 << 30,
+        gpus: 0,
+        walltime_seconds: 600,
+    }
+}
+
 /// A staged job.
 pub struct Job {
-    root: tempfile::TempDir,
+    root: PathBuf,
+    _own: Option<tempfile::TempDir>,
     pub directory: JobDirectory,
     pub manifest: JobManifest,
     orders: Vec<TaskOrder>,
@@ -81,7 +109,14 @@ pub struct Job {
 
 impl Job {
     pub fn new(generation: Generation) -> Job {
-        let root = tempfile::tempdir().unwrap();
+        let own = tempfile::tempdir().unwrap();
+        let mut job = Job::below(generation, own.path(), 0);
+        job._own = Some(own);
+        job
+    }
+
+    /// The job with this index below `root`, where others may be too.
+    pub fn below(generation: Generation, root: &Path, index: u32) -> Job {
         let worker = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/qcengine_worker.py");
         let manifest = JobManifest {
             job_id: JobId(42),
@@ -91,7 +126,7 @@ impl Job {
             memory_bytes: 2 << 30,
             walltime_seconds: 3600,
             worker_command: [generation.python(), worker].map(|path| path.to_str().unwrap().into()).to_vec(),
-            scratch: Some(root.path().join("scratch").to_str().unwrap().into()),
+            scratch: Some(root.join("scratch").to_str().unwrap().into()),
             recycle_after: 500,
             heartbeat_seconds: 1,
             gpus: 0,
@@ -101,26 +136,12 @@ impl Job {
             native_programs: vec![],
             recycle_growth_bytes: None,
         };
-        let directory = JobDirectory::at(root.path().join("pool/tag/0"));
-        Job { root, directory, manifest, orders: vec![] }
+        let directory = JobDirectory::at(root.join(format!("pool/tag/{index}")));
+        Job { root: root.to_owned(), _own: None, directory, manifest, orders: vec![] }
     }
 
     pub fn task(mut self, specification: Value) -> Job {
-        let number = self.orders.len() as i64;
-        let calculation: Calculation = serde_json::from_value(
-            json!({"specification": specification, "molecule": water(), "extras": {"mine": number}}),
-        )
-        .unwrap();
-        self.orders.push(TaskOrder {
-            task_id: TaskId(number),
-            record_id: RecordId(1000 + number),
-            attempt: 0,
-            calculation,
-            cores: 1,
-            memory_bytes: 1 << 30,
-            gpus: 0,
-            walltime_seconds: 600,
-        });
+        self.orders.push(order(self.orders.len() as i64, &specification));
         self
     }
 
@@ -137,6 +158,50 @@ impl Job {
     pub fn manifest(mut self, change: impl FnOnce(&mut JobManifest)) -> Job {
         change(&mut self.manifest);
         self
+    }
+
+    /// Where the chunks lie that all jobs below the same root may claim.
+    pub fn ready(&self) -> PathBuf {
+        self.root.join("pool/ready")
+    }
+
+    /// The job claims chunks from `ready`, and ends at once when there is none.
+    pub fn pooled(self) -> Job {
+        let ready = self.ready();
+        fs::create_dir_all(&ready).unwrap();
+        self.manifest(|manifest| manifest.ready = Some(ready.to_str().unwrap().into()))
+    }
+
+    /// Puts a chunk of these tasks into `ready`.
+    pub fn publish(&self, chunk_id: i64, orders: &[TaskOrder]) -> ChunkName {
+        publish(&self.ready(), chunk_id, orders)
+    }
+
+    /// Names of files in the job's directory.
+    pub fn files(&self) -> Vec<String> {
+        let names = fs::read_dir(self.directory.path()).unwrap();
+        let mut names: Vec<String> =
+            names.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    /// Files in the job's directory, each counted once whatever its names.
+    pub fn inodes(&self) -> usize {
+        let inode = |name: String| fs::metadata(self.directory.path().join(name)).map(|file| file.ino()).ok();
+        self.files().into_iter().filter_map(inode).collect::<std::collections::BTreeSet<_>>().len()
+    }
+
+    /// Changes every task added so far.
+    pub fn each(mut self, change: impl FnMut(&mut TaskOrder)) -> Job {
+        self.orders.iter_mut().for_each(change);
+        self
+    }
+
+    /// How many reports there are now.
+    pub fn reports_now(&self) -> usize {
+        let path = self.directory.results();
+        read_results(&path, 0, usize::MAX >> 1, Finality::StillWritten).unwrap().reports.len()
     }
 
     /// The cores of the task added last.
@@ -161,7 +226,7 @@ impl Job {
         self.start_with(&[("SLURM_RESTART_COUNT", "1")])
     }
 
-    fn start_with(&self, extra: &[(&str, &str)]) -> Runner {
+    pub fn start_with(&self, extra: &[(&str, &str)]) -> Runner {
         let mut command = Command::new(env!("CARGO_BIN_EXE_qcbatch"));
         command.arg("node").arg(self.directory.path()).stdin(Stdio::null()).process_group(0);
         command.env_remove("SLURM_RESTART_COUNT").env_remove("SLURM_JOB_ID");
@@ -200,7 +265,7 @@ impl Job {
     }
 
     pub fn scratch_directories(&self) -> usize {
-        fs::read_dir(self.root.path().join("scratch")).unwrap().count()
+        fs::read_dir(self.root.join("scratch")).unwrap().count()
     }
 
     /// Waits until so many tasks are reported.
@@ -211,6 +276,23 @@ impl Job {
             (batch.reports.len() >= count).then_some(())
         });
     }
+}
+
+/// Puts a chunk of these tasks, which all need the same, into `ready`, as the daemon does.
+pub fn publish(ready: &Path, chunk_id: i64, orders: &[TaskOrder]) -> ChunkName {
+    let first = &orders[0];
+    let need = ChunkNeed {
+        cores: first.cores,
+        memory_bytes: first.memory_bytes,
+        gpus: first.gpus,
+        walltime_seconds: first.walltime_seconds,
+    };
+    let tasks = orders.len() as u32;
+    let name = ChunkName { compute_priority: 1, chunk_id: ChunkId(chunk_id), tasks, need };
+    let staged = ready.parent().unwrap().join(format!("staged-{name}"));
+    chunk::write_chunk(&staged, orders.to_vec()).unwrap();
+    fs::rename(staged, ready.join(name.to_string())).unwrap();
+    name
 }
 
 /// A running node runner; killed when dropped.

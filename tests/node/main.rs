@@ -5,5 +5,12 @@
 mod calculations;
 mod crashes;
 mod fixture;
+mod limits;
+mod mounts;
+mod native;
+mod native_mopac;
+mod native_slots;
+mod native_xtb;
+mod pilots;
 mod stopping;
 mod workers;

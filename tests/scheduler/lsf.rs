@@ -32,6 +32,20 @@ async fn named_columns_are_read() {
     insta::assert_snapshot!(table("lsf-9.1", LSF_9_1).await);
 }
 
+/// F1: the library did not hear the answer; the job may be there.
+#[tokio::test]
+async fn an_answer_that_was_not_heard_is_no_refusal() {
+    for why in ["Communication time out", "Failed in sending/receiving a message: Connection reset by peer"] {
+        let text = format!("Failed in an LSF library call: {why}. Job not submitted.\n");
+        let recorded = Recorded::new().answers("lsid", LSF_10_1, "", 0).answers("bsub", "", &text, 255);
+        let scheduler = recorded.scheduler("lsf");
+        let directory = tempfile::tempdir().unwrap();
+        std::fs::write(directory.path().join("job.sh"), "#!/bin/bash\n").unwrap();
+        let answer = scheduler.submit(&request(directory.path().to_str().unwrap(), 1)).await;
+        assert!(matches!(answer, qcbatch::scheduler::SubmitAnswer::Unclear { .. }), "{why}: {answer:?}");
+    }
+}
+
 /// The same empty list means "no jobs" or "nobody there", and only standard error tells which.
 #[tokio::test]
 async fn an_empty_list_of_a_server_that_is_down_is_no_answer() {
@@ -83,6 +97,24 @@ fn everything(request: &mut SubmitRequest) {
     resources.reservation = Some("chem.7".into());
     resources.sharing = NodeSharing::Exclusive;
     resources.extra = vec!["-app molpro".into()];
+}
+
+/// Warnings are told in minutes: that of a job of one minute would come as the job begins.
+#[tokio::test]
+async fn a_job_of_a_minute_is_not_warned_as_it_begins() {
+    let scheduler = probed(LSF_10_1, "", "").await;
+    let mut request = request("/spool/x", 1);
+    for (walltime, warning, expected) in
+        [(60, 15, None), (120, 61, None), (121, 61, Some("#BSUB -wt 2")), (3600, 15, Some("#BSUB -wt 1"))]
+    {
+        request.resources.walltime = std::time::Duration::from_secs(walltime);
+        request.warning = std::time::Duration::from_secs(warning);
+        let lines = scheduler.directives(&request).unwrap();
+        let of_warning: Vec<&str> =
+            lines.iter().map(String::as_str).filter(|line| line.starts_with("#BSUB -w")).collect();
+        let wanted: Vec<&str> = expected.map(|line| vec!["#BSUB -wa USR2", line]).unwrap_or_default();
+        assert_eq!(of_warning, wanted, "{walltime} {warning}");
+    }
 }
 
 /// Units and resource strings of one job (4 cores, 8 GiB and a byte) by what the probe found.

@@ -149,6 +149,14 @@ fn letters(#[case] word: &str, #[case] expected: SchedulerState) {
 #[case("1 : assumedly before job", "0", NodeFailure, Sureness::Now)]
 #[case("25 : rescheduling", "99", Preempted, Sureness::OnceAbsent)]
 #[case("100 : assumedly after job", "139                  (Segmentation fault)", Failed, Sureness::Now)]
+// Dead of the warning that `-notify` sends before a qdel kills.
+#[case("100 : assumedly after job", "140                  (User defined signal 2)", Cancelled, Sureness::Now)]
+#[case(
+    "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit",
+    "140                  (User defined signal 2)",
+    Walltime,
+    Sureness::Now
+)]
 #[case("0", "1", Failed, Sureness::Now)]
 fn failures_of_the_books(
     #[case] failed: &str,

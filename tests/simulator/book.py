@@ -62,7 +62,11 @@ class Book:
                     "arguments": [], "walltime": 3600.0, "warning": None, "cores": 1, "memory_mib": None,
                     "reason": None, "submitted": now, "started": None, "ended": None, "pid": None, "code": None,
                     "signal": None, "end_as": None, "kill_at": None, "warned": False, "runs": 0, "earlier": [],
-                    "forgotten": False, "hostname": "node1", "state": "HELD" if request.get("held") else "QUEUED", **request,
+                    "forgotten": False, "hostname": "node1", "state": "HELD" if request.get("held") else "QUEUED",
+                    # What is sent before the kill, by how the job shall end; whether its walltime kills it at all.
+                    "asks": {}, "asked": 0, "asked_since": None, "killed_at_walltime": True,
+                    # Its host cannot be reached; why it waits for ever when its directory is not there.
+                    "unreachable": False, "stuck_without_directory": None, **request,
                 })
             return number
 
@@ -81,4 +85,5 @@ def request_end(job, how, patience=0.0):
     if job["state"] in ("QUEUED", "HELD"):
         job.update(state=how, ended=time.time(), code=0)
     elif job["state"] in ("RUNNING", "SUSPENDED") and job["end_as"] is None:
-        job.update(end_as=how, kill_at=time.time() + patience)
+        now = time.time()
+        job.update(end_as=how, asked_since=now, kill_at=now + patience)

@@ -3,7 +3,6 @@
 import fcntl
 import os
 import signal
-import subprocess
 import time
 
 from book import Book
@@ -58,6 +57,9 @@ def tick(jobs, mischief, children):
     free = mischief.get("slots", 8) - sum(job["cores"] for job in jobs if job["state"] in ("RUNNING", "SUSPENDED"))
     for job in jobs:
         if job["state"] == "QUEUED" and job["cores"] <= free and not mischief.get("starts_nothing", False):
+            if job["stuck_without_directory"] and not os.path.isdir(job["directory"]):
+                job.update(state="HELD", reason=job["stuck_without_directory"])
+                continue
             free -= job["cores"]
             start(job, children, now)
 
@@ -67,17 +69,25 @@ def start(job, children, now):
     path = job["log"] or os.devnull
     for letters, value in (("%a", index), ("%A", number), ("%j", number), ("%I", index), ("%J", number)):
         path = path.replace(letters, str(value))
+    # Only here: the commands import this module as well, and pay for what it imports.
+    import subprocess
     log = open(path, "ab")
     environment = {"PATH": "/usr/local/bin:/usr/bin:/bin", "HOME": os.environ.get("HOME", "/"), "USER": job["user"]}
     for name, value in job["environment"].items():
         environment[name] = value.replace("{id}", str(number)).replace("{index}", str(index))
     child = subprocess.Popen(
         [job["script"], *job["arguments"]], stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment,
-        cwd=job["directory"], start_new_session=True,
+        cwd=job["directory"] if os.path.isdir(job["directory"]) else "/tmp", start_new_session=True, preexec_fn=default_signals,
     )
     log.close()
     children[job["serial"]] = child
     job.update(state="RUNNING", started=now, pid=child.pid, runs=job["runs"] + 1, reason=None, warned=False)
+
+
+def default_signals():
+    """Whoever started the tests in the background had INT ignored, which would be inherited."""
+    for number in (signal.SIGINT, signal.SIGQUIT, signal.SIGTERM, signal.SIGUSR2):
+        signal.signal(number, signal.SIG_DFL)
 
 
 def look_after(job, mischief, children, now):
@@ -93,19 +103,27 @@ def look_after(job, mischief, children, now):
         os.kill(job["pid"], getattr(signal, "SIG" + warning["signal"]))
         job["warned"] = True
     if job["end_as"] is None and runtime >= walltime:
-        job.update(end_as="WALLTIME", kill_at=now + mischief.get("kill_wait", 2.0))
-    if job["end_as"] is not None:
-        if now >= job["kill_at"]:
+        job.update(end_as="WALLTIME", asked_since=now, kill_at=now + mischief.get("kill_wait", 2.0))
+    if job["end_as"] is not None and not job["unreachable"]:
+        if now >= job["kill_at"] and (job["end_as"] != "WALLTIME" or job["killed_at_walltime"]):
             signal_session(job["pid"], signal.SIGKILL)
-        elif not job.get("asked"):
-            job["asked"] = True
-            signal_session(job["pid"], signal.SIGCONT)
-            signal_session(job["pid"], signal.SIGTERM)
+        else:
+            ask(job, now)
+
+
+def ask(job, now):
+    """The signals before the kill, spread over the time until then."""
+    asks = job["asks"].get(job["end_as"], ["TERM"])
+    share = (now - job["asked_since"]) / max(job["kill_at"] - job["asked_since"], 0.001)
+    for name in asks[job["asked"]:int(share * len(asks)) + 1]:
+        job["asked"] += 1
+        signal_session(job["pid"], signal.SIGCONT)
+        signal_session(job["pid"], getattr(signal, "SIG" + name))
 
 
 def end(job, code, now):
     """Writes down how a run ended. A requeued job goes back to the queue, its run to the books."""
-    how, job["asked"] = job["end_as"], False
+    how, job["asked"] = job["end_as"], 0
     job.update(end_as=None, pid=None, ended=now)
     if how in ("REQUEUED", "REQUEUED_PREEMPTED", "REQUEUED_NODE_FAILURE"):
         old = {"REQUEUED": "REQUEUED", "REQUEUED_PREEMPTED": "PREEMPTED"}.get(how, "NODE_FAILURE")

@@ -8,7 +8,6 @@ STATE is a directory: jobs.json holds the truth, mischief.json what shall go wro
 
 import importlib
 import os
-import subprocess
 import sys
 
 import control
@@ -21,9 +20,11 @@ def start_controller(state):
     """Starts the server unless it runs; it ends itself when the directory is gone."""
     if controller.runs(state):
         return
+    # Only here: every command of every test pays for what is imported.
+    import subprocess
     log = open(os.path.join(state, "controller.log"), "ab")
     subprocess.Popen(
-        [sys.executable, "-S", "-E", "-B", os.path.abspath(__file__), state, "controller"],
+        [sys.executable, "-S", "-E", "-X", f"pycache_prefix={state}/pycache", os.path.abspath(__file__), state, "controller"],
         stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, cwd="/",
     )
 
@@ -41,7 +42,7 @@ def main(argv):
         calls.write(" ".join([program, *arguments]).replace("\n", "\\n") + "\n")
     dialect = importlib.import_module(role)
     mischief = Mischief(state)
-    reply = mischief.around(dialect, program, lambda: dialect.run(book, mischief, program, arguments))
+    reply = mischief.around(dialect, program, arguments, lambda: dialect.run(book, mischief, program, arguments))
     sys.stdout.write(reply.out)
     sys.stdout.flush()
     sys.stderr.write(reply.err)

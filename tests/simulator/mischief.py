@@ -46,11 +46,12 @@ class Mischief:
             os.replace(self.path + ".new", self.path)
         return True
 
-    def around(self, dialect, program, command):
+    def around(self, dialect, program, arguments, command):
         """Runs the command and spoils its answer as asked."""
         kind = dialect.kind(program)
         if self.takes("down"):
-            return dialect.server_away(program)
+            # Some commands read files and need no server.
+            return dialect.server_away(program, arguments) or command()
         if kind == "submit" and self.takes("refuses"):
             return dialect.refusal(program, self.get("refusal", "policy"))
         reply = command()

@@ -26,7 +26,7 @@ def kind(program):
     return KINDS.get(program, "other")
 
 
-def server_away(program):
+def server_away(program, _arguments):
     if program == "qdel":
         return Reply(err=f"Connection refused\nCouldn't connect to cluster: {SERVER}\n", code=162)
     return Reply(

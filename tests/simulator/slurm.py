@@ -31,7 +31,7 @@ def kind(program):
     return KINDS.get(program, "other")
 
 
-def server_away(program):
+def server_away(program, _arguments):
     lines = {
         "sbatch": FAILED + AWAY, "squeue": f"slurm_load_jobs error: {AWAY}", "scancel": f"scancel: error: {AWAY}",
         "sacct": "sacct: error: Problem talking to the database: Connection refused",

@@ -58,6 +58,8 @@ async fn what_was_cancelled_or_failed_can_be_retried() {
             reason: None,
             hostname: None,
             charge: qcbatch::store::release::Charge::Nothing,
+            charged: qcbatch::store::release::Charged::All,
+            chunks: Vec::new(),
         };
         world.writer.end_job(end, &decide).await.unwrap();
     }

@@ -116,3 +116,22 @@ async fn an_export_goes_page_by_page() {
     let open = RecordFilter { status: vec![RecordStatus::Running], ..RecordFilter::default() };
     assert!(world.store.export(&open, None, 9).await.unwrap().results.is_empty());
 }
+
+#[tokio::test]
+async fn long_trajectories_make_short_pages() {
+    let world = World::new().await;
+    world.add(vec![record_of(optimization(), water(0)), record_of(optimization(), water(1))]).await;
+    let jobs = world.run_all(2).await;
+    let energies: Vec<f64> = (0..200).map(|point| -1.0 - f64::from(point) * 1e-3).collect();
+    let result = optimization_result(&energies);
+    let reports = jobs[0].1.iter().map(|task| good_with(jobs[0].0, task, &result)).collect();
+    world.ingest(jobs[0].0, reports).await;
+
+    let first = world.store.export(&RecordFilter::default(), None, 50).await.unwrap();
+    assert_eq!(first.results.len(), 1);
+    assert_eq!(first.results[0].1["trajectory"].as_array().unwrap().len(), 200);
+    let second = world.store.export(&RecordFilter::default(), first.next, 50).await.unwrap();
+    assert_eq!(second.results.len(), 1);
+    assert_ne!(second.results[0].0, first.results[0].0);
+    assert_eq!(second.next, None);
+}

@@ -43,8 +43,9 @@ async fn a_good_result_completes_its_record() {
     assert_eq!(value_of(&world, id, "return_energy").await, json!(-0.09));
     let properties =
         json!({"return_result": -0.09, "pm7 hof": -54.3, "return_energy": -0.09, "calcinfo_natom": 3});
-    assert_eq!(value_of(&world, id, "properties").await, properties);
-    assert_eq!(value_of(&world, id, "extras").await, json!({"mine": 1, "note": "kept"}));
+    let detail = world.store.detail(id).await.unwrap().unwrap();
+    assert_eq!(detail.properties, Some(properties));
+    assert_eq!(Value::Object(detail.extras), json!({"mine": 1, "note": "kept"}));
     assert_eq!(world.number("SELECT count(*) AS value FROM task").await, 0);
     let history =
         "SELECT concat_ws(' ', status, attempt, hostname, cores, wall_seconds, program, program_version)
@@ -138,6 +139,8 @@ async fn a_late_good_result_counts_and_a_late_failure_does_not() {
         reason: None,
         hostname: None,
         charge: Charge::Failure(FailureClass::Infrastructure),
+        charged: qcbatch::store::release::Charged::All,
+        chunks: Vec::new(),
     };
     world.writer.end_job(end, &decide).await.unwrap();
     let new = world.run_all(2).await[0].0;
@@ -227,8 +230,29 @@ async fn nul_characters_stop_nothing() {
     assert_eq!(stored, Stored { completed: 1, retried: 1, ..Stored::default() });
     let stdout = world.store.output(ids[0], None, OutputType::Stdout).await.unwrap();
     assert_eq!(stdout.as_deref(), Some("before\0after"), "blobs hold every byte");
-    assert_eq!(value_of(&world, ids[0], "extras->'k\u{fffd}y'").await, json!(["v\u{fffd}"]));
+    let detail = world.store.detail(ids[0]).await.unwrap().unwrap();
+    assert_eq!(detail.extras["k\u{fffd}y"], json!(["v\u{fffd}"]));
+    assert_eq!(detail.properties.unwrap()["text"], json!("\u{fffd}"));
     assert_eq!(world.store.native_file(ids[0], "na\u{fffd}me").await.unwrap().unwrap(), b"con\0tent");
+}
+
+#[tokio::test]
+async fn numbers_stay_as_they_were_written() {
+    let world = World::new().await;
+    let ids = world.add_waters(1).await;
+    let jobs = world.run_all(1).await;
+    let mut result = atomic_result(-1.0);
+    result["properties"]["scf_total_energy"] = json!(0.125);
+    let text = result.to_string().replace("0.125", "-7.4963000000000000e+01");
+    let result = serde_json::value::RawValue::from_string(text).unwrap();
+    let mut report = good(jobs[0].0, &jobs[0].1[0]);
+    report.outcome = qcbatch::model::task::TaskOutcome::Complete { result };
+    ingest(&world, jobs[0].0, 0, 1, vec![report]).await;
+    let energy = format!(
+        "SELECT properties->>'scf_total_energy' AS value FROM compute_history WHERE record_id = {}",
+        ids[0]
+    );
+    assert_eq!(world.text(&energy).await, "-7.4963000000000000e+01");
 }
 
 #[tokio::test]

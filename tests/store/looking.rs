@@ -205,6 +205,8 @@ async fn jobs_and_counts_follow_what_happens() {
         reason: None,
         hostname: Some("node1".to_owned()),
         charge: Charge::Failure(FailureClass::Infrastructure),
+        charged: qcbatch::store::release::Charged::All,
+        chunks: Vec::new(),
     };
     world.writer.end_job(end, &decide).await.unwrap();
     let pools = [PoolName("alpha".to_owned())];
@@ -235,6 +237,8 @@ async fn jobs_and_counts_follow_what_happens() {
         reason: None,
         hostname: None,
         charge: Charge::Nothing,
+        charged: qcbatch::store::release::Charged::All,
+        chunks: Vec::new(),
     };
     world.writer.end_job(end, &decide).await.unwrap();
     let ended = world.store.ended_submissions(SITE, Duration::ZERO, 10).await.unwrap();

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod change;
+mod chunk;
 mod export;
 #[path = "../postgres/fixture.rs"]
 #[allow(dead_code, reason = "shared with another test target")]
@@ -12,7 +13,9 @@ mod ingest;
 mod intake;
 mod looking;
 mod measure;
+mod migration;
 mod queue;
+mod removal;
 mod schema;
 mod submission;
 mod world;

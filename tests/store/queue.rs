@@ -114,3 +114,30 @@ async fn reasons_are_noted_for_waiting_tasks_only() {
         .await;
     assert_eq!(noted, "-,too large\u{fffd}");
 }
+
+#[tokio::test]
+async fn the_backlog_is_counted_up_to_a_number() {
+    let world = World::new().await;
+    world.add_waters(7).await;
+    let count = async |most| world.store.backlog(&any_pool("alpha"), most).await.unwrap();
+    assert_eq!((count(100).await, count(5).await), (7, 5));
+    world.execute("UPDATE task SET not_before = now() + interval '1 hour' WHERE id % 2 = 0").await;
+    assert_eq!(count(100).await, world.candidates(100).await.len());
+}
+
+#[tokio::test]
+async fn every_pool_has_synthetic_tasks_that_name_it() {
+    let world = World::new().await;
+    let qcbatch::model::calculation::Specification::Singlepoint(mut specification) = singlepoint("null")
+    else {
+        unreachable!()
+    };
+    specification.program = "synthetic".to_owned();
+    let specification = qcbatch::model::calculation::Specification::Singlepoint(specification);
+    let mut records = vec![record_of(specification.clone(), water(0)), record_of(specification, water(1))];
+    records[1].pool = Some(PoolName("alpha".to_owned()));
+    let ids: Vec<i64> = world.add(records).await.iter().map(|added| added.record_id.0).collect();
+    let filter = CandidateFilter { programs: Some(vec!["mopac".to_owned()]), ..any_pool("alpha") };
+    assert_eq!(found(&world, &filter).await, [ids[1]]);
+    assert_eq!(found(&world, &any_pool("beta")).await, [ids[0]], "it names another pool");
+}

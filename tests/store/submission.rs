@@ -7,7 +7,7 @@ use qcbatch::model::ids::{JobId, SchedulerJobId, TaskId};
 use qcbatch::model::job::{JobOutcome, JobState, SubmissionState};
 use qcbatch::store::StoreError;
 use qcbatch::store::job::JobUpdate;
-use qcbatch::store::release::{Charge, JobEnd, ReleasedTasks};
+use qcbatch::store::release::{Charge, Charged, JobEnd, ReleasedTasks};
 use qcbatch::store::submission::SubmissionNote;
 
 use crate::world::{SITE, World, decide, planned, take_lease};
@@ -23,6 +23,8 @@ fn end(id: JobId, charge: Charge) -> JobEnd {
         reason: Some("nobody knows it".to_owned()),
         hostname: None,
         charge,
+        charged: Charged::All,
+        chunks: Vec::new(),
     }
 }
 
@@ -79,10 +81,11 @@ async fn a_submission_is_led_by_compare_and_swap() {
     assert_eq!(jobs[1].scheduler_job_id, Some(SchedulerJobId("47_1".into())));
     assert_eq!((jobs[0].tasks, jobs[1].tasks, jobs[1].array_index, jobs[1].array_size), (2, 1, 1, 2));
     assert!(jobs[0].queued_on.is_some());
-    let live = world.store.live_jobs_by_pool(SITE).await.unwrap();
+    let live = world.store.live_jobs_together(SITE).await.unwrap();
+    assert_eq!((live.len(), live[0].pool.0.as_str(), live[0].jobs(), live[0].tasks), (1, "alpha", 2, 3));
     assert_eq!(
-        live.into_iter().map(|(pool, jobs)| (pool.0, jobs)).collect::<Vec<_>>(),
-        [("alpha".to_owned(), 2)]
+        (live[0].state, live[0].pilot, &live[0].resources),
+        (JobState::Queued, false, &crate::world::resources())
     );
     assert!(world.store.live_jobs("elsewhere").await.unwrap().is_empty());
 }

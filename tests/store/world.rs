@@ -208,6 +208,7 @@ pub fn new_tag() -> Tag {
 pub fn planned(jobs: Vec<Vec<TaskId>>) -> PlannedSubmission {
     PlannedSubmission {
         pool: PoolName("alpha".to_owned()),
+        cluster: "local".to_owned(),
         tag: new_tag(),
         resources: resources(),
         jobs: jobs.into_iter().map(|tasks| PlannedJob { placement: Placement::Shared, tasks }).collect(),

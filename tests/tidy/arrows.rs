@@ -16,8 +16,8 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("jobscript", &["model"]),
     ("store", &["model", "process"]),
     ("trial", &["model", "config", "spool", "scheduler", "jobscript"]),
-    ("node", &["model", "spool"]),
-    ("api", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store"]),
+    ("node", &["model", "process", "spool"]),
+    ("api", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store", "process"]),
     ("daemon", &["model", "plan", "config", "spool", "intake", "scheduler", "jobscript", "store", "api"]),
     (
         "cli",

@@ -1,5 +1,6 @@
 //! `POST /v1/jobs/query` and `POST /v1/records/jobs`.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use axum::Json;
@@ -9,7 +10,9 @@ use super::body::Query;
 use super::error::ApiError;
 use super::state::ApiState;
 use crate::api::wire::{ErrorCode, JobQuery, RecordJob, RecordJobsQuery};
+use crate::model::ids::RecordId;
 use crate::model::view::JobLine;
+use crate::store::job_line::JobOfRecord;
 
 /// Most jobs of one answer, and most records asked about at once.
 const MOST: usize = 10_000;
@@ -34,11 +37,13 @@ pub(super) async fn of_records(
             format!("at most {MOST} records can be asked about at once"),
         ));
     }
-    let mut answers = Vec::with_capacity(query.ids.len());
-    for id in query.ids {
-        let found = state.store.job_of_record(id).await?.ok_or_else(|| ApiError::no_record(id))?;
-        let (status, waiting_reason, job) = (found.status, found.waiting_reason, found.job);
-        answers.push(RecordJob { record_id: id, status, waiting_reason, job });
-    }
-    Ok(Json(answers))
+    let found = state.store.jobs_of_records(&query.ids).await?;
+    let found: HashMap<RecordId, JobOfRecord> =
+        found.into_iter().map(|found| (found.record_id, found)).collect();
+    let answer = |id: RecordId| {
+        let found = found.get(&id).ok_or_else(|| ApiError::no_record(id))?;
+        let JobOfRecord { status, waiting_reason, job, .. } = found.clone();
+        Ok(RecordJob { record_id: id, status, waiting_reason, job })
+    };
+    query.ids.into_iter().map(answer).collect::<Result<_, ApiError>>().map(Json)
 }

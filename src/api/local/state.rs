@@ -1,6 +1,8 @@
 //! What the daemon gives the local API to work with.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -26,6 +28,18 @@ pub struct PreviewRefused {
     pub hint: Option<String>,
 }
 
+/// How often a pool's scheduler was called.
+#[derive(Clone, PartialEq, Debug)]
+pub struct SchedulerMeter {
+    /// Commands that were run since the daemon's start, by verb.
+    pub calls: BTreeMap<String, u64>,
+    /// Shortest time between two polls.
+    pub poll_interval: Duration,
+}
+
+/// Tells it for each pool; none where there is no such pool.
+pub type SchedulerMeters = dyn Fn(&PoolName) -> Option<SchedulerMeter> + Send + Sync;
+
 /// The daemon as the handlers see it.
 pub struct ApiState {
     /// For reading.
@@ -46,6 +60,8 @@ pub struct ApiState {
     pub offers: Arc<dyn Fn() -> Vec<Offer> + Send + Sync>,
     /// Names that the scheduler's own log of a pool's job may have in its submission's directory, by the job's index.
     pub scheduler_logs: Arc<dyn Fn(&PoolName, u32) -> Vec<String> + Send + Sync>,
+    /// How often a pool's scheduler was called.
+    pub scheduler_meter: Arc<SchedulerMeters>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.
     pub stopping: CancellationToken,
 }

@@ -124,11 +124,15 @@ fn attempt(attempt: &AttemptLine) -> Vec<String> {
         (None, Some(kind)) => kind.clone(),
         (None, None) => absent(),
     };
-    let program = match (&attempt.program, &attempt.program_version) {
+    let mut program = match (&attempt.program, &attempt.program_version) {
         (Some(name), Some(version)) => format!("{name} {version}"),
         (Some(name), None) => name.clone(),
         _ => absent(),
     };
+    // QCEngine's version is for `--json`: a line is short.
+    if let Some(way) = attempt.through.as_deref().and_then(|through| through.split(' ').next()) {
+        program.push_str(&format!(" ({way})"));
+    }
     vec![
         attempt.attempt.to_string(),
         attempt.status.as_str().to_owned(),

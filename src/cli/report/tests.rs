@@ -199,6 +199,7 @@ fn show_a_complete_record() {
             cpu_seconds: Some(5.1),
             program: Some("Psi4".to_owned()),
             program_version: Some("1.3.2".to_owned()),
+            through: Some("QCEngine 0.29.0".to_owned()),
             modified_on: at("2026-11-22T11:59:00Z"),
             outputs: vec!["stdout".to_owned()],
         }],
@@ -231,6 +232,7 @@ fn show_why_a_record_waits() {
         cpu_seconds: None,
         program: None,
         program_version: None,
+        through: None,
         modified_on: at("2026-11-22T11:59:00Z"),
         outputs: Vec::new(),
     };

@@ -99,7 +99,9 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "retry.delay", duration(0, DAY), Value("30s"), "Time before a task is tried again; it doubles each time.";
 
     "worker.python", Program, Value("python3"), "Interpreter that has QCEngine.";
+    "worker.native_programs", List(&Choice(&["mopac", "xtb"])), Value(r#"["mopac", "xtb"]"#), "Programs that jobs start directly, without QCEngine, for inputs they understand; where one is not in the job's `PATH`, QCEngine is asked.";
     "worker.recycle_after", integer(1, 1_000_000), Value("500"), "Tasks after which a worker is replaced by a fresh one.";
+    "worker.recycle_growth", Size { least_bytes: MEBIBYTE }, Value("1GiB"), "A worker that has grown by so much is replaced by a fresh one.";
     "worker.heartbeat", duration(SECOND, HOUR), Value("10s"), "Time between two signs of life of a job.";
 
     "pool.name", Name, Required, "Name of the pool. A later layer's pool of the same name changes single keys of it.";
@@ -120,9 +122,10 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.gpu_type", Word, Absent("any"), "Kind of GPU.";
     "pool.walltime", duration(SECOND, 365 * DAY), Value("4h"), "Longest time limit of a job; one whose tasks need less asks for less.";
     "pool.warning", duration(0, DAY), AtMostQuarterOf("2m", "pool.walltime"), "How long before its time limit a job is told to wind up; its tasks have the time before that.";
-    "pool.tasks_per_job", integer(1, 100_000), Value("16"), "Most tasks that one job is given.";
+    "pool.tasks_per_job", integer(1, 100_000), Absent("no limit"), "Most tasks that one job takes; then it ends.";
     "pool.max_jobs", integer(1, 100_000), MachineCores("20"), "Most live jobs (array elements counted one by one).";
-    "pool.filling", Choice(&["fill", "spread"]), LocalElse("spread", "fill"), "`fill` gives one job after the other its `tasks_per_job`; `spread` deals the tasks evenly to all free jobs.";
+    "pool.filling", Choice(&["fill", "spread"]), LocalElse("spread", "fill"), "`fill` submits as few jobs as get the work done in about an hour each; `spread` submits as many as may be free, one for each task that can run.";
+    "pool.idle", duration(SECOND, DAY), Value("2m"), "How long a job without work waits for more before it ends.";
     "pool.max_array", integer(1, 100_000), Value("1000"), "Most elements of one job array; 1 means no arrays.";
     "pool.setup", List(&ShellLine), Value("[]"), "Lines of shell that a job runs first: module loads, conda activation.";
     "pool.environment", Variables, Value("{}"), "Variables that a job exports.";

@@ -1,6 +1,14 @@
 //! Programs that the runner runs itself, because a Python start would cost more than the calculation.
 //! Each one says what to write and run and how to read what came out; it touches nothing itself.
 
+pub mod answer;
+pub mod group;
+pub mod machine;
+pub mod mopac;
+pub mod run;
+pub mod synthetic;
+pub mod xtb;
+
 use std::collections::BTreeMap;
 use std::process::ExitStatus;
 
@@ -21,6 +29,22 @@ pub trait NativeProgram: Send + Sync {
 
     /// The answer that QCEngine would have given.
     fn read(&self, calculation: &Calculation, share: Share, finished: &Finished) -> Reply;
+}
+
+/// Every program, by the name that specifications call it.
+const PROGRAMS: &[&dyn NativeProgram] = &[&synthetic::Synthetic, &mopac::Mopac, &xtb::Xtb];
+
+/// The program of this name, if the runner can run it itself.
+pub fn find(name: &str) -> Option<&'static dyn NativeProgram> {
+    PROGRAMS.iter().copied().find(|program| program.name() == name)
+}
+
+/// What a program must know of its GPUs: the variables of CUDA and of ROCm. Nothing where it was given none.
+pub fn gpu_environment(gpus: &[String]) -> Vec<(&'static str, String)> {
+    if gpus.is_empty() {
+        return Vec::new();
+    }
+    ["CUDA_VISIBLE_DEVICES", "ROCR_VISIBLE_DEVICES"].map(|name| (name, gpus.join(","))).to_vec()
 }
 
 /// What is to be done for one calculation, in an empty directory of its own.

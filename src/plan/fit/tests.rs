@@ -29,6 +29,19 @@ fn a_task_that_no_pool_can_run_says_why_of_each() {
 }
 
 #[test]
+fn every_pool_has_synthetic_tasks_that_name_it() {
+    let only_weekly = Offer { compute_tags: vec!["weekly".to_owned()], ..offer("p", &["mopac"], 4) };
+    let (offers, programs, asks) = ([only_weekly], ["synthetic".to_owned()], ask(1));
+    let named = PoolName("p".to_owned());
+    let demand =
+        Demand { required_programs: &programs, compute_tag: "bench-1", pool: Some(&named), asks: &asks };
+    assert_eq!(no_pool(&offers, &demand), None);
+    assert!(
+        no_pool(&offers, &Demand { pool: None, compute_tag: "*", ..demand }).unwrap().contains("synthetic")
+    );
+}
+
+#[test]
 fn a_tag_that_nobody_serves_is_named() {
     let offers = [Offer { compute_tags: vec!["gpu".to_owned()], ..offer("p", &["*"], 4) }];
     let asks = ask(1);

@@ -20,7 +20,7 @@ const EVERYWHERE: [Placeholder; 4] = [
     always("machine_cores", ValueKind::Plain),
 ];
 
-const SUBMIT: [Placeholder; 28] = [
+const SUBMIT: [Placeholder; 29] = [
     always("tag", ValueKind::Plain),
     always("script", ValueKind::Plain),
     always("directory", ValueKind::Plain),
@@ -29,6 +29,7 @@ const SUBMIT: [Placeholder; 28] = [
     sometimes("array_first", ValueKind::Plain),
     sometimes("array_last", ValueKind::Plain),
     always("warning", ValueKind::Span),
+    sometimes("warning_minutes", ValueKind::Plain),
     always("walltime", ValueKind::Span),
     always("nodes", ValueKind::Plain),
     always("tasks", ValueKind::Plain),

@@ -18,8 +18,11 @@ max_connections = 40
 shared_buffers = 128MB
 work_mem = 8MB
 maintenance_work_mem = 64MB
+min_wal_size = 256MB
 max_wal_size = 1GB
-wal_compression = on
+checkpoint_timeout = 15min
+# Log space is used over and over, processor time is not.
+wal_compression = off
 wal_level = minimal
 max_wal_senders = 0
 max_worker_processes = 4

@@ -1,13 +1,10 @@
 //! One stored result as a QCSchema v1 document. Pure.
 
-use std::collections::HashMap;
-
 use serde_json::{Map, Value, json};
 
 use crate::model::calculation::{Calculation, Specification};
 use crate::model::ids::RecordId;
 use crate::model::qcschema::to_input_data;
-use crate::store::output::OutputType;
 
 /// Everything that is stored of one result.
 pub(super) struct Parts {
@@ -18,7 +15,8 @@ pub(super) struct Parts {
     pub(super) energies: Option<Vec<f64>>,
     pub(super) provenance: Option<Value>,
     pub(super) wavefunction: Option<Value>,
-    pub(super) outputs: HashMap<OutputType, Value>,
+    pub(super) stdout: Option<Value>,
+    pub(super) stderr: Option<Value>,
     pub(super) native_files: Vec<(String, Value)>,
 }
 
@@ -91,14 +89,13 @@ pub(super) fn document(parts: &Parts, trajectory: Vec<Value>, point_of: Option<P
         Specification::Optimization(_) => fill_optimization(&mut document, parts, trajectory),
     }
     extras.insert("qcbatch".to_owned(), origin(parts.id, point_of));
-    let output = |output: OutputType| parts.outputs.get(&output).cloned().unwrap_or_default();
     let common = json!({
         "id": parts.id.to_string(),
         "schema_version": 1,
         "extras": extras,
         "provenance": provenance(parts),
-        "stdout": output(OutputType::Stdout),
-        "stderr": output(OutputType::Stderr),
+        "stdout": parts.stdout,
+        "stderr": parts.stderr,
         "success": true,
         "error": null,
     });

@@ -5,7 +5,7 @@ mod document;
 use std::collections::{HashMap, HashSet};
 
 use diesel::QueryableByName;
-use diesel::sql_types::{Array, BigInt, Binary, Integer, Nullable};
+use diesel::sql_types::{Array, BigInt, Binary, Integer, Json, Nullable};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::Value;
 
@@ -14,11 +14,14 @@ use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::filter::filtered;
 use super::output::{OutputType, unpack};
-use super::types::{raw, sql};
+use super::types::{members, raw};
 use super::{molecule, specification};
 use crate::model::calculation::Calculation;
 use crate::model::ids::{MoleculeId, RecordId, SpecificationId};
 use crate::model::view::RecordFilter;
+
+/// Results of a page, points of trajectories included: an optimization may have hundreds.
+const DOCUMENTS_AT_ONCE: usize = 300;
 
 /// One page of an export.
 #[derive(Clone, PartialEq, Debug)]
@@ -42,23 +45,27 @@ struct RecordRow {
     specification_id: SpecificationId,
     molecule_id: MoleculeId,
     final_molecule_id: Option<MoleculeId>,
-    properties: Option<Value>,
     energies: Option<Vec<f64>>,
     extras: Value,
-    #[diesel(sql_type = Nullable<diesel::sql_types::Jsonb>)]
-    provenance: Option<Value>,
+    #[diesel(embed)]
+    attempt: AttemptRow,
     #[diesel(sql_type = Nullable<Binary>)]
     wavefunction: Option<Vec<u8>>,
 }
 
+/// What the attempt that completed a record left behind.
 #[derive(QueryableByName)]
-struct OutputRow {
-    #[diesel(sql_type = BigInt)]
-    record_id: RecordId,
-    #[diesel(sql_type = sql::OutputType)]
-    output_type: OutputType,
-    #[diesel(sql_type = Binary)]
-    data: Vec<u8>,
+struct AttemptRow {
+    #[diesel(sql_type = Nullable<Json>)]
+    provenance: Option<Value>,
+    #[diesel(sql_type = Nullable<Json>)]
+    properties: Option<Value>,
+    #[diesel(sql_type = Nullable<Json>)]
+    result_extras: Option<Value>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    stdout: Option<Vec<u8>>,
+    #[diesel(sql_type = Nullable<Binary>)]
+    stderr: Option<Vec<u8>>,
 }
 
 #[derive(QueryableByName)]
@@ -98,11 +105,12 @@ impl Store {
             .await
             .doing("looking for results")?;
         let mut ids: Vec<RecordId> = page.into_iter().map(|row| row.id).collect();
-        let more = ids.len() > limit as usize;
+        let found = ids.len();
         ids.truncate(limit as usize);
-        let next = if more { ids.last().copied() } else { None };
-
-        let points = points(&mut conn, &ids).await?;
+        let mut points = points(&mut conn, &ids).await?;
+        ids.truncate(fitting(&ids, &points));
+        let next = if ids.len() < found { ids.last().copied() } else { None };
+        points.retain(|point| ids.binary_search(&point.optimization_id).is_ok());
         let mut all: HashSet<RecordId> = ids.iter().copied().collect();
         all.extend(points.iter().map(|point| point.singlepoint_id));
         let mut parts = load(&mut conn, &all).await?;
@@ -125,6 +133,20 @@ impl Store {
     }
 }
 
+/// How many of `ids` make a page whose trajectories fit into memory; at least one.
+fn fitting(ids: &[RecordId], points: &[PointRow]) -> usize {
+    let mut lengths: HashMap<RecordId, usize> = HashMap::new();
+    for point in points {
+        *lengths.entry(point.optimization_id).or_default() += 1;
+    }
+    let mut documents = 0;
+    let fits = ids.iter().take_while(|id| {
+        documents += 1 + lengths.get(id).copied().unwrap_or(0);
+        documents <= DOCUMENTS_AT_ONCE
+    });
+    fits.count().max(1).min(ids.len())
+}
+
 async fn points(conn: &mut AsyncPgConnection, ids: &[RecordId]) -> Result<Vec<PointRow>, StoreError> {
     diesel::sql_query(
         "SELECT optimization_id, position, singlepoint_id FROM optimization_trajectory
@@ -137,18 +159,13 @@ async fn points(conn: &mut AsyncPgConnection, ids: &[RecordId]) -> Result<Vec<Po
 }
 
 const RECORDS: &str = "
-    SELECT r.id, r.specification_id, r.molecule_id, r.final_molecule_id, r.properties, r.energies, r.extras,
-        (SELECT h.provenance FROM compute_history h WHERE h.record_id = r.id AND h.status = 'complete'
-            ORDER BY h.id DESC LIMIT 1) AS provenance,
+    SELECT r.id, r.specification_id, r.molecule_id, r.final_molecule_id, r.energies, r.extras, h.provenance,
+        h.properties, h.extras AS result_extras, h.stdout, h.stderr,
         (SELECT w.data FROM wavefunction_store w WHERE w.record_id = r.id) AS wavefunction
-    FROM record r WHERE r.id = ANY($1)";
-
-/// Outputs of the attempt that completed each record.
-const OUTPUTS: &str = "
-    SELECT last.record_id, o.output_type, o.data FROM (
-        SELECT DISTINCT ON (record_id) record_id, id FROM compute_history
-        WHERE record_id = ANY($1) AND status = 'complete' ORDER BY record_id, id DESC) last
-    JOIN output_store o ON o.history_id = last.id";
+    FROM record r LEFT JOIN LATERAL (
+        SELECT * FROM compute_history h WHERE h.record_id = r.id AND h.status = 'complete'
+        ORDER BY h.id DESC LIMIT 1) h ON true
+    WHERE r.id = ANY($1)";
 
 /// Everything that documents are made of, in a few statements for all of `ids`.
 async fn load(
@@ -177,40 +194,39 @@ async fn load(
             Some(blob) => Some(unpack(blob, &format!("wavefunction of record {}", row.id))?),
             None => None,
         };
+        let mut extras = members(Some(row.extras));
+        extras.extend(members(row.attempt.result_extras));
         let part = Parts {
             id: row.id,
             calculation: Calculation {
                 specification: specification.clone(),
                 molecule: molecule::read(row.molecule_id, molecule.clone())?,
-                extras: row.extras.as_object().cloned().unwrap_or_default(),
+                extras,
             },
             final_molecule: row.final_molecule_id.and_then(|id| molecules.get(&id).cloned()),
-            properties: row.properties.unwrap_or_default(),
+            properties: row.attempt.properties.unwrap_or_default(),
             energies: row.energies,
-            provenance: row.provenance,
+            provenance: row.attempt.provenance,
             wavefunction,
-            outputs: HashMap::new(),
+            stdout: unpack_some(row.attempt.stdout, row.id, OutputType::Stdout)?,
+            stderr: unpack_some(row.attempt.stderr, row.id, OutputType::Stderr)?,
             native_files: Vec::new(),
         };
         parts.insert(row.id, part);
     }
-    load_blobs(conn, &ids, &mut parts).await?;
+    load_files(conn, &ids, &mut parts).await?;
     Ok(parts)
 }
 
-async fn load_blobs(
+fn unpack_some(blob: Option<Vec<u8>>, id: RecordId, output: OutputType) -> Result<Option<Value>, StoreError> {
+    blob.map(|blob| unpack(&blob, &format!("`{}` of record {id}", output.as_str()))).transpose()
+}
+
+async fn load_files(
     conn: &mut AsyncPgConnection,
     ids: &[i64],
     parts: &mut HashMap<RecordId, Parts>,
 ) -> Result<(), StoreError> {
-    let outputs: Vec<OutputRow> =
-        diesel::sql_query(OUTPUTS).bind::<Array<BigInt>, _>(ids).load(conn).await.doing("reading outputs")?;
-    for row in outputs {
-        if let Some(part) = parts.get_mut(&row.record_id) {
-            let what = format!("`{}` of record {}", row.output_type.as_str(), row.record_id);
-            part.outputs.insert(row.output_type, unpack(&row.data, &what)?);
-        }
-    }
     let files: Vec<FileRow> = diesel::sql_query(
         "SELECT record_id, name, data FROM native_file WHERE record_id = ANY($1) ORDER BY record_id, name",
     )

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use super::prepare::{Body, Prepared, Retry};
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
-use crate::model::ids::{JobId, RecordId, TaskId};
+use crate::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::store::release::Decide;
 
@@ -24,7 +24,20 @@ pub(super) struct StandingTask {
     pub(super) id: TaskId,
     pub(super) attempt: i32,
     pub(super) tally: TaskTally,
+    /// The job that holds it; none also where a job that holds it has not been seen yet.
     pub(super) job_id: Option<JobId>,
+    /// The chunk that it lies in.
+    pub(super) chunk_id: Option<ChunkId>,
+}
+
+impl StandingTask {
+    /// Whether a report by `job_id` can be of the current attempt: a chunk may be claimed before anybody sees by whom.
+    pub(super) fn held_by(&self, job_id: JobId) -> bool {
+        match self.job_id {
+            Some(holder) => holder == job_id,
+            None => self.chunk_id.is_some(),
+        }
+    }
 }
 
 /// What to do with one report.
@@ -40,6 +53,9 @@ pub(super) enum Verdict {
     Dropped(&'static str),
 }
 
+/// Why a report is dropped whose record was removed since: nothing is told of it, for there is nobody to ask.
+pub(super) const NO_RECORD: &str = "there is no such record";
+
 /// Judges the reports of `job_id`.
 pub(super) fn judge(
     job_id: JobId,
@@ -51,7 +67,7 @@ pub(super) fn judge(
     let mut verdicts = Vec::with_capacity(prepared.len());
     for report in prepared {
         let verdict = match standings.get_mut(&report.record_id) {
-            None => Verdict::Dropped("there is no such record"),
+            None => Verdict::Dropped(NO_RECORD),
             Some(standing) => judge_one(job_id, report, standing, settled, decide),
         };
         if matches!(verdict, Verdict::Complete | Verdict::Failed { .. }) {
@@ -85,7 +101,7 @@ fn judge_one(
         Body::Complete(_) => Verdict::Dropped("the result is of another type than the record"),
         Body::Error { class, retry, .. } => {
             let current = standing.task.as_mut().filter(|task| {
-                task.id == report.task_id && task.attempt == report.attempt && task.job_id == Some(job_id)
+                task.id == report.task_id && task.attempt == report.attempt && task.held_by(job_id)
             });
             let Some(task) = current else {
                 return match settled.contains(&(report.record_id, report.attempt)) {
@@ -98,6 +114,7 @@ fn judge_one(
                 Retry::Never => RetryDecision::Fail,
             };
             task.job_id = None;
+            task.chunk_id = None;
             standing.status = match decision {
                 RetryDecision::Retry { .. } => RecordStatus::Waiting,
                 RetryDecision::Fail => RecordStatus::Error,

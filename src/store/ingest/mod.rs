@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use diesel::OptionalExtension;
 use diesel::sql_types::{Array, BigInt, Text};
-use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 use self::judge::{Standing, StandingTask, Verdict};
 use self::parts::Parts;
@@ -24,7 +24,7 @@ use super::release::Decide;
 use super::types::{Count, bigint, raw};
 use super::write::Writer;
 use crate::model::failure::{RetryDecision, TaskTally};
-use crate::model::ids::{JobId, RecordId, TaskId};
+use crate::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::model::task::TaskReport;
 
@@ -55,6 +55,37 @@ pub struct Stored {
     pub dropped: usize,
 }
 
+/// A batch is a few thousand rows of millions: each is found by its key, whatever the planner believes of tables that were
+/// never analysed.
+const BY_INDEX: &str =
+    "SET LOCAL enable_seqscan = off; SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off";
+
+/// Reports that lie between two positions of a job's result file, with everything computed that needs no database.
+pub struct Batch {
+    way: Span,
+    reports: Arc<Vec<TaskReport>>,
+    prepared: Vec<Prepared>,
+}
+
+impl Batch {
+    /// Prepares `reports` on a thread of its own: it takes processor time, which the batch before need not wait for.
+    pub async fn prepare(
+        job_id: JobId,
+        from_offset: u64,
+        to_offset: u64,
+        reports: Vec<TaskReport>,
+    ) -> Result<Batch, StoreError> {
+        let reports = Arc::new(reports);
+        let prepared = prepare::prepare(job_id, Arc::clone(&reports)).await?;
+        Ok(Batch { way: Span { job_id, from: from_offset, to: to_offset }, reports, prepared })
+    }
+
+    /// What it holds.
+    pub fn reports(&self) -> Arc<Vec<TaskReport>> {
+        Arc::clone(&self.reports)
+    }
+}
+
 /// The part of a job's result file that a batch comes from, in bytes.
 #[derive(Clone, Copy)]
 struct Span {
@@ -80,6 +111,7 @@ struct TaskRow {
     #[diesel(deserialize_as = Count)]
     losses: u32,
     job_id: Option<JobId>,
+    chunk_id: Option<ChunkId>,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -91,11 +123,7 @@ struct RecordRow {
 }
 
 impl Writer {
-    /// Stores `reports`, which lie between two positions of a job's result file, and moves the position. `decide` is
-    /// asked about each failure of a current attempt; it is given what the task had gone through before.
-    ///
-    /// A good result of an earlier attempt counts as well, as long as its record is not complete. A result that cannot
-    /// be read ends its own record in error and stops no other.
+    /// Stores `reports`, which lie between two positions of a job's result file, as [`Writer::ingest_batch`] does.
     pub async fn ingest(
         &self,
         job_id: JobId,
@@ -104,12 +132,21 @@ impl Writer {
         reports: Vec<TaskReport>,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
-        let reports = Arc::new(reports);
-        let way = Span { job_id, from: from_offset, to: to_offset };
-        match self.ingest_together(way, &reports, decide).await {
+        let batch = Batch::prepare(job_id, from_offset, to_offset, reports).await?;
+        self.ingest_batch(batch, decide).await
+    }
+
+    /// Stores a batch and moves the position. `decide` is asked about each failure of a current attempt; it is given what
+    /// the task had gone through before.
+    ///
+    /// A good result of an earlier attempt counts as well, as long as its record is not complete. A result that cannot
+    /// be read ends its own record in error and stops no other.
+    pub async fn ingest_batch(&self, batch: Batch, decide: Decide<'_>) -> Result<IngestOutcome, StoreError> {
+        let Batch { way, reports, prepared } = batch;
+        match self.ingest_together(way, prepared, decide).await {
             // Not the network, not the disk, not the lease: something in the batch is refused. Find out which.
             Err(error @ StoreError::Query { .. }) if !error.is_away() => {
-                tracing::warn!(job.id = job_id.0, error = ?error, "a batch of results is refused: one by one then");
+                tracing::warn!(job.id = way.job_id.0, error = ?error, "a batch of results is refused: one by one then");
                 self.ingest_apart(way, &reports, decide).await
             }
             outcome => outcome,
@@ -120,13 +157,13 @@ impl Writer {
     async fn ingest_together(
         &self,
         way: Span,
-        reports: &Arc<Vec<TaskReport>>,
+        prepared: Vec<Prepared>,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
-        let prepared = prepare::prepare(way.job_id, Arc::clone(reports)).await?;
         let parts = parts::store(&self.store, &prepared).await?;
         let mut transaction = self.begin().await?;
         let conn = transaction.conn();
+        conn.batch_execute(BY_INDEX).await.doing("preparing a transaction")?;
         if let Some(offset) = self.move_offset(conn, way).await? {
             transaction.roll_back().await?;
             return Ok(IngestOutcome::Moved { offset });
@@ -142,8 +179,22 @@ impl Writer {
         conn: &mut AsyncPgConnection,
         Span { job_id, from, to }: Span,
     ) -> Result<Option<u64>, StoreError> {
+        let moved = diesel::sql_query(
+            "UPDATE job SET results_offset = $4, modified_on = now()
+             WHERE id = $1 AND site = $2 AND results_offset = $3",
+        )
+        .bind::<BigInt, _>(job_id.0)
+        .bind::<Text, _>(&self.site)
+        .bind::<BigInt, _>(bigint(from))
+        .bind::<BigInt, _>(bigint(to))
+        .execute(conn)
+        .await
+        .doing("moving a job's position")?;
+        if moved > 0 {
+            return Ok(None);
+        }
         let row: Option<OffsetRow> =
-            diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2 FOR NO KEY UPDATE")
+            diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2")
                 .bind::<BigInt, _>(job_id.0)
                 .bind::<Text, _>(&self.site)
                 .get_result(conn)
@@ -154,16 +205,7 @@ impl Writer {
             what: format!("job {job_id}"),
             source: format!("site `{}` has no such job", self.site).into(),
         })?;
-        if row.results_offset != bigint(from) {
-            return Ok(Some(row.results_offset.unsigned_abs()));
-        }
-        diesel::sql_query("UPDATE job SET results_offset = $2, modified_on = now() WHERE id = $1")
-            .bind::<BigInt, _>(job_id.0)
-            .bind::<BigInt, _>(bigint(to))
-            .execute(conn)
-            .await
-            .doing("moving a job's position")?;
-        Ok(None)
+        Ok(Some(row.results_offset.unsigned_abs()))
     }
 }
 
@@ -190,7 +232,7 @@ async fn standings(
 ) -> Result<HashMap<RecordId, Standing>, StoreError> {
     let ids = raw(prepared.iter().map(|report| report.record_id));
     let tasks: Vec<TaskRow> = diesel::sql_query(
-        "SELECT id, record_id, attempt, tries, losses, job_id FROM task WHERE record_id = ANY($1)
+        "SELECT id, record_id, attempt, tries, losses, job_id, chunk_id FROM task WHERE record_id = ANY($1)
          ORDER BY id FOR UPDATE",
     )
     .bind::<Array<BigInt>, _>(&ids)
@@ -221,6 +263,7 @@ fn standing_task(row: TaskRow) -> StandingTask {
         attempt: row.attempt,
         tally: TaskTally { tries: row.tries, losses: row.losses },
         job_id: row.job_id,
+        chunk_id: row.chunk_id,
     }
 }
 
@@ -234,7 +277,7 @@ async fn settled_failures(
 ) -> Result<HashSet<(RecordId, i32)>, StoreError> {
     let held = |report: &&Prepared| {
         let task = standings.get(&report.record_id).and_then(|standing| standing.task.as_ref());
-        task.is_some_and(|task| task.job_id == Some(job_id))
+        task.is_some_and(|task| task.held_by(job_id))
     };
     let late: Vec<RecordId> = prepared
         .iter()

@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::answer::{Answer, read_answer};
 use crate::model::failure::FailureClass;
@@ -13,7 +13,7 @@ use crate::model::record::RecordStatus;
 use crate::model::task::{TaskOutcome, TaskReport};
 use crate::store::error::StoreError;
 use crate::store::history::NewAttempt;
-use crate::store::output::{Blob, OutputType, PackError, pack};
+use crate::store::output::{PackError, pack};
 use crate::store::types::storable;
 
 /// `error_type` of a result that cannot be read.
@@ -70,10 +70,13 @@ fn prepare_one(job_id: JobId, report: &TaskReport) -> Result<Prepared, PackError
     let mut row = row_of(job_id, report)?;
     let body = match &report.outcome {
         TaskOutcome::Complete { result } => match read_answer(result.get(), &report.native_files)? {
-            Ok(answer) => {
-                row.provenance = Some(answer.provenance.clone());
-                row.program = row.program.or_else(|| text(&answer.provenance, "creator"));
-                row.program_version = row.program_version.or_else(|| text(&answer.provenance, "version"));
+            Ok(mut answer) => {
+                let provenance = std::mem::take(&mut answer.provenance);
+                row.provenance = provenance.document;
+                row.program = row.program.or(provenance.creator);
+                row.program_version = row.program_version.or(provenance.version);
+                row.properties = answer.properties.take();
+                row.extras = answer.extras.take();
                 Body::Complete(Box::new(answer))
             }
             Err(why) => unreadable(&mut row, &why)?,
@@ -106,12 +109,8 @@ fn unreadable(row: &mut NewAttempt, why: &str) -> Result<Body, PackError> {
 
 fn row_of(job_id: JobId, report: &TaskReport) -> Result<NewAttempt, PackError> {
     let ran = &report.provenance;
-    let mut outputs: Vec<(OutputType, Blob)> = Vec::new();
-    for (output, text) in [(OutputType::Stdout, &report.stdout), (OutputType::Stderr, &report.stderr)] {
-        if let Some(text) = text.as_deref().filter(|text| !text.is_empty()) {
-            outputs.push((output, pack(text)?));
-        }
-    }
+    let output =
+        |text: &Option<String>| text.as_deref().filter(|text| !text.is_empty()).map(pack).transpose();
     Ok(NewAttempt {
         job_id: Some(job_id),
         hostname: Some(ran.hostname.clone()),
@@ -119,9 +118,12 @@ fn row_of(job_id: JobId, report: &TaskReport) -> Result<NewAttempt, PackError> {
         memory_bytes: Some(ran.memory_bytes),
         wall_seconds: Some(ran.wall_seconds).filter(|seconds| seconds.is_finite()),
         cpu_seconds: Some(ran.cpu_seconds).filter(|seconds| seconds.is_finite()),
+        // PostgreSQL refuses times beyond its calendar.
+        started_on: ran.started_on.filter(|seconds| (0.0..1e11).contains(seconds)),
         program: ran.program.clone(),
         program_version: ran.program_version.clone(),
-        outputs,
+        stdout: output(&report.stdout)?,
+        stderr: output(&report.stderr)?,
         ..NewAttempt::bare(
             report.record_id,
             i32::try_from(report.attempt).unwrap_or(i32::MAX),
@@ -138,7 +140,7 @@ fn fail(
     message: &str,
 ) -> Result<(), PackError> {
     let error = json!({ "error_type": error_type, "error_message": message, "extras": null });
-    row.outputs.push((OutputType::Error, pack(&error)?));
+    row.error = Some(pack(&error)?);
     row.status = RecordStatus::Error;
     row.failure = Some(class);
     row.error_type = Some(error_type);
@@ -151,16 +153,4 @@ fn summarise(class: FailureClass, error_type: &str, message: &str) -> String {
     let last = message.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
     let shown: String = last.chars().take(MOST).collect();
     storable(&format!("{} failure ({error_type}): {shown}", class.as_str()))
-}
-
-fn text(provenance: &Value, key: &str) -> Option<String> {
-    provenance.get(key).and_then(Value::as_str).map(str::to_owned)
-}
-
-/// The members of an object; of anything else none.
-pub(super) fn members(value: Option<Value>) -> Map<String, Value> {
-    match value {
-        Some(Value::Object(members)) => members,
-        _ => Map::new(),
-    }
 }

@@ -1,12 +1,11 @@
 //! Writes judged reports: records, history, outputs, trajectories, events. Everything in bulk.
 
-use diesel::sql_types::{Array, BigInt, Integer, Text};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde::Serialize;
-use serde_json::Value;
 
-use super::answer::{Answer, TrajectoryPoint};
-use super::judge::Verdict;
+use super::answer::{Answer, OptimizationAnswer, TrajectoryPoint};
+use super::judge::{NO_RECORD, Verdict};
 use super::parts::Parts;
 use super::prepare::{Body, Prepared};
 use crate::model::failure::RetryDecision;
@@ -24,6 +23,7 @@ use crate::store::types::raw;
 struct Batch {
     attempts: Vec<NewAttempt>,
     completed: Vec<CompletedRecord>,
+    optimizations: Vec<CompletedOptimization>,
     native_files: Vec<(RecordId, String, Blob)>,
     wavefunctions: Vec<(RecordId, Blob)>,
     points: Vec<(RecordId, i32, TrajectoryPoint)>,
@@ -32,15 +32,17 @@ struct Batch {
 }
 
 /// The new values of a complete record.
-#[derive(Serialize)]
 struct CompletedRecord {
     id: RecordId,
-    last_job_id: JobId,
     return_energy: Option<f64>,
-    energies: Option<Vec<f64>>,
-    properties: Value,
-    extras: Value,
-    final_molecule_id: Option<MoleculeId>,
+}
+
+/// What an optimization's record has besides.
+#[derive(Serialize)]
+struct CompletedOptimization {
+    id: RecordId,
+    energies: Vec<f64>,
+    final_molecule_id: MoleculeId,
 }
 
 /// Writes what `verdicts` say of `prepared`.
@@ -55,8 +57,9 @@ pub(super) async fn write(
     for (report, verdict) in prepared.into_iter().zip(verdicts) {
         batch.take(job_id, report, verdict, parts)?;
     }
-    history::insert(conn, batch.attempts).await?;
-    complete(conn, &batch.completed).await?;
+    history::insert(conn, &batch.attempts).await?;
+    complete(conn, job_id, &batch.completed).await?;
+    complete_optimizations(conn, &batch.optimizations).await?;
     output::put_native_files(conn, &batch.native_files).await?;
     output::put_wavefunctions(conn, &batch.wavefunctions).await?;
     store_points(conn, job_id, batch.points, parts).await?;
@@ -83,7 +86,7 @@ impl Batch {
         match (verdict, report.body) {
             (Verdict::Complete, Body::Complete(answer)) => {
                 self.attempts.push(report.row);
-                self.complete(job_id, record_id, *answer, parts)?;
+                self.complete(record_id, *answer, parts)?;
             }
             (Verdict::Failed { task_id, class, decision }, Body::Error { summary, .. }) => {
                 self.attempts.push(report.row);
@@ -102,6 +105,7 @@ impl Batch {
                     format!("attempt {attempt} was reported again by job {job_id}; nothing was stored");
                 self.events.push(event("duplicate", message));
             }
+            (Verdict::Dropped(NO_RECORD), _) => {}
             (Verdict::Dropped(why), _) => {
                 let message = format!("a report of attempt {attempt} by job {job_id} was dropped: {why}");
                 self.events.push(event("dropped", message));
@@ -112,32 +116,16 @@ impl Batch {
         Ok(())
     }
 
-    fn complete(
-        &mut self,
-        job_id: JobId,
-        id: RecordId,
-        answer: Answer,
-        parts: &Parts,
-    ) -> Result<(), StoreError> {
+    fn complete(&mut self, id: RecordId, answer: Answer, parts: &Parts) -> Result<(), StoreError> {
         self.native_files.extend(answer.native_files.into_iter().map(|(name, blob)| (id, name, blob)));
         self.wavefunctions.extend(answer.wavefunction.map(|blob| (id, blob)));
-        let mut completed = CompletedRecord {
-            id,
-            last_job_id: job_id,
-            return_energy: answer.return_energy,
-            energies: None,
-            properties: answer.properties,
-            extras: answer.extras,
-            final_molecule_id: None,
-        };
-        if let Some(optimization) = answer.optimization {
-            let molecule = parts.molecule(&optimization.final_molecule);
-            completed.final_molecule_id = Some(molecule.ok_or_else(|| missing("final molecule", id))?);
-            completed.energies = Some(optimization.energies);
-            self.points
-                .extend((0..).zip(optimization.trajectory).map(|(position, point)| (id, position, point)));
+        self.completed.push(CompletedRecord { id, return_energy: answer.return_energy });
+        if let Some(OptimizationAnswer { energies, final_molecule, trajectory }) = answer.optimization {
+            let molecule = parts.molecule(&final_molecule);
+            let final_molecule_id = molecule.ok_or_else(|| missing("final molecule", id))?;
+            self.optimizations.push(CompletedOptimization { id, energies, final_molecule_id });
+            self.points.extend((0..).zip(trajectory).map(|(position, point)| (id, position, point)));
         }
-        self.completed.push(completed);
         Ok(())
     }
 }
@@ -155,28 +143,52 @@ fn json_rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
 }
 
 const COMPLETE: &str = "
-    UPDATE record SET status = 'complete', last_job_id = given.last_job_id, return_energy = given.return_energy,
-        energies = given.energies, properties = given.properties, extras = record.extras || given.extras,
-        final_molecule_id = given.final_molecule_id, modified_on = now()
-    FROM json_to_recordset($1::json) AS given(id bigint, last_job_id bigint, return_energy double precision,
-        energies double precision[], properties jsonb, extras jsonb, final_molecule_id bigint)
+    UPDATE record SET status = 'complete', last_job_id = $3, return_energy = given.return_energy, modified_on = now()
+    FROM unnest($1, $2) AS given(id, return_energy) WHERE record.id = given.id";
+
+const COMPLETE_OPTIMIZATIONS: &str = "
+    UPDATE record SET energies = given.energies, final_molecule_id = given.final_molecule_id
+    FROM json_to_recordset($1::json) AS given(id bigint, energies double precision[], final_molecule_id bigint)
     WHERE record.id = given.id";
 
 /// Stores the values of complete records and removes their tasks.
-async fn complete(conn: &mut AsyncPgConnection, completed: &[CompletedRecord]) -> Result<(), StoreError> {
+async fn complete(
+    conn: &mut AsyncPgConnection,
+    job_id: JobId,
+    completed: &[CompletedRecord],
+) -> Result<(), StoreError> {
     if completed.is_empty() {
         return Ok(());
     }
+    let ids = raw(completed.iter().map(|record| record.id));
+    let energies: Vec<Option<f64>> = completed.iter().map(|record| record.return_energy).collect();
     diesel::sql_query(COMPLETE)
-        .bind::<Text, _>(json_rows(completed)?)
+        .bind::<Array<BigInt>, _>(&ids)
+        .bind::<Array<Nullable<Double>>, _>(energies)
+        .bind::<BigInt, _>(job_id.0)
         .execute(conn)
         .await
         .doing("storing results")?;
     diesel::sql_query("DELETE FROM task WHERE record_id = ANY($1)")
-        .bind::<Array<BigInt>, _>(raw(completed.iter().map(|record| record.id)))
+        .bind::<Array<BigInt>, _>(&ids)
         .execute(conn)
         .await
         .doing("removing finished tasks")?;
+    Ok(())
+}
+
+async fn complete_optimizations(
+    conn: &mut AsyncPgConnection,
+    optimizations: &[CompletedOptimization],
+) -> Result<(), StoreError> {
+    if optimizations.is_empty() {
+        return Ok(());
+    }
+    diesel::sql_query(COMPLETE_OPTIMIZATIONS)
+        .bind::<Text, _>(json_rows(optimizations)?)
+        .execute(conn)
+        .await
+        .doing("storing optimizations")?;
     Ok(())
 }
 
@@ -188,8 +200,6 @@ struct PointRecord {
     specification_id: SpecificationId,
     molecule_id: MoleculeId,
     return_energy: Option<f64>,
-    properties: Value,
-    extras: Value,
 }
 
 #[derive(diesel::QueryableByName)]
@@ -204,14 +214,14 @@ struct PointRow {
 
 const POINTS: &str = "
     WITH given AS MATERIALIZED (
-        SELECT nextval(pg_get_serial_sequence('record', 'id')) AS id, rows.*
+        SELECT nextval('record_id_seq') AS id, rows.*
         FROM json_to_recordset($1::json) AS rows(optimization_id bigint, position integer, specification_id bigint,
-            molecule_id bigint, return_energy double precision, properties jsonb, extras jsonb)
+            molecule_id bigint, return_energy double precision)
     ), made AS (
         INSERT INTO record (id, record_type, status, specification_id, molecule_id, last_job_id, requested,
-            compute_tag, owner_user, return_energy, properties, extras)
+            compute_tag, owner_user, return_energy)
         SELECT given.id, 'singlepoint', 'complete', given.specification_id, given.molecule_id, $2, false,
-            o.compute_tag, o.owner_user, given.return_energy, given.properties, given.extras
+            o.compute_tag, o.owner_user, given.return_energy
         FROM given JOIN record o ON o.id = given.optimization_id
     ), linked AS (
         INSERT INTO optimization_trajectory (optimization_id, position, singlepoint_id)
@@ -241,11 +251,8 @@ async fn store_points(
                 .ok_or_else(|| missing("specification of a point", optimization_id))?,
             molecule_id: molecule_id.ok_or_else(|| missing("molecule of a point", optimization_id))?,
             return_energy: point.answer.return_energy,
-            properties: point.answer.properties,
-            extras: point.answer.extras,
         });
-        let rest = (point.answer.provenance, point.answer.wavefunction, point.outputs);
-        rests.insert((optimization_id, position), rest);
+        rests.insert((optimization_id, position), point);
     }
     let rows: Vec<PointRow> = diesel::sql_query(POINTS)
         .bind::<Text, _>(json_rows(&records)?)
@@ -255,21 +262,21 @@ async fn store_points(
         .doing("storing trajectories")?;
     let (mut attempts, mut wavefunctions) = (Vec::new(), Vec::new());
     for row in rows {
-        let Some((provenance, wavefunction, outputs)) = rests.remove(&(row.optimization_id, row.position))
-        else {
-            continue;
-        };
-        let text = |key: &str| provenance.get(key).and_then(Value::as_str).map(str::to_owned);
+        let Some(point) = rests.remove(&(row.optimization_id, row.position)) else { continue };
+        let answer = point.answer;
         attempts.push(NewAttempt {
             job_id: Some(job_id),
-            program: text("creator"),
-            program_version: text("version"),
-            provenance: Some(provenance),
-            outputs,
+            program: answer.provenance.creator,
+            program_version: answer.provenance.version,
+            provenance: answer.provenance.document,
+            properties: answer.properties,
+            extras: answer.extras,
+            stdout: point.stdout,
+            stderr: point.stderr,
             ..NewAttempt::bare(row.id, 0, RecordStatus::Complete)
         });
-        wavefunctions.extend(wavefunction.map(|blob| (row.id, blob)));
+        wavefunctions.extend(answer.wavefunction.map(|blob| (row.id, blob)));
     }
-    history::insert(conn, attempts).await?;
+    history::insert(conn, &attempts).await?;
     output::put_wavefunctions(conn, &wavefunctions).await
 }

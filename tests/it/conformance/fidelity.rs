@@ -1,4 +1,5 @@
-//! The simulator is true: its answers are held against a real Slurm and against recorded answers of OpenPBS, word for word.
+//! The simulator is true: its answers are held against a real Slurm, a real Grid Engine and recorded answers of OpenPBS and
+//! volclava, word for word.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -8,6 +9,7 @@ use std::process::{Command, Output, Stdio};
 use regex::Regex;
 use serde_json::{Value, json};
 
+use crate::harness::gridengine::{self, GridEngine, GridEngineOptions};
 use crate::harness::private_dir::PrivateDir;
 use crate::harness::simulator::{Dialect, Simulator};
 use crate::harness::{Slurm, Within, wait_until};
@@ -147,4 +149,282 @@ fn pbs_answers_as_recorded() {
     let ours = keys(&ask("qstat", &["-E", "-x", "-f", "-F", "dsv", "-D", "\u{1f}", "1"]).out);
     let real = keys(&recorded("E_dsv").out);
     assert!(!ours.is_empty() && ours.is_subset(&real), "not in a recorded answer: {:?}", &ours - &real);
+}
+
+/// Numbers, times, hosts and memory blanked: what differs between two runs of the same.
+fn blanked(text: &str) -> String {
+    let numbers = Regex::new(r"\d[\d.:-]*(?:T[\d:]+)?(?:[KMG]?Bs?\b|s\b)?").unwrap();
+    let days = Regex::new(r"\b(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun) [A-Z][a-z]{2} +N N(?: N\b)?").unwrap();
+    // Behind and before numbers, and at the end of lines, the number of blanks depends on the numbers.
+    let blanks = Regex::new(r"(N) {2,}| {2,}(N)| +$").unwrap();
+    let text = days.replace_all(&numbers.replace_all(text, "N"), "DATE").into_owned();
+    text.lines().map(|line| format!("{}\n", blanks.replace_all(line, "$1 $2").trim_end())).collect()
+}
+
+/// A fresh cell of a real Grid Engine, and the simulator.
+struct TwoGridEngines {
+    cell: GridEngine,
+    simulator: Simulator,
+    files: PrivateDir,
+}
+
+impl TwoGridEngines {
+    fn start() -> TwoGridEngines {
+        let cell = GridEngine::start(&GridEngineOptions { slots: 8, notify_seconds: 2 });
+        TwoGridEngines { cell, simulator: Simulator::new(Dialect::Sge), files: PrivateDir::new() }
+    }
+
+    fn script(&self, name: &str, text: &str) -> String {
+        fs::write(self.files.join(name), text).unwrap();
+        self.files.join(name).display().to_string()
+    }
+
+    /// What the real one and ours answer.
+    fn ask(&self, program: &str, arguments: &[&str]) -> [Answer; 2] {
+        let ours = simulated(&self.simulator, program, arguments, self.files.path());
+        let real = answer(&self.cell.client(program, arguments));
+        let cell = self.cell.path("").display().to_string();
+        let real = Answer { err: real.err.replace(cell.trim_end_matches('/'), "/cell"), ..real };
+        [real, ours].map(|answer| Answer { out: blanked(&answer.out), err: blanked(&answer.err), ..answer })
+    }
+
+    #[track_caller]
+    fn same(&self, program: &str, arguments: &[&str]) {
+        let [real, ours] = self.ask(program, arguments);
+        assert_eq!(real, ours, "{program} {arguments:?}");
+    }
+
+    #[track_caller]
+    fn submit(&self, options: &str, script: &str) {
+        let usual = "-terse -w n -r n -notify -S /bin/bash -wd /tmp -j y -o /dev/null";
+        let mut arguments: Vec<&str> = usual.split(' ').chain(options.split(' ')).collect();
+        arguments.push(script);
+        self.same("qsub", &arguments);
+    }
+}
+
+/// The same commands to both, one after the other.
+#[test]
+fn grid_engine_answers_as_the_real_one() {
+    if !gridengine::installed("grid_engine_answers_as_the_real_one") {
+        return;
+    }
+    let two = TwoGridEngines::start();
+    let (fails, sleeps) = (two.script("fails.sh", "exit 3\n"), two.script("sleeps.sh", "sleep 60\n"));
+    let user = nix::unistd::User::from_uid(nix::unistd::Uid::effective()).unwrap().unwrap().name;
+    let books = ["-o", &user, "-d", "7", "-j"];
+
+    two.same("qacct", &books);
+    two.same("qstat", &["-u", &user, "-g", "d", "-xml"]);
+    two.same("qstat", &["-j", "99", "-xml"]);
+    two.submit("-N fails -l h_rt=60", &fails);
+    two.submit("-N array -l h_rt=60 -t 1-2", &sleeps);
+    two.submit("-N wide -l h_rt=60 -pe smp 2", &sleeps);
+    two.submit("-N wall -l h_rt=1", &sleeps);
+    two.submit("-N held -l h_rt=60 -h", &sleeps);
+    two.submit("-N held-array -l h_rt=60 -h -t 1-3", &sleeps);
+    for refused in [
+        "-N 7digit",
+        "-q nowhere",
+        "-pe nowhere 2",
+        "-l nowhere=1",
+        "-l h_rt=lots",
+        "-P nowhere",
+        "-t 1-80000",
+        "-nosuch",
+    ] {
+        two.submit(refused, &sleeps);
+    }
+    two.submit("-N nothing", "/nonexistent/job.sh");
+
+    let listed = |answer: &Answer, name: &str| answer.out.contains(&format!("<JB_name>{name}<"));
+    let settled = |answer: &Answer| {
+        let running = answer.out.matches("<state>r</state>").count();
+        running == 3 && listed(answer, "wide") && !listed(answer, "fails") && !listed(answer, "wall")
+    };
+    wait_until(
+        "three jobs run in both, and two have ended",
+        Within::AMoment,
+        || two.ask("qstat", &["-u", &user, "-xml"]),
+        |[real, ours]| settled(real) && settled(ours),
+    );
+    for listing in [&["-u", &user, "-g", "d", "-xml"][..], &["-u", &user, "-xml"]] {
+        // In another order: by priority in the real one.
+        let [real, ours] = two.ask("qstat", listing).map(|answer| {
+            let mut jobs: Vec<String> = answer.out.split("    <job_list").map(str::to_owned).collect();
+            jobs.sort();
+            (jobs.join(""), answer.code)
+        });
+        assert_eq!(real, ours, "qstat {listing:?}");
+    }
+    for (program, ids) in [
+        ("qhold", &["2"][..]),
+        ("qrls", &["5"]),
+        ("qhold", &["99"]),
+        ("qrls", &["99"]),
+        ("qdel", &["6", "99"]),
+        ("qdel", &["2.1", "3"]),
+        ("qdel", &["99"]),
+    ] {
+        two.same(program, ids);
+    }
+    let over = |answer: &Answer| answer.out.matches("jobname").count() == 4;
+    let [real, ours] = wait_until(
+        "four jobs are in the books of both",
+        Within::AMoment,
+        || two.ask("qacct", &books),
+        |[real, ours]| over(real) && over(ours),
+    );
+    // The order is that of the ends, some of which came at once.
+    let parts = |text: &str| -> (BTreeSet<String>, String) {
+        let (entries, sums) = text.split_once("OWNER").expect("sums stand below");
+        (entries.split(&"=".repeat(62)).map(str::to_owned).collect(), sums.to_owned())
+    };
+    assert_eq!(parts(&real.out), parts(&ours.out));
+    two.same("qacct", &["-o", &user, "-j", "nobody"]);
+    two.same("qacct", &["-o", "nobody", "-j"]);
+}
+
+/// A recorded answer of volclava.
+fn of_volclava(name: &str) -> Answer {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scheduler/captures/volclava").join(name);
+    let read = |kind: &str| fs::read_to_string(path.with_extension(kind)).unwrap_or_default();
+    Answer { out: read("out"), err: read("err"), code: Some(read("rc").trim().parse().unwrap()) }
+}
+
+/// What is said of any job alike.
+#[test]
+fn volclava_answers_as_recorded() {
+    let (simulator, files) = (Simulator::new(Dialect::Volclava), PrivateDir::new());
+    let ask = |program: &str, arguments: &[&str]| simulated(&simulator, program, arguments, files.path());
+    let peace = json!({"queues": ["normal", "hold"], "array_size_max": 5000});
+    let with = |name: &str, value: Value| {
+        let mut mischief = peace.clone();
+        mischief[name] = value;
+        mischief
+    };
+    let submit = ["-q", "hold", "-J", "m[1-5001]", "sleep", "1"];
+    let table: [(&str, Value, &str, &[&str]); 24] = [
+        ("empty_bjobs", peace.clone(), "bjobs", &[]),
+        ("empty_bjobs_a", peace.clone(), "bjobs", &["-a"]),
+        ("unknown_id", peace.clone(), "bjobs", &["123"]),
+        ("unknown_ids", peace.clone(), "bjobs", &["123", "124", "125"]),
+        ("unknown_bhist", peace.clone(), "bhist", &["123"]),
+        ("unknown_bkill", peace.clone(), "bkill", &["123"]),
+        ("unknown_bstop", peace.clone(), "bstop", &["123"]),
+        ("unknown_bresume", peace.clone(), "bresume", &["123"]),
+        ("err_badqueue", peace.clone(), "bsub", &["-q", "nosuch", "sleep", "1"]),
+        ("err_n100", peace.clone(), "bsub", &["-n", "100", "sleep", "1"]),
+        ("err_Wabc", peace.clone(), "bsub", &["-W", "abc", "sleep", "1"]),
+        ("err_Whms", peace.clone(), "bsub", &["-W", "01:00:00", "sleep", "1"]),
+        ("err_Munit", peace.clone(), "bsub", &["-M", "10GB", "sleep", "1"]),
+        (
+            "err_multiR",
+            peace.clone(),
+            "bsub",
+            &["-H", "-R", "rusage[mem=10]", "-R", "span[hosts=1]", "sleep", "1"],
+        ),
+        ("sub_stdin_empty", peace.clone(), "bsub", &[]),
+        ("maxpend_ntries1", with("submit_limit", json!(0)), "bsub", &["-q", "hold", "sleep", "1"]),
+        ("err_closedqueue", with("refuses", json!(1)), "bsub", &["-q", "closed", "sleep", "1"]),
+        ("mbddown_bjobs_ntries1", with("down", json!(true)), "bjobs", &[]),
+        ("mbddown_bsub_stdin_ntries1", with("down", json!(true)), "bsub", &[]),
+        ("mbddown_bkill_ntries1", with("down", json!(true)), "bkill", &["1"]),
+        ("sub_stdin", with("starts_nothing", json!(true)), "bsub", &["-q", "normal", "sleep", "1"]),
+        ("arrkill_pend_all", with("starts_nothing", json!(true)), "bkill", &["2202"]),
+        ("st_bkill_pend", with("starts_nothing", json!(true)), "bkill", &["17"]),
+        ("arr_spec_overmax", with("starts_nothing", json!(true)), "bsub", &submit),
+    ];
+    for (name, mut mischief, program, arguments) in table {
+        mischief["refusal"] = json!("busy");
+        simulator.mischief(&mischief);
+        // Jobs of the names in the recordings.
+        for (job, number) in [("arrkill_pend_all", 2202), ("st_bkill_pend", 17), ("arr_spec_overmax", 2209)] {
+            if name == job {
+                simulator.next_id(number);
+                if program == "bkill" {
+                    let array = if number == 2202 { "pending[1-4]" } else { "pending" };
+                    ask("bsub", &["-J", array, "sleep", "1"]);
+                }
+            }
+        }
+        assert_eq!(ask(program, arguments), of_volclava(name), "{name}");
+    }
+}
+
+/// A line of a recording, and ours, with everything blanked that differs from machine to machine.
+fn shape(line: &str) -> String {
+    let named = Regex::new(r"Command <.*>$|<[^>]*>").unwrap();
+    blanked(&named.replace_all(line, "<>"))
+}
+
+/// Tables and histories have the layout of the recordings: columns, order of states, wrapped lines, words.
+#[test]
+fn volclava_lists_as_recorded() {
+    let (simulator, files) = (Simulator::new(Dialect::Volclava), PrivateDir::new());
+    let ask = |program: &str, arguments: &[&str]| {
+        let answer = simulated(&simulator, program, arguments, files.path());
+        assert_eq!((answer.err.as_str(), answer.code), ("", Some(0)), "{program} {arguments:?}");
+        answer.out
+    };
+    simulator.mischief(&json!({"walltime_scale": 0.02, "slots": 100}));
+    // 1 to 7: in the order of their ends, but for the walltime.
+    let submit = |name: &str, more: &[&str], command: &str| {
+        ask("bsub", &[&["-J", name][..], more, &[command]].concat());
+    };
+    submit("run_job", &[], "sleep 60");
+    submit("ususp_job", &[], "sleep 60");
+    submit("psusp_job", &["-H"], "sleep 60");
+    submit("done_job", &[], "true");
+    submit("exit3_job", &["-o", "exit3.out", "-e", "exit3.err"], "exit 3");
+    submit("kill_pend", &["-H", "-o", "kp.out"], "sleep 600");
+    submit("kill_run", &["-o", "kr.out"], "sleep 600");
+    submit("rl_plain", &["-W", "1", "-o", "rlp.out"], "sleep 600");
+    submit("k_ign", &["-o", "ign.out"], "trap '' INT TERM; while :; do sleep 0.1; done");
+    let running = |count: usize| {
+        wait_until(
+            "so many jobs run",
+            Within::AMoment,
+            || (ask("bjobs", &["-a", "-w"]), simulator.log()),
+            |(table, _)| table.matches(" RUN ").count() == count,
+        )
+    };
+    running(4);
+    ask("bstop", &["2"]);
+    ask("bkill", &["6", "7", "9"]);
+    let (table, _) = running(1);
+    let real = of_volclava("mix_bjobs_aw").out;
+    assert_eq!(table.lines().next(), real.lines().next());
+    let columns = |table: &str, name: &str| {
+        let line =
+            table.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{name}: {table}"));
+        let starts =
+            [16, 22, 45, 57, 68].map(|at| line[at - 1..].starts_with(' ') && !line[at..].starts_with(' '));
+        let host = line[45..57].trim_end().replace("node1", "vm");
+        (line[16..33].to_owned(), host, line[57..67].to_owned(), starts)
+    };
+    for name in ["run_job", "ususp_job", "psusp_job", "done_job", "exit3_job", "kill_run", "rl_plain"] {
+        assert_eq!(columns(&table, name), columns(&real, name), "{name}");
+    }
+    for (id, recorded) in [
+        ("5", "mix_bhist_l_exit3"),
+        ("7", "mix_bhist_l_killed"),
+        ("6", "mix_bhist_l_killed_pend"),
+        ("8", "mix_bhist_l_runlimit"),
+        ("9", "mix_bhist_l_sig9"),
+    ] {
+        // Where lines break depends on the lengths of names; that they do is seen below.
+        let lines = |text: &str| -> Vec<String> {
+            let whole = text.replace(&format!("\n{}", " ".repeat(21)), "");
+            // The real one tells only of some jobs that they have an error file, and of the limit with blanks behind it.
+            whole.replace(", Error File <%J.trap.err>", "").lines().map(shape).collect()
+        };
+        assert_eq!(lines(&ask("bhist", &["-l", id])), lines(&of_volclava(recorded).out), "{recorded}");
+    }
+    let wrapped = |text: &str| -> Vec<String> {
+        text.lines().filter(|line| line.contains("Exited with")).map(shape).collect()
+    };
+    let ours = ask("bhist", &["-l", "7"]);
+    assert_eq!(wrapped(&ours), wrapped(&of_volclava("mix_bhist_l_killed").out));
+    assert!(ours.contains(&format!("0.0 second\n{}s;\n", " ".repeat(21))), "{ours}");
 }

@@ -45,11 +45,26 @@ pub struct Ground {
 }
 
 impl Ground {
-    /// A simulated scheduler.
+    /// A simulated scheduler, probed as the daemon does before anything else.
     pub fn simulated(dialect: Dialect) -> Ground {
         let simulator = Simulator::new(dialect);
         let bin = simulator.bin();
-        Ground { simulator: Some(simulator), ..Ground::new(dialect.name(), &bin, None) }
+        let ground = Ground { simulator: Some(simulator), ..Ground::new(dialect.adapter(), &bin, None) };
+        super::run(async {
+            ground.scheduler.probe().await.unwrap();
+        });
+        ground
+    }
+
+    /// A simulated scheduler whose submit command is waited for a few seconds only.
+    pub fn impatient(dialect: Dialect) -> Ground {
+        let site = PrivateDir::new();
+        let file = site.join(&format!("{}.toml", dialect.adapter()));
+        fs::write(file, "[calls]\nsubmit_timeout = \"3s\"\n").unwrap();
+        let simulator = Simulator::new(dialect);
+        let adapter = load(dialect.adapter(), &[site.path().to_owned()]);
+        let bin = simulator.bin();
+        Ground { simulator: Some(simulator), ..Ground::with(adapter, &bin, None) }
     }
 
     /// A private, real Slurm.
@@ -197,7 +212,13 @@ impl Ground {
             resources,
             warning: Duration::from_secs(30),
         };
-        let directives = self.scheduler.directives(&request).unwrap();
+        self.write_script(&request, body);
+        request
+    }
+
+    /// Writes the job's script, with the directives of `request`.
+    pub fn write_script(&self, request: &SubmitRequest, body: &str) {
+        let directives = self.scheduler.directives(request).unwrap();
         let script = [
             &["#!/bin/bash".to_owned()][..],
             &directives,
@@ -208,7 +229,6 @@ impl Ground {
         .join("\n");
         fs::write(&request.script, script).unwrap();
         fs::set_permissions(&request.script, fs::Permissions::from_mode(0o700)).unwrap();
-        request
     }
 
     /// Submits; it must be accepted.

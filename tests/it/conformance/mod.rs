@@ -5,6 +5,7 @@ mod fidelity;
 mod ground;
 mod life;
 mod live;
+mod lsf;
 mod trouble;
 mod whole_way;
 
@@ -31,7 +32,7 @@ macro_rules! life {
     };
 }
 
-/// All scenarios for a simulated scheduler, and the whole way through the daemon.
+/// All scenarios for a simulated scheduler.
 macro_rules! simulated {
     ($module:ident, $dialect:expr, $blocking_reason:expr; $($more:ident)*) => {
         mod $module {
@@ -42,9 +43,15 @@ macro_rules! simulated {
             }
             simulated! { @trouble $dialect;
                 f01_lost_answer_is_found_by_tag f07_unreadable_id_is_unclear f10_limit_is_not_failure
-                f20_away_is_no_answer f21_torn_listing_is_invalid f23_forgotten_is_absent_not_ended f24_no_books
-                f41_requeued_is_not_over f44_killed_at_its_walltime f47_killed_for_its_memory
-                f52_ids_wrap f83_moved_to_another_queue suspended $($more)*
+                f15_refusals_are_told_apart f16_tags_are_names_that_come_back_whole f20_away_is_no_answer
+                f21_torn_listing_is_invalid f23_forgotten_is_absent_not_ended f24_no_books
+                f40_as_many_calls_for_many_jobs_as_for_one f41_requeued_is_not_over f52_ids_wrap
+                f83_moved_to_another_queue suspended $($more)*
+            }
+
+            #[test]
+            fn f19_killed_client_is_found_by_tag() {
+                run(trouble::f19_killed_client_is_found_by_tag(&Ground::impatient($dialect)));
             }
 
             #[test]
@@ -52,6 +59,21 @@ macro_rules! simulated {
                 let ground = Ground::simulated($dialect);
                 run(trouble::f46_never_starts_is_blocked(&ground, $blocking_reason));
             }
+        }
+    };
+    (@trouble $dialect:expr; $($scenario:ident)*) => {
+        $(#[test]
+        fn $scenario() {
+            run(trouble::$scenario(&Ground::simulated($dialect)));
+        })*
+    };
+}
+
+/// The whole way through the daemon.
+macro_rules! whole_way {
+    ($module:ident, $dialect:expr) => {
+        mod $module {
+            use super::*;
 
             #[test]
             fn f01_f02_lost_answer_is_adopted_once() {
@@ -69,17 +91,29 @@ macro_rules! simulated {
             }
         }
     };
-    (@trouble $dialect:expr; $($scenario:ident)*) => {
-        $(#[test]
-        fn $scenario() {
-            run(trouble::$scenario(&Ground::simulated($dialect)));
-        })*
-    };
 }
 
-simulated!(slurm_simulated, Dialect::Slurm, "PartitionTimeLimit"; f43_preempted);
-// PBS has no such end: it puts preempted jobs back into the queue.
-simulated!(pbs_simulated, Dialect::Pbs, "job held, too many failed attempts to run";);
+simulated!(slurm_simulated, Dialect::Slurm, "PartitionTimeLimit";
+    warned_before_its_walltime f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
+    f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
+// PBS has no such end as "preempted": it puts preempted jobs back into the queue.
+simulated!(pbs_simulated, Dialect::Pbs, "job held, too many failed attempts to run";
+    f44_killed_at_its_walltime f47_killed_for_its_memory);
+simulated!(lsf_simulated, Dialect::Lsf, "Dependency condition invalid or never satisfied;";
+    warned_before_its_walltime f43_preempted f44_killed_at_its_walltime f47_killed_for_its_memory
+    f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
+// volclava never kills for the walltime, gives no reasons, and shows only suspended jobs as such that wait for ever.
+simulated!(volclava_simulated, Dialect::Volclava, "";
+    f47_killed_for_its_memory f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
+// Grid Engine does not tell who killed a job, nor for what, but for its walltime.
+simulated!(sge_simulated, Dialect::Sge, "Eqw";
+    f44_killed_at_its_walltime f95_books_come_later_than_the_end f96_error_state_is_blocked);
+
+// volclava differs from LSF in what it is asked, not in what the daemon makes of the answers.
+whole_way!(slurm_whole_way, Dialect::Slurm);
+whole_way!(pbs_whole_way, Dialect::Pbs);
+whole_way!(lsf_whole_way, Dialect::Lsf);
+whole_way!(sge_whole_way, Dialect::Sge);
 
 mod slurm_real {
     use super::*;

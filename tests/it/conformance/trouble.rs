@@ -1,8 +1,10 @@
 //! Scenarios of what goes wrong, on the simulator: the engine never takes doubt for an answer. Numbers are those of docs/failures.md.
 
+use std::fs;
 use std::time::Duration;
 
 use jiff::{Timestamp, ToSpan};
+use qcbatch::model::ids::{SchedulerJobId, Tag};
 use qcbatch::model::job::JobOutcome;
 use qcbatch::scheduler::{FindAnswer, PollAnswer, PostMortemAnswer, Refusal, SchedulerState, SubmitAnswer};
 use serde_json::json;
@@ -35,12 +37,71 @@ pub async fn f07_unreadable_id_is_unclear(ground: &Ground) {
     ground.mischief(&json!({"banner": "*** 13 nodes are down ***\n"}));
     let behind_banner = ground.submit("true").await;
     let answer = ground.scheduler.poll().await;
-    match &answer {
-        PollAnswer::Invalid { .. } => {}
-        PollAnswer::Valid { jobs, .. } => assert_eq!(jobs.len(), 2, "a banner is not a job: {jobs:?}"),
+    if let (PollAnswer::Valid { jobs, .. }, FindAnswer::Known(first)) = (&answer, &found) {
+        let mut ids = jobs.keys();
+        assert!(ids.all(|id| first.contains(id) || *id == behind_banner), "a banner is no job: {jobs:?}");
     }
     ground.mischief(&json!({}));
     assert_eq!(ground.end(&behind_banner).await.0, JobOutcome::Completed);
+}
+
+/// F16: the longest tag is a name that comes back whole.
+pub async fn f16_tags_are_names_that_come_back_whole(ground: &Ground) {
+    let mut request = ground.request(3, "true");
+    request.tag = Tag::new((1 << 48) - 1, u128::MAX);
+    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    let since = Timestamp::now() - 5.minutes();
+    assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::Known(vec![id]));
+    assert!(ground.simulator().jobs().iter().all(|job| job["name"] == request.tag.as_str()));
+}
+
+/// F18, F19: accepted, but the command never returned and was killed; the tag tells.
+pub async fn f19_killed_client_is_found_by_tag(ground: &Ground) {
+    ground.mischief(&json!({"hangs_after_accepting": 1}));
+    let request = ground.request(1, "true");
+    let answer = ground.scheduler.submit(&request).await;
+    assert!(matches!(answer, SubmitAnswer::Unclear { .. }), "{answer:?}");
+    let since = Timestamp::now() - 5.minutes();
+    let found = ground.scheduler.find_by_tag(&request.tag, since).await;
+    assert!(matches!(&found, FindAnswer::Known(ids) if ids.len() == 1), "{found:?}");
+}
+
+/// F10, F15: a limit, a server that cannot now, and what will never be are told apart; nothing was taken.
+pub async fn f15_refusals_are_told_apart(ground: &Ground) {
+    use Refusal::{Limit, Permanent, Transient};
+    for (refusal, wanted) in
+        [("limit", Limit), ("policy", Permanent), ("queue", Permanent), ("busy", Transient)]
+    {
+        ground.mischief(&json!({"refuses": 1, "refusal": refusal}));
+        let answer = ground.scheduler.submit(&ground.request(1, "true")).await;
+        match &answer {
+            SubmitAnswer::Refused { kind, .. } => assert_eq!(*kind, wanted, "{refusal}: {answer:?}"),
+            // Where the words leave open whether the job was taken.
+            other => assert!(
+                refusal == "busy" && matches!(other, SubmitAnswer::Unclear { .. }),
+                "{refusal}: {other:?}"
+            ),
+        }
+    }
+    assert!(ground.simulator().jobs().is_empty());
+}
+
+/// F40: as many calls for many jobs as for one.
+pub async fn f40_as_many_calls_for_many_jobs_as_for_one(ground: &Ground) {
+    let asking_costs = async |ids: &[SchedulerJobId]| {
+        let before = ground.simulator().all_calls();
+        ground.listing().await;
+        ground.scheduler.post_mortem(ids).await;
+        ground.simulator().all_calls() - before
+    };
+    let one = ground.submit("true").await;
+    let for_one = asking_costs(std::slice::from_ref(&one)).await;
+    let mut ids = vec![one];
+    for _ in 0..3 {
+        let submission = ground.accepted(ground.scheduler.submit(&ground.request(8, "true")).await);
+        ids.extend((0..8).map(|index| ground.scheduler.element_id(&submission, index, 8)));
+    }
+    assert_eq!(asking_costs(&ids).await, for_one);
 }
 
 /// F10, F82: a limit on jobs is a limit, not a failure; the same call works when there is room.
@@ -70,9 +131,10 @@ pub async fn f20_away_is_no_answer(ground: &Ground) {
     assert!(matches!(ground.scheduler.poll().await, PollAnswer::Invalid { .. }));
     let found = ground.scheduler.find_by_tag(&request.tag, Timestamp::now() - 5.minutes()).await;
     assert!(matches!(found, FindAnswer::Unanswered { .. }), "{found:?}");
-    let books = ground.scheduler.post_mortem(std::slice::from_ref(&id)).await;
-    let told = matches!(&books, PostMortemAnswer::Known(_));
-    assert!(!told, "{books:?}");
+    // LSF's books are files that can be read without it.
+    if let PostMortemAnswer::Known(books) = ground.scheduler.post_mortem(std::slice::from_ref(&id)).await {
+        assert!(books.values().all(|job| job.outcome().is_none()), "{books:?}");
+    }
     ground.scheduler.cancel(std::slice::from_ref(&id)).await.unwrap_err();
     ground.mischief(&json!({}));
     ground.running(&id).await;
@@ -115,29 +177,54 @@ pub async fn f24_no_books(ground: &Ground) {
     }
 }
 
+/// F87: the list forgets what ended long ago; the books still tell how.
+pub async fn f87_gone_from_the_list_and_in_the_books(ground: &Ground) {
+    let id = ground.submit("exit 3").await;
+    ground.end(&id).await;
+    ground.control("age", &id, &["7200"]);
+    let jobs = ground.listing().await;
+    assert!(!jobs.contains_key(&id), "{jobs:?}");
+    let PostMortemAnswer::Known(books) = ground.scheduler.post_mortem(std::slice::from_ref(&id)).await else {
+        panic!("the books are kept")
+    };
+    assert_eq!((books[&id].outcome(), books[&id].exit.code), (Some(JobOutcome::Failed), Some(3)));
+}
+
+/// F88: what ended is listed too, although the command hides it when it is asked in the plainest way.
+pub async fn f88_what_ended_is_listed(ground: &Ground) {
+    let id = ground.submit("true").await;
+    ground.until(&id, "over", |job| ended(&job.state) == Some(JobOutcome::Completed)).await;
+}
+
+/// F95: an ended job has left the list and is not in the books yet; that is neither a failure nor an end.
+pub async fn f95_books_come_later_than_the_end(ground: &Ground) {
+    ground.mischief(&json!({"books_late": true}));
+    let id = ground.submit("true").await;
+    while ground.listing().await.contains_key(&id) {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let answer = ground.scheduler.post_mortem(std::slice::from_ref(&id)).await;
+    assert!(matches!(&answer, PostMortemAnswer::Known(books) if books.is_empty()), "{answer:?}");
+    ground.mischief(&json!({}));
+    assert_eq!(ground.end(&id).await.0, JobOutcome::Completed);
+}
+
 /// F41, F42: a job that was requeued is not over; it ends once, after its second run.
 pub async fn f41_requeued_is_not_over(ground: &Ground) {
     for verb in ["requeue", "requeue-preempted", "requeue-node-failure"] {
-        let id = ground.submit("if [ -e ran ]; then exit 0; fi; touch ran; sleep 60").await;
+        let request = ground.request(1, "if [ -e ran ]; then exit 0; fi; touch ran; sleep 60");
+        let id = ground.accepted(ground.scheduler.submit(&request).await);
+        // Else a second run would take itself for the first.
+        while !request.directory.join("ran").exists() {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
         ground.running(&id).await;
-        wait_for_first_run(ground, &id, verb).await;
         ground.control(verb, &id, &[]);
         let (outcome, _) = ground.end(&id).await;
         assert_eq!(outcome, JobOutcome::Completed, "{verb}");
         let runs: Vec<i64> =
             ground.simulator().jobs().iter().filter_map(|job| job["runs"].as_i64()).collect();
         assert_eq!(runs.last(), Some(&2), "{verb}: it ran twice");
-    }
-}
-
-/// Waits until the script is past its mark; else a second run would take itself for the first.
-async fn wait_for_first_run(ground: &Ground, id: &qcbatch::model::ids::SchedulerJobId, verb: &str) {
-    let jobs = ground.simulator().jobs();
-    let job = jobs.last().unwrap_or_else(|| panic!("{verb}: {id} is in the table"));
-    let script = std::path::Path::new(job["script"].as_str().unwrap());
-    let mark = script.with_file_name("ran");
-    while !mark.exists() {
-        tokio::time::sleep(Duration::from_millis(50)).await;
     }
 }
 
@@ -149,16 +236,29 @@ pub async fn f43_preempted(ground: &Ground) {
     assert_eq!(ground.end(&id).await.0, JobOutcome::Preempted);
 }
 
-/// F44, F80, F91: killed at its walltime, whatever the exit code says.
+/// F44, F80: killed at its walltime, whatever the exit code says.
 pub async fn f44_killed_at_its_walltime(ground: &Ground) {
     ground.mischief(&json!({"walltime_scale": 0.02, "kill_wait": 0.2}));
     let id = ground.submit("trap '' TERM USR2; while :; do sleep 0.1; done").await;
     assert_eq!(ground.end(&id).await.0, JobOutcome::Walltime);
 }
 
+/// A job hears of the end of its walltime in time to end by itself.
+pub async fn warned_before_its_walltime(ground: &Ground) {
+    ground.mischief(&json!({"walltime_scale": 0.005}));
+    let body = "trap 'touch warned; exit 0' USR2; while :; do sleep 0.1; done";
+    let mut request = ground.request_with(1, body, |resources| resources.walltime = Duration::from_secs(600));
+    request.warning = Duration::from_secs(300);
+    ground.write_script(&request, body);
+    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    assert_eq!(ground.end(&id).await.0, JobOutcome::Completed);
+    assert!(request.directory.join("warned").exists());
+}
+
 /// F47, F48, F79: killed for its memory.
 pub async fn f47_killed_for_its_memory(ground: &Ground) {
-    let id = ground.submit("sleep 60").await;
+    let request = ground.request_with(1, "sleep 60", |resources| resources.memory_bytes = Some(1 << 30));
+    let id = ground.accepted(ground.scheduler.submit(&request).await);
     ground.running(&id).await;
     ground.control("memory", &id, &[]);
     assert_eq!(ground.end(&id).await.0, JobOutcome::Memory);
@@ -169,6 +269,9 @@ pub async fn f46_never_starts_is_blocked(ground: &Ground, reason: &str) {
     ground.mischief(&json!({"starts_nothing": true}));
     let id = ground.submit("true").await;
     ground.until(&id, "queued", |job| job.state == SchedulerState::Queued).await;
+    // F98: waiting jobs have no queue in some lists, and count all the same.
+    let answer = ground.scheduler.poll().await;
+    assert!(matches!(answer, PollAnswer::Valid { listed_all_users_jobs: 1, .. }), "{answer:?}");
     ground.control("block", &id, &[reason]);
     ground.until(&id, "blocked", |job| job.state == SchedulerState::Blocked).await;
 }
@@ -181,6 +284,16 @@ pub async fn f52_ids_wrap(ground: &Ground) {
     let second = ground.submit("sleep 60").await;
     assert_eq!(first, second);
     ground.running(&second).await;
+}
+
+/// F96: a job that could not be started, here for want of its directory, stands there for ever.
+pub async fn f96_error_state_is_blocked(ground: &Ground) {
+    ground.mischief(&json!({"starts_nothing": true}));
+    let request = ground.request(1, "true");
+    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    fs::remove_dir_all(&request.directory).unwrap();
+    ground.mischief(&json!({}));
+    ground.until(&id, "blocked", |job| job.state == SchedulerState::Blocked).await;
 }
 
 /// F83, F89: a job that the site moved to another queue stays in sight.

@@ -30,14 +30,31 @@ pub enum Dialect {
     Slurm,
     /// OpenPBS 23.
     Pbs,
+    /// IBM Spectrum LSF 10.1.
+    Lsf,
+    /// volclava 2.2, LSF's relative with fewer options.
+    Volclava,
+    /// Son of Grid Engine 8.1.9.
+    Sge,
 }
 
 impl Dialect {
-    /// The dialect's module in `tests/simulator`, which is also the adapter's name.
-    pub fn name(self) -> &'static str {
+    /// The dialect's module in `tests/simulator`.
+    fn module(self) -> &'static str {
         match self {
             Dialect::Slurm => "slurm",
             Dialect::Pbs => "pbs",
+            Dialect::Lsf => "lsf",
+            Dialect::Volclava => "volclava",
+            Dialect::Sge => "sge",
+        }
+    }
+
+    /// The adapter that speaks it.
+    pub fn adapter(self) -> &'static str {
+        match self {
+            Dialect::Volclava => "lsf",
+            other => other.module(),
         }
     }
 
@@ -45,7 +62,8 @@ impl Dialect {
     pub fn list_program(self) -> &'static str {
         match self {
             Dialect::Slurm => "squeue",
-            Dialect::Pbs => "qstat",
+            Dialect::Pbs | Dialect::Sge => "qstat",
+            Dialect::Lsf | Dialect::Volclava => "bjobs",
         }
     }
 
@@ -53,6 +71,10 @@ impl Dialect {
         match self {
             Dialect::Slurm => &["sbatch", "squeue", "sacct", "scancel", "scontrol", "sacctmgr"],
             Dialect::Pbs => &["qsub", "qstat", "qselect", "qdel", "qhold", "qrls"],
+            Dialect::Lsf | Dialect::Volclava => &[
+                "bsub", "bjobs", "bhist", "bkill", "bstop", "bresume", "lsid", "bparams", "busers", "badmin",
+            ],
+            Dialect::Sge => &["qsub", "qstat", "qacct", "qdel", "qhold", "qrls", "qconf"],
         }
     }
 }
@@ -72,10 +94,10 @@ impl Simulator {
             let path = bin.join(program);
             // The engine scrubs the environment, so the way to the state stands in the command itself.
             let text = format!(
-                "#!/bin/sh\nexec {} -S -E -B {PROGRAM} {} {} {program} \"$@\"\n",
+                "#!/bin/sh\nexec {} -S -E -X pycache_prefix={state}/pycache {PROGRAM} {state} {} {program} \"$@\"\n",
                 *PYTHON,
-                state.display(),
-                dialect.name()
+                dialect.module(),
+                state = state.display()
             );
             fs::write(&path, text).expect("the directory is ours");
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
@@ -127,10 +149,20 @@ impl Simulator {
         table["jobs"].as_array().cloned().unwrap_or_default()
     }
 
+    /// The id of the next job.
+    pub fn next_id(&self, id: u32) {
+        self.control(&["next-id", &id.to_string()]);
+    }
+
     /// How often a program was called.
     pub fn calls(&self, program: &str) -> usize {
         let text = fs::read_to_string(self.directory.join("sim/calls")).unwrap_or_default();
         text.lines().filter(|line| line.split(' ').next() == Some(program)).count()
+    }
+
+    /// How many commands were called in all.
+    pub fn all_calls(&self) -> usize {
+        fs::read_to_string(self.directory.join("sim/calls")).unwrap_or_default().lines().count()
     }
 
     /// The server's complaints, for failure messages.

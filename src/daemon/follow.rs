@@ -1,0 +1,191 @@
+//! Looks into the directory of one job, brings its new results in, and draws the conclusion. Changes of many jobs are
+//! stored together by the caller; only the end of a job is stored here.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::ending;
+use super::ingester::{self, IngestError};
+use super::pools::Pool;
+use super::sightings::{Poll, Seen};
+use super::site::Site;
+use super::troubles::chain;
+use crate::model::chunk::ChunkName;
+use crate::model::ids::JobId;
+use crate::model::job::JobState;
+use crate::plan::job::{EndEvidence, Evidence, JobStep, KnownJob, Patience, Sighting, next_step};
+use crate::spool::evidence;
+use crate::spool::frame::Finality;
+use crate::spool::layout::JobDirectory;
+use crate::store::StoreError;
+use crate::store::job::{JobRow, JobUpdate};
+
+/// A heartbeat is stored now and then only: it is a write per running job.
+const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(60);
+
+/// A job just submitted may not be listed yet (peers F5).
+const SUBMIT_GRACE: Duration = Duration::from_secs(60);
+
+/// What came of a look.
+#[derive(Default)]
+pub struct Followed {
+    /// To be stored.
+    pub update: Option<JobUpdate>,
+    /// It has started.
+    pub started: Option<JobId>,
+    /// Results were stored.
+    pub grew: bool,
+    /// The runner said its last word, or the job has ended.
+    pub over: bool,
+    /// How far its results are stored.
+    pub offset: u64,
+    /// Chunks in its directory.
+    pub claimed: Vec<ChunkName>,
+}
+
+/// What was found in the directory, its results stored.
+struct Look {
+    directory: JobDirectory,
+    found: evidence::Evidence,
+    followed: Followed,
+}
+
+/// Looks for new results and claims only.
+pub async fn glance(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Followed>, StoreError> {
+    let look = look(site, pool, job).await?;
+    Ok(look.map(|look| look.followed))
+}
+
+/// Looks, and judges the job by what was found and what the scheduler said.
+pub async fn follow(
+    site: &Arc<Site>,
+    pool: &Pool,
+    job: &JobRow,
+    seen: &Seen,
+) -> Result<Option<Followed>, StoreError> {
+    let Some(Look { directory, found, mut followed }) = look(site, pool, job).await? else { return Ok(None) };
+    let known = KnownJob { results_offset: followed.offset, ..known_job(job) };
+    let patience = Patience {
+        submit_grace: SUBMIT_GRACE.min(pool.config.grace),
+        evidence_grace: pool.config.evidence_grace,
+        missing_grace: pool.config.grace,
+    };
+    let evidence = in_plans_evidence(&found);
+    let step = next_step(&known, &seen.sighting, &evidence, &seen.accounting, patience, Timestamp::now());
+    let update = update_of(job, &found, seen.reason.as_deref());
+    match step {
+        JobStep::Keep => followed.update = update.changes().then_some(update),
+        JobStep::Start | JobStep::Found(JobState::Running) => {
+            followed.update = Some(update.found());
+            followed.started = Some(job.id);
+        }
+        JobStep::Move(to) | JobStep::Found(to) => followed.update = Some(update.found().to(to)),
+        // The accounting has answered, but there was no new poll to count.
+        JobStep::CountMissing if seen.poll == Poll::Old && seen.sighting == Sighting::NotListed => {}
+        JobStep::CountMissing => {
+            let to = match seen.sighting {
+                Sighting::NotListed => JobState::Missing,
+                _ => JobState::Ending,
+            };
+            followed.update = Some(update.missing().to(to));
+        }
+        JobStep::End(ending) => {
+            let job = JobRow { results_offset: followed.offset, ..job.clone() };
+            ending::end(site, pool, &job, &directory, &found, ending).await?;
+            followed.over = true;
+        }
+    }
+    Ok(Some(followed))
+}
+
+async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look>, StoreError> {
+    let directory = site.spool.submission(&job.pool, &job.tag).job(job.array_index);
+    let subject = format!("job {}", job.id);
+    let found = match gather(&directory).await {
+        Ok(found) => found,
+        Err(error) => {
+            site.troubles.note(&subject, chain(&error));
+            return Ok(None);
+        }
+    };
+    let mut offset = job.results_offset;
+    if found.results_bytes > offset {
+        match ingester::bring_in(site, pool, job.id, &directory, offset, finality(&found)).await {
+            Ok(stored) => offset = stored,
+            Err(IngestError::Store(error)) => return Err(error),
+            Err(error) => {
+                site.troubles.note(&subject, chain(&error));
+                return Ok(None);
+            }
+        }
+    }
+    site.troubles.clear(&subject);
+    pool.board.see_job(job.id, &found.claimed);
+    let followed = Followed {
+        grew: offset > job.results_offset,
+        offset,
+        over: found.end.is_some(),
+        claimed: found.claimed.clone(),
+        ..Followed::default()
+    };
+    Ok(Some(Look { directory, found, followed }))
+}
+
+async fn gather(directory: &JobDirectory) -> Result<evidence::Evidence, crate::spool::SpoolError> {
+    let directory = directory.clone();
+    let outcome = tokio::task::spawn_blocking(move || evidence::gather(&directory)).await;
+    outcome.unwrap_or_else(|_interrupted| Ok(evidence::Evidence::default()))
+}
+
+fn known_job(job: &JobRow) -> KnownJob {
+    KnownJob {
+        state: job.state,
+        queued_on: job.queued_on,
+        missing_since: job.missing_since,
+        missing_polls: job.missing_polls,
+        cancel_requested: job.cancel_requested_on.is_some(),
+        beat: job.beat,
+        beat_on: job.beat_on,
+        results_offset: job.results_offset,
+    }
+}
+
+fn finality(found: &evidence::Evidence) -> Finality {
+    if found.ended_and_visible() { Finality::Final } else { Finality::StillWritten }
+}
+
+fn in_plans_evidence(found: &evidence::Evidence) -> Evidence {
+    Evidence {
+        started: found.started(),
+        beat: found.heartbeat.as_ref().map_or(0, |heartbeat| heartbeat.beat.cast_signed()),
+        end: found.end.as_ref().map(|end| EndEvidence {
+            reason: end.reason,
+            exit_code: end.exit_code,
+            results_bytes: Some(end.results_bytes),
+        }),
+    }
+}
+
+fn update_of(job: &JobRow, found: &evidence::Evidence, reason: Option<&str>) -> JobUpdate {
+    let mut update = JobUpdate::of(job);
+    if let Some(reason) = reason {
+        update = update.reason(reason);
+    }
+    let noted_lately = job.beat_on.is_some_and(|time| Timestamp::now().duration_since(time) < BETWEEN_BEATS);
+    if let Some(heartbeat) = &found.heartbeat {
+        let beat = heartbeat.beat.cast_signed();
+        if beat != job.beat && (!noted_lately || job.missing_since.is_some()) {
+            update = update.beat(beat);
+            let results = u32::try_from(heartbeat.results).unwrap_or(u32::MAX);
+            if job.pilot && results > job.tasks {
+                update = update.tasks(results);
+            }
+        }
+    }
+    if let Some(start) = found.start.as_ref().filter(|start| job.hostname.as_ref() != Some(&start.hostname)) {
+        update = update.hostname(&start.hostname);
+    }
+    update
+}

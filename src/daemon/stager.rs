@@ -1,0 +1,235 @@
+//! The only hand in the directories of pools' chunks: writes what the planner stored, publishes it, takes it back.
+//!
+//! The row comes first (`planned`), then the file where no job looks, then `ready` in the row, then the rename that
+//! publishes. Whichever step a daemon dies after, the next one does the rest: its way through is the same.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use thiserror::Error;
+
+use super::board::{Entry, File};
+use super::pools::Pool;
+use super::site::Site;
+use super::troubles::chain;
+use crate::model::chunk::ChunkName;
+use crate::model::ids::{ChunkId, PoolName};
+use crate::model::task::TaskOrder;
+use crate::spool::SpoolError;
+use crate::spool::publish::ChunkStore;
+use crate::store::StoreError;
+use crate::store::chunk::{Stage, UnclaimedChunk};
+
+/// Tasks in memory at once.
+const TASKS_AT_ONCE: u32 = 2000;
+/// Files published at once, in tasks.
+const PUBLISHED_AT_ONCE: u32 = 50_000;
+/// Chunks whose tasks were all reported or cancelled are looked for so often.
+const CLOSE_INTERVAL: Duration = Duration::from_secs(5);
+
+/// Why chunks did not get on.
+#[derive(Debug, Error)]
+enum StagerError {
+    /// The database.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The spool: full, or not writable.
+    #[error("failed to stage chunks")]
+    Spool(#[from] SpoolError),
+    /// The runtime is shutting down.
+    #[error("interrupted while staging")]
+    Interrupted(#[from] tokio::task::JoinError),
+}
+
+/// Stages until shutdown.
+pub async fn run(site: Arc<Site>) {
+    let mut closed_on: Option<Instant> = None;
+    loop {
+        site.settle("stager", load(&site).await);
+        for pool in &site.pools {
+            let outcome = stage_pool(&site, pool).await;
+            settle(&site, &format!("chunks of pool {}", pool.config.name), outcome);
+        }
+        if closed_on.is_none_or(|at| at.elapsed() >= CLOSE_INTERVAL) {
+            closed_on = Some(Instant::now());
+            settle(&site, "closing chunks", close_empty(&site).await);
+        }
+        tokio::select! {
+            () = site.shutdown.cancelled() => return,
+            () = site.stager_bell.notified() => {}
+            () = tokio::time::sleep(site.config.daemon.tick) => {}
+        }
+    }
+}
+
+fn settle(site: &Site, subject: &str, outcome: Result<(), StagerError>) {
+    match outcome {
+        Ok(()) => site.settle(subject, Ok(())),
+        Err(StagerError::Store(error)) => site.settle(subject, Err(error)),
+        Err(error) => site.troubles.note(subject, chain(&error)),
+    }
+}
+
+/// Reads, once, what an earlier daemon left.
+async fn load(site: &Arc<Site>) -> Result<(), StoreError> {
+    if site.pools.iter().all(|pool| pool.board.is_loaded()) {
+        return Ok(());
+    }
+    let mut by_pool: HashMap<PoolName, Vec<UnclaimedChunk>> = HashMap::new();
+    for chunk in site.store.unclaimed_chunks(site.name()).await? {
+        by_pool.entry(chunk.pool.clone()).or_default().push(chunk);
+    }
+    for pool in site.pools.iter().filter(|pool| !pool.board.is_loaded()) {
+        let chunks = by_pool.remove(&pool.config.name).unwrap_or_default();
+        let store = ChunkStore::of(&site.spool, &pool.config.name);
+        let sorted = tokio::task::spawn_blocking(move || sort_out(&store, &chunks)).await;
+        match sorted {
+            Ok(Ok(entries)) => pool.board.load(entries),
+            Ok(Err(error)) => {
+                site.troubles.note(&format!("chunks of pool {}", pool.config.name), chain(&error));
+            }
+            Err(_interrupted) => return Ok(()),
+        }
+    }
+    for (name, chunks) in by_pool {
+        // Of a pool that is no longer configured: nobody will come for them.
+        let store = ChunkStore::of(&site.spool, &name);
+        let names: Vec<ChunkName> = chunks.iter().map(|chunk| chunk.name).collect();
+        let withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names)).await;
+        if let Ok(Ok(mut gone)) = withdrawn {
+            let planned = chunks.iter().filter(|chunk| chunk.stage == Stage::Planned);
+            gone.extend(planned.map(|chunk| chunk.name));
+            let ids: Vec<ChunkId> = gone.iter().map(|name| name.chunk_id).collect();
+            site.writer.release_chunks(&ids, &format!("pool {name} is no longer configured")).await?;
+        }
+    }
+    site.planner_bell.notify_one();
+    Ok(())
+}
+
+/// How far each stored chunk has come, and an end to leftovers. A chunk that is `ready` and no longer staged was
+/// published.
+fn sort_out(store: &ChunkStore, chunks: &[UnclaimedChunk]) -> Result<Vec<Entry>, SpoolError> {
+    store.create()?;
+    let staged = store.staged()?;
+    let entries: Vec<Entry> = chunks
+        .iter()
+        .map(|chunk| Entry {
+            name: chunk.name,
+            expected_seconds: chunk.expected_seconds,
+            file: match chunk.stage {
+                Stage::Planned => File::Planned,
+                Stage::Ready if staged.contains(&chunk.name) => File::Written,
+                Stage::Ready => File::Published,
+            },
+        })
+        .collect();
+    let written = entries.iter().filter(|entry| entry.file == File::Written).map(|entry| entry.name);
+    store.sweep(&written.collect())?;
+    Ok(entries)
+}
+
+async fn stage_pool(site: &Arc<Site>, pool: &Pool) -> Result<(), StagerError> {
+    if !pool.board.is_loaded() {
+        return Ok(());
+    }
+    if let Some(reason) = pool.board.take_withdrawal() {
+        withdraw(site, pool, pool.board.all(), &reason).await?;
+    }
+    loop {
+        publish(site, pool).await?;
+        let planned = pool.board.at(File::Planned, TASKS_AT_ONCE);
+        if planned.is_empty() || site.shutdown.is_cancelled() {
+            return Ok(());
+        }
+        write(site, pool, planned.iter().map(|entry| entry.name).collect()).await?;
+    }
+}
+
+async fn write(site: &Arc<Site>, pool: &Pool, names: Vec<ChunkName>) -> Result<(), StagerError> {
+    let ids: Vec<ChunkId> = names.iter().map(|name| name.chunk_id).collect();
+    let mut tasks = site.store.chunk_orders(&ids).await?;
+    let mut files: Vec<(ChunkName, Vec<TaskOrder>)> = Vec::with_capacity(names.len());
+    let mut empty = Vec::new();
+    for name in names {
+        let Some(tasks) = tasks.remove(&name.chunk_id) else {
+            empty.push(name);
+            continue;
+        };
+        let need = name.need;
+        let order = |task: crate::store::staging::StagedTask| TaskOrder {
+            gpus: need.gpus,
+            ..task.into_order(need.cores, need.memory_bytes, need.walltime_seconds)
+        };
+        files.push((name, tasks.into_iter().map(order).collect()));
+    }
+    if !empty.is_empty() {
+        // Every task of it was cancelled.
+        site.writer.close_chunks(&empty.iter().map(|name| name.chunk_id).collect::<Vec<_>>()).await?;
+        pool.board.remove(&empty);
+    }
+    let written: Vec<ChunkName> = files.iter().map(|(name, _)| *name).collect();
+    let store = ChunkStore::of(&site.spool, &pool.config.name);
+    tokio::task::spawn_blocking(move || store.write(files)).await??;
+    site.writer.ready_chunks(&written.iter().map(|name| name.chunk_id).collect::<Vec<_>>()).await?;
+    pool.board.advance(&written, File::Written);
+    Ok(())
+}
+
+async fn publish(site: &Arc<Site>, pool: &Pool) -> Result<(), StagerError> {
+    let written: Vec<ChunkName> =
+        pool.board.at(File::Written, PUBLISHED_AT_ONCE).iter().map(|entry| entry.name).collect();
+    if written.is_empty() {
+        return Ok(());
+    }
+    let store = ChunkStore::of(&site.spool, &pool.config.name);
+    let names = written.clone();
+    tokio::task::spawn_blocking(move || store.publish(&names)).await??;
+    pool.board.advance(&written, File::Published);
+    pool.cluster.look_bell.notify_one();
+    Ok(())
+}
+
+/// Takes chunks back that no job has claimed; their tasks wait again.
+async fn withdraw(
+    site: &Arc<Site>,
+    pool: &Pool,
+    entries: Vec<Entry>,
+    reason: &str,
+) -> Result<(), StagerError> {
+    let names: Vec<ChunkName> = entries.iter().map(|entry| entry.name).collect();
+    let store = ChunkStore::of(&site.spool, &pool.config.name);
+    let mut withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names)).await??;
+    // Of these there is no file, whatever a dead daemon began: it lies where no job looks and is swept.
+    let planned = entries.iter().filter(|entry| entry.file == File::Planned).map(|entry| entry.name);
+    withdrawn.extend(planned);
+    let ids: Vec<ChunkId> = withdrawn.iter().map(|name| name.chunk_id).collect();
+    let tasks = site.writer.release_chunks(&ids, reason).await?;
+    pool.board.remove(&withdrawn);
+    tracing::info!(pool = %pool.config.name, chunks = ids.len(), tasks, reason, "took chunks back");
+    site.planner_bell.notify_one();
+    Ok(())
+}
+
+/// Closes chunks that have no task any more; files of theirs that nobody has claimed are taken away first.
+async fn close_empty(site: &Arc<Site>) -> Result<(), StagerError> {
+    let empty = site.store.empty_chunks(site.name()).await?;
+    if empty.is_empty() {
+        return Ok(());
+    }
+    let mut by_pool: HashMap<PoolName, Vec<ChunkName>> = HashMap::new();
+    for chunk in &empty {
+        by_pool.entry(chunk.pool.clone()).or_default().push(chunk.name);
+    }
+    for (name, chunks) in by_pool {
+        let store = ChunkStore::of(&site.spool, &name);
+        let gone = chunks.clone();
+        tokio::task::spawn_blocking(move || store.withdraw(&gone)).await??;
+        site.writer.close_chunks(&chunks.iter().map(|name| name.chunk_id).collect::<Vec<_>>()).await?;
+        if let Some(pool) = site.pool(&name) {
+            pool.board.remove(&chunks);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,393 @@
+//! The runner's loop: fill the slots, wait for whatever comes first, store it, stop in time.
+
+use std::collections::{BTreeMap, HashSet};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::{mpsc, watch};
+use tokio::task::{JoinSet, yield_now};
+use tokio::time::sleep_until;
+
+use super::budget::{Budget, Grant, Share};
+use super::classify;
+use super::clock::JobClock;
+use super::error::{NodeError, chain};
+use super::guard::Guard;
+use super::hand::{ChunkKey, Hand, Look, MayLook, Situation};
+use super::heartbeat::HeartbeatWriter;
+use super::lookout::Lookout;
+use super::native::Step;
+use super::native::run::{self as native, NativeEnd, NativePrograms, NativeReport, NativeSlots};
+use super::report::Reporter;
+use super::runner::Runner;
+use super::scratch::Scratch;
+use super::signals::{StopRequest, StopSignals};
+use super::slot::{self, AttemptEnd, KillCause, KillOrder, SlotContext, SlotEnd};
+use super::stderr::StderrLog;
+use super::stopwatch::Stopwatch;
+use super::store::{EncodedReport, ReportStore};
+use super::worker::Worker;
+use crate::model::ids::TaskId;
+use crate::model::task::{EndReason, TaskOrder, TaskReport};
+use crate::spool::SpoolError;
+use crate::spool::frame::Encoder;
+
+/// How long running tasks may go on after TERM. Slurm's KillWait is 30 s by default.
+pub const TERM_GRACE: Duration = Duration::from_secs(20);
+/// How long storing may take after TERM: the job script expects the runner's end within 25 s.
+const TERM_STORING: Duration = Duration::from_secs(23);
+/// How long tasks that are answered at once are worked through before signals and the heartbeat are looked at.
+const FILL_SLICE: Duration = Duration::from_millis(5);
+
+/// Why no further task is started.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Stop {
+    reason: EndReason,
+    detail: Option<String>,
+}
+
+/// Whether filling the slots came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Filled {
+    /// For now.
+    Yes,
+    /// There is more to start at once.
+    NotYet,
+}
+
+/// What changes while the job runs.
+pub struct Work {
+    clock: JobClock,
+    context: Arc<SlotContext>,
+    kill: watch::Sender<KillOrder>,
+    hand: Hand,
+    /// Taken, but not started yet.
+    next: Option<(TaskOrder, ChunkKey)>,
+    lookout: Lookout,
+    idle_limit: Duration,
+    /// There will be no further task.
+    exhausted: bool,
+    programs: NativePrograms,
+    native: NativeSlots,
+    native_ends: mpsc::UnboundedReceiver<NativeEnd>,
+    budget: Budget,
+    /// Workers that wait for a task, with the GPUs that they see.
+    idle: Vec<(Vec<String>, Worker)>,
+    slots: JoinSet<SlotEnd>,
+    running: BTreeMap<TaskId, ChunkKey>,
+    encoder: Encoder,
+    pub(super) store: ReportStore,
+    heartbeat: HeartbeatWriter,
+    /// The job has a pool to take chunks from.
+    pooled: bool,
+    stop: Option<Stop>,
+    pub(super) storing_ends: Instant,
+}
+
+impl Work {
+    /// Opens what the run needs.
+    pub fn prepare(runner: &Runner) -> Result<Work, NodeError> {
+        let Runner { directory, manifest, environment, chunk, clock } = runner;
+        let mut reported = HashSet::new();
+        let store = ReportStore::open(directory, |report: &TaskReport| {
+            reported.insert((report.task_id, report.attempt));
+        })?;
+        let wanted = manifest.scratch.as_deref().map(Path::new);
+        let first_kill = KillOrder { at: clock.work_ends(), cause: KillCause::JobEnds };
+        let (kill, kill_receiver) = watch::channel(first_kill);
+        let context = Arc::new(SlotContext {
+            worker_command: manifest.worker_command.clone(),
+            recycle_after: manifest.recycle_after,
+            recycle_growth_bytes: manifest.recycle_growth_bytes,
+            stderr: StderrLog::open(directory)?,
+            scratch: Scratch::new(wanted, &environment.temporary_directory, &environment.hostname)?,
+            guard: Guard::default(),
+            reporter: Reporter { environment: environment.clone(), job_id: manifest.job_id },
+            kill: kill_receiver,
+        });
+        let budget = Budget::new(manifest.cores, manifest.memory_bytes, environment.gpus(manifest.gpus));
+        let (ends, native_ends) = mpsc::unbounded_channel();
+        let interval = Duration::from_secs(manifest.heartbeat_seconds);
+        let now = Instant::now();
+        // The job script hands TERM on itself; of a warning it only knows that the runner may not have heard it.
+        let warned = environment.early_signals.iter().any(|name| name == "USR2");
+        let stop = warned.then(|| Stop { reason: EndReason::WalltimeNear, detail: Some("SIGUSR2".into()) });
+        Ok(Work {
+            clock: *clock,
+            kill,
+            hand: Hand::new(directory, manifest, chunk, budget.whole(), reported)?,
+            next: None,
+            lookout: Lookout::new(now),
+            idle_limit: Duration::from_secs(manifest.idle_seconds),
+            exhausted: false,
+            programs: NativePrograms::new(&manifest.native_programs, environment.search_path.clone()),
+            native: NativeSlots::new(context.clone(), ends),
+            native_ends,
+            context,
+            budget,
+            idle: vec![],
+            slots: JoinSet::new(),
+            running: BTreeMap::new(),
+            encoder: Encoder::new().map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
+            store,
+            heartbeat: HeartbeatWriter::new(directory.clone(), interval, now),
+            pooled: manifest.ready.is_some(),
+            stop,
+            storing_ends: clock.storing_ends(),
+        })
+    }
+
+    /// Works until there is nothing more to do or no more time.
+    pub async fn run(&mut self, signals: &mut StopSignals) {
+        loop {
+            let now = Instant::now();
+            self.heartbeat.beat(now, self.store.tally.results, self.running.keys());
+            self.store.on_time(now);
+            let filled = self.fill(now);
+            self.store.flush();
+            self.hand.tidy(self.store.safe_bytes());
+            if self.hand.waits_for_sync() {
+                self.store.sync_unless_refused();
+            }
+            if self.running.is_empty() && (self.exhausted || self.stop.is_some()) {
+                self.store.sync_unless_refused();
+                if self.store.is_synced() || now >= self.storing_ends {
+                    return;
+                }
+            }
+            let wake = match filled {
+                Filled::Yes => Some(self.next_wake()),
+                Filled::NotYet => None,
+            };
+            tokio::select! {
+                biased;
+                request = signals.next() => self.on_signal(request),
+                Some(end) = self.native_ends.recv() => self.on_native_end(end),
+                Some(end) = self.slots.join_next() => match end {
+                    Ok(end) => self.on_slot_end(end),
+                    Err(error) => self.stop(EndReason::Failed, Some(format!("a slot failed: {error}"))),
+                },
+                () = self.store.sync_ended() => {}
+                () = wait(wake) => {}
+            }
+        }
+    }
+
+    fn next_wake(&self) -> Instant {
+        let looks = self.stop.is_none() && !self.exhausted && self.next.is_none() && !self.store.is_refused();
+        let look = looks.then(|| self.lookout.due());
+        [self.store.due(), look].into_iter().flatten().fold(self.heartbeat.due(), Instant::min)
+    }
+
+    /// Starts tasks while there is room for them.
+    fn fill(&mut self, since: Instant) -> Filled {
+        while self.stop.is_none() && !self.exhausted && !self.store.is_refused() {
+            let now = Instant::now();
+            if now.duration_since(since) >= FILL_SLICE {
+                return Filled::NotYet;
+            }
+            let Some((order, key)) = self.next_order(now) else { return Filled::Yes };
+            if !self.clock.may_start(Duration::from_secs(order.walltime_seconds), now) {
+                self.next = Some((order, key));
+                self.stop(EndReason::WalltimeNear, None);
+                return Filled::Yes;
+            }
+            let wanted = Share { cores: order.cores, memory_bytes: order.memory_bytes, gpus: order.gpus };
+            let Some(granted) = self.budget.take(wanted) else {
+                self.next = Some((order, key));
+                return Filled::Yes;
+            };
+            self.begin(order, key, granted);
+        }
+        Filled::Yes
+    }
+
+    fn next_order(&mut self, now: Instant) -> Option<(TaskOrder, ChunkKey)> {
+        if let Some(next) = self.next.take() {
+            return Some(next);
+        }
+        let may_look = if self.lookout.due() <= now { MayLook::Yes } else { MayLook::No };
+        let situation = Situation {
+            now,
+            clock: &self.clock,
+            budget: &self.budget,
+            running: &self.running,
+            length: self.store.length(),
+            may_look,
+        };
+        match self.hand.next(&situation) {
+            Ok(Look::Task(order, key)) => {
+                self.lookout.found(now);
+                return Some((*order, key));
+            }
+            Ok(Look::NotYet) => {}
+            Ok(Look::NoRoom) => self.lookout.no_room(now),
+            Ok(Look::Nothing) => self.exhausted = true,
+            Ok(Look::NoTime) if self.running.is_empty() => self.stop(EndReason::WalltimeNear, None),
+            Ok(Look::NothingNow | Look::NoTime) => self.found_nothing(now, None),
+            Ok(Look::Trouble(error)) => self.found_nothing(now, Some(error)),
+            Err(error) => self.stop(EndReason::Failed, Some(chain(&error))),
+        }
+        None
+    }
+
+    /// Waits for a further chunk, and not for ever.
+    fn found_nothing(&mut self, now: Instant, trouble: Option<SpoolError>) {
+        self.lookout.found_nothing(now);
+        if let Some(error) = &trouble {
+            tracing::warn!(error = chain(error), "the pool's chunks are out of reach");
+        }
+        if !self.running.is_empty() {
+            self.lookout.busy();
+        } else if self.lookout.idle_for(now) >= self.idle_limit {
+            match trouble {
+                Some(error) => self.stop(EndReason::Failed, Some(chain(&error))),
+                None => self.exhausted = true,
+            }
+        }
+    }
+
+    fn begin(&mut self, order: TaskOrder, key: ChunkKey, granted: Grant) {
+        let stopwatch = Stopwatch::start();
+        let Some(prepared) = self.programs.prepare(&order, granted.share) else {
+            tracing::info!(task.id = order.task_id.0, attempt = order.attempt, "task started");
+            self.running.insert(order.task_id, key);
+            let fit = self.idle.iter().rposition(|(gpus, _)| *gpus == granted.gpus);
+            let worker = fit.map(|index| self.idle.swap_remove(index).1);
+            self.slots.spawn(slot::run(self.context.clone(), worker, order, granted));
+            return;
+        };
+        match prepared.invocation.step {
+            Step::Nothing => {
+                let report = native::answer_at_once(
+                    &self.context,
+                    &order,
+                    granted.share,
+                    prepared.program,
+                    &stopwatch,
+                );
+                let report = EncodedReport::of(report, &mut self.encoder);
+                self.budget.give_back(granted);
+                self.store_report(order.task_id, key, report);
+            }
+            Step::Sleep(length) => {
+                self.running.insert(order.task_id, key);
+                let program = prepared.program;
+                self.slots.spawn(native::sleep(self.context.clone(), order, granted, program, length));
+            }
+            Step::Process { .. } => {
+                self.running.insert(order.task_id, key);
+                if let Err(error) = self.native.start(order, granted, prepared) {
+                    self.stop(EndReason::Failed, Some(chain(&error)));
+                }
+            }
+        }
+    }
+
+    fn stop(&mut self, reason: EndReason, detail: Option<String>) {
+        if self.stop.is_none() {
+            tracing::info!(?reason, detail, "no further task is started");
+            self.stop = Some(Stop { reason, detail });
+        }
+    }
+
+    fn on_signal(&mut self, request: StopRequest) {
+        match request {
+            // Running tasks go on until the job's own clock ends them.
+            StopRequest::WalltimeNear => self.stop(EndReason::WalltimeNear, Some("SIGUSR2".into())),
+            StopRequest::End(signal) => {
+                self.stop(EndReason::Signal, Some(signal.into()));
+                let now = Instant::now();
+                self.storing_ends = self.storing_ends.min(now + TERM_STORING);
+                self.kill.send_modify(|order| {
+                    order.at = order.at.min(now + TERM_GRACE);
+                    order.cause = KillCause::Signal;
+                });
+            }
+        }
+    }
+
+    fn on_slot_end(&mut self, slot: SlotEnd) {
+        let Some(key) = self.ended(slot.task_id, slot.granted.clone()) else { return };
+        self.idle.extend(slot.worker.map(|worker| (slot.granted.gpus, worker)));
+        match slot.end {
+            AttemptEnd::Reported(report) => {
+                tracing::info!(task.id = slot.task_id.0, "task ended");
+                let report = EncodedReport::of(*report, &mut self.encoder);
+                self.store_report(slot.task_id, key, report);
+            }
+            AttemptEnd::HandedBack => {
+                self.goes_back(slot.task_id, key);
+                self.stop(EndReason::WalltimeNear, None);
+            }
+            AttemptEnd::NoWorker(error) => {
+                self.goes_back(slot.task_id, key);
+                self.stop(EndReason::Failed, Some(chain(&error)));
+            }
+        }
+    }
+
+    fn on_native_end(&mut self, end: NativeEnd) {
+        self.native.freed(&end);
+        let Some(key) = self.ended(end.task_id, end.granted) else { return };
+        match end.report {
+            NativeReport::Stored(report) => self.store_report(end.task_id, key, report),
+            NativeReport::HandedBack => {
+                self.goes_back(end.task_id, key);
+                self.stop(EndReason::WalltimeNear, None);
+            }
+        }
+    }
+
+    fn ended(&mut self, task: TaskId, granted: Grant) -> Option<ChunkKey> {
+        self.budget.give_back(granted);
+        self.lookout.room(Instant::now());
+        self.running.remove(&task)
+    }
+
+    /// Stores a report, unless there is none or the signal that stops the job may have made it.
+    fn store_report(&mut self, task: TaskId, key: ChunkKey, report: Option<EncodedReport>) {
+        let Some(report) = report else { return self.goes_back(task, key) };
+        if let Some(class) = report.failure {
+            tracing::info!(task.id = task.0, class = class.as_str(), "task failed");
+            let stopped = self.stop.as_ref().is_some_and(|stop| stop.reason == EndReason::Signal);
+            if stopped && classify::may_come_from_a_stop_signal(class) {
+                return self.goes_back(task, key);
+            }
+        }
+        self.store.append(&report);
+        self.hand.reported(key, self.store.length());
+    }
+
+    fn goes_back(&mut self, task: TaskId, key: ChunkKey) {
+        tracing::info!(task.id = task.0, "task goes back");
+        self.hand.handed_back(key);
+    }
+
+    /// Why it all ended, for the end record.
+    pub fn conclusion(&self) -> (EndReason, Option<String>) {
+        if !self.store.is_synced() {
+            return (EndReason::Failed, Some("the disk did not take the last results".into()));
+        }
+        match &self.stop {
+            Some(stop) if self.pooled || !self.hand.is_clean() => (stop.reason, stop.detail.clone()),
+            _ => (EndReason::Done, None),
+        }
+    }
+
+    /// Ends what is idle.
+    pub async fn close(self) {
+        for (_, worker) in self.idle {
+            worker.close().await;
+        }
+    }
+}
+
+/// Waits until `wake`; without one, until others had their turn.
+async fn wait(wake: Option<Instant>) {
+    match wake {
+        Some(wake) => sleep_until(wake.into()).await,
+        None => yield_now().await,
+    }
+}

@@ -1,0 +1,49 @@
+//! Pilots as the planner sees them. Pure.
+
+use std::time::Duration;
+
+use crate::plan::packing::{Need, slots};
+
+/// A running job with less time than this is not counted on.
+const LEAST_LEFT: Duration = Duration::from_secs(60);
+
+/// Pilots that stand alike.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct LiveGroup {
+    /// How far they have come.
+    pub phase: Phase,
+    /// How many.
+    pub jobs: u32,
+    /// Cores of each.
+    pub cores: u32,
+    /// Memory of each.
+    pub memory_bytes: u64,
+    /// Time that each of them has left.
+    pub left: Duration,
+    /// Tasks that all of them together may still take; no limit where open.
+    pub tasks_left: Option<u64>,
+}
+
+/// How far a pilot has come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Phase {
+    /// Planned, being submitted, or in the queue.
+    Coming,
+    /// Runs, and has nothing to do.
+    Idle,
+    /// Runs, and has work.
+    Busy,
+}
+
+impl LiveGroup {
+    /// Whether its jobs can run tasks of this need.
+    pub(super) fn fits(&self, need: Need) -> bool {
+        let time = LEAST_LEFT.min(Duration::from_secs(need.walltime_seconds) / 2);
+        self.cores >= need.cores && self.memory_bytes >= need.memory_bytes && self.left >= time
+    }
+
+    /// How many tasks of this need they run side by side.
+    pub(super) fn slots(&self, need: Need) -> u64 {
+        u64::from(self.jobs) * u64::from(slots(self.cores, self.memory_bytes, need))
+    }
+}

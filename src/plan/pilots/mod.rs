@@ -1,0 +1,217 @@
+//! Which waiting tasks are staged in which chunks, and which jobs are submitted to work on them. Pure.
+//!
+//! Jobs are pilots: they take chunks of their pool as long as they have work, cores and time, so that which job runs
+//! which task is settled only when it runs. Tasks that must not share a job are bound to one of their own.
+
+mod chunks;
+mod jobs;
+mod live;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+pub use live::{LiveGroup, Phase};
+
+use self::chunks::Buffer;
+use self::jobs::NewPilots;
+use super::packing::{Need, Shape, TaskDefaults, Waiting, job_resources, misfit, need_of};
+use crate::model::chunk::ChunkNeed;
+use crate::model::ids::TaskId;
+use crate::model::resources::JobResources;
+use crate::model::task::Placement;
+
+/// A task that was lost so often is suspected of ending its jobs: it gets one of its own.
+const SUSPECT_LOSSES: u32 = 2;
+
+/// What there is.
+#[derive(Clone, Debug)]
+pub struct Snapshot<'a> {
+    /// Tasks that the pool may run, best first.
+    pub waiting: &'a [Waiting],
+    /// How many such tasks there are, those in `waiting` among them.
+    pub backlog: usize,
+    /// Chunks that are staged or being staged, and that no job has claimed.
+    pub unclaimed: &'a [Unclaimed],
+    /// The pool's pilots that have not ended.
+    pub live: &'a [LiveGroup],
+    /// How many jobs more the pool may have.
+    pub free_jobs: u32,
+}
+
+/// Chunks alike that no job has claimed.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Unclaimed {
+    /// What each of their tasks needs.
+    pub need: Need,
+    /// That of each of their tasks.
+    pub compute_priority: u8,
+    /// How many chunks.
+    pub chunks: u32,
+    /// Their tasks.
+    pub tasks: u32,
+    /// How long all of them take, one after the other.
+    pub expected_seconds: f64,
+}
+
+/// Tasks that are to be staged in one file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ChunkPlan {
+    /// That of each of its tasks.
+    pub compute_priority: u8,
+    /// What each of its tasks needs.
+    pub need: Need,
+    /// How long all of them take, one after the other.
+    pub expected_seconds: f64,
+    /// Its tasks.
+    pub tasks: Vec<TaskId>,
+}
+
+/// Jobs to be submitted in one call.
+#[derive(Clone, PartialEq, Debug)]
+pub struct JobsPlan {
+    /// What each of them asks for.
+    pub resources: JobResources,
+    /// What they are.
+    pub kind: JobKind,
+    /// Tasks that they are made for, all together.
+    pub tasks: u32,
+}
+
+/// What jobs are for.
+#[derive(Clone, PartialEq, Debug)]
+pub enum JobKind {
+    /// So many pilots.
+    Pilots(u32),
+    /// One job for one task.
+    Bound {
+        /// The task.
+        task: TaskId,
+        /// Why it has one of its own: asked for, or suspected.
+        placement: Placement,
+    },
+}
+
+/// What is to be done.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct Plan {
+    /// Chunks to be staged.
+    pub chunks: Vec<ChunkPlan>,
+    /// Jobs to be submitted.
+    pub jobs: Vec<JobsPlan>,
+    /// Pilots in the queue that nothing is left for.
+    pub surplus: u32,
+    /// Tasks that no job of the pool can hold, and why.
+    pub unfit: Vec<(TaskId, String)>,
+}
+
+/// Waiting tasks alike, best first.
+struct Group {
+    compute_priority: u8,
+    need: Need,
+    tasks: Vec<WaitingTask>,
+}
+
+#[derive(Clone, Copy)]
+struct WaitingTask {
+    id: TaskId,
+    losses: u32,
+    expected_seconds: f64,
+}
+
+/// Decides for one pool.
+pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> Plan {
+    let mut plan = Plan::default();
+    let (bound, groups) = sort(snapshot.waiting, shape, defaults, &mut plan);
+    let mut free = snapshot.free_jobs;
+    for (need, task, placement) in bound.into_iter().take(free as usize) {
+        free -= 1;
+        let time = Duration::from_secs(need.walltime_seconds);
+        plan.jobs.push(JobsPlan {
+            resources: job_resources(shape, need, time),
+            kind: JobKind::Bound { task, placement },
+            tasks: 1,
+        });
+    }
+    let demands = jobs::demands(snapshot, &groups);
+    let wanted = jobs::wanted(&demands, snapshot.live, shape, free);
+    plan.surplus = wanted.surplus;
+    let mut live = snapshot.live.to_vec();
+    for NewPilots { need, resources, jobs, tasks } in wanted.new {
+        let (cores, memory_bytes) = super::packing::size(shape, need);
+        live.push(LiveGroup {
+            phase: Phase::Coming,
+            jobs,
+            cores,
+            memory_bytes,
+            left: resources.walltime,
+            tasks_left: shape.tasks_per_job.map(|most| u64::from(most) * u64::from(jobs)),
+        });
+        for array in split(jobs, shape.max_array) {
+            let tasks = (tasks * f64::from(array) / f64::from(jobs)).round() as u32;
+            plan.jobs.push(JobsPlan { resources: resources.clone(), kind: JobKind::Pilots(array), tasks });
+        }
+    }
+    let mut buffer = Buffer::new(snapshot.unclaimed, &live, snapshot.backlog, snapshot.waiting.len());
+    // What is more urgent and finds no job waits for one to run dry: the less urgent must not keep them all at work.
+    let starved = groups.iter().filter(|group| wanted.starved.contains(&group.need));
+    let starved = starved.map(|group| group.compute_priority).max().unwrap_or(0);
+    for group in groups.into_iter().filter(|group| group.compute_priority >= starved) {
+        plan.chunks.extend(buffer.deal(group, shape));
+    }
+    plan
+}
+
+type BoundTask = (Need, TaskId, Placement);
+
+/// Tasks with a job of their own, and the others by what they need, in the order of their first.
+fn sort(
+    waiting: &[Waiting],
+    shape: &Shape,
+    defaults: TaskDefaults,
+    plan: &mut Plan,
+) -> (Vec<BoundTask>, Vec<Group>) {
+    let mut bound = Vec::new();
+    let mut groups: Vec<Group> = Vec::new();
+    let mut places: HashMap<(u8, Need), usize> = HashMap::new();
+    for task in waiting {
+        let need = need_of(task, shape, defaults);
+        if let Some(reason) = misfit(need, shape) {
+            plan.unfit.push((task.task_id, reason));
+            continue;
+        }
+        if task.placement == Placement::Dedicated || task.losses >= SUSPECT_LOSSES {
+            bound.push((need, task.task_id, task.placement));
+            continue;
+        }
+        let place = *places.entry((task.compute_priority, need)).or_insert_with(|| {
+            groups.push(Group { compute_priority: task.compute_priority, need, tasks: Vec::new() });
+            groups.len() - 1
+        });
+        let expected_seconds = task.expected_seconds.max(0.0);
+        groups[place].tasks.push(WaitingTask { id: task.task_id, losses: task.losses, expected_seconds });
+    }
+    (bound, groups)
+}
+
+fn split(jobs: u32, most: u32) -> impl Iterator<Item = u32> {
+    let most = most.max(1);
+    (0..jobs.div_ceil(most)).map(move |index| most.min(jobs - index * most))
+}
+
+impl Need {
+    /// The same in the name of a chunk. Tasks ask for no GPUs.
+    pub fn of_chunk(self) -> ChunkNeed {
+        let Need { cores, memory_bytes, walltime_seconds } = self;
+        ChunkNeed { cores, memory_bytes, gpus: 0, walltime_seconds }
+    }
+}
+
+impl From<ChunkNeed> for Need {
+    fn from(need: ChunkNeed) -> Need {
+        let ChunkNeed { cores, memory_bytes, walltime_seconds, .. } = need;
+        Need { cores, memory_bytes, walltime_seconds }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,313 @@
+//! The promises of `plan::pilots`: nothing is staged twice or over a limit, everything that fits is staged in the end,
+//! chunks shrink towards the end, and no job is submitted that is not wanted.
+
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::resources::{Filling, TaskResources};
+use crate::plan::packing::tests::{DEFAULTS, GIB, shape, task};
+
+fn tasks(count: i64, expected_seconds: f64) -> Vec<Waiting> {
+    (0..count).map(|id| Waiting { expected_seconds, ..task(id) }).collect()
+}
+
+fn snapshot<'a>(waiting: &'a [Waiting], live: &'a [LiveGroup], free_jobs: u32) -> Snapshot<'a> {
+    Snapshot { waiting, backlog: waiting.len(), unclaimed: &[], live, free_jobs }
+}
+
+fn pilots(phase: Phase, jobs: u32) -> LiveGroup {
+    let left = Duration::from_secs(3600);
+    LiveGroup { phase, jobs, cores: 1, memory_bytes: 2 * GIB, left, tasks_left: None }
+}
+
+fn jobs(plan: &Plan) -> Vec<u32> {
+    plan.jobs
+        .iter()
+        .map(|jobs| match jobs.kind {
+            JobKind::Pilots(count) => count,
+            JobKind::Bound { .. } => 0,
+        })
+        .collect()
+}
+
+fn sizes(plan: &Plan) -> Vec<usize> {
+    plan.chunks.iter().map(|chunk| chunk.tasks.len()).collect()
+}
+
+fn spread() -> Shape {
+    Shape { filling: Filling::Spread, ..shape() }
+}
+
+#[test]
+fn a_thousand_one_task_jobs_are_one_array() {
+    let waiting = tasks(1000, 10.0);
+    let one_each = Shape { tasks_per_job: Some(1), ..shape() };
+    let planned = plan(&snapshot(&waiting, &[], 5000), &one_each, DEFAULTS);
+    assert_eq!(jobs(&planned), [1000]);
+    assert_eq!(sizes(&planned), vec![1; 1000]);
+}
+
+#[test]
+fn a_shared_queue_gets_few_full_jobs_and_a_laptop_as_many_as_can_run() {
+    let waiting = tasks(100, 360.0);
+    assert_eq!(jobs(&plan(&snapshot(&waiting, &[], 20), &shape(), DEFAULTS)), [10], "ten hours of work");
+    assert_eq!(jobs(&plan(&snapshot(&waiting, &[], 4), &spread(), DEFAULTS)), [4]);
+    assert_eq!(jobs(&plan(&snapshot(&waiting[..3], &[], 4), &spread(), DEFAULTS)), [3]);
+    let short = tasks(10, 1e-3);
+    assert_eq!(jobs(&plan(&snapshot(&short, &[], 4), &spread(), DEFAULTS)), [1], "not worth a second start");
+}
+
+#[test]
+fn jobs_that_are_there_are_counted_before_others_are_submitted() {
+    let waiting = tasks(100, 360.0);
+    let coming = [pilots(Phase::Coming, 10)];
+    let planned = plan(&snapshot(&waiting, &coming, 20), &shape(), DEFAULTS);
+    assert_eq!((jobs(&planned), planned.surplus), (vec![], 0));
+    let busy = [pilots(Phase::Busy, 6)];
+    assert_eq!(jobs(&plan(&snapshot(&waiting, &busy, 20), &shape(), DEFAULTS)), [4], "they come to it");
+    assert_eq!(jobs(&plan(&snapshot(&waiting[..3], &busy, 9), &spread(), DEFAULTS)), [3], "cores are free");
+    let idle = [pilots(Phase::Idle, 2)];
+    assert_eq!(jobs(&plan(&snapshot(&waiting[..3], &idle, 9), &spread(), DEFAULTS)), [1]);
+}
+
+#[test]
+fn jobs_in_the_queue_that_nothing_is_left_for_are_too_many() {
+    let coming = [pilots(Phase::Coming, 10), pilots(Phase::Busy, 5)];
+    assert_eq!(plan(&snapshot(&[], &coming, 20), &shape(), DEFAULTS).surplus, 10);
+    let waiting = tasks(20, 360.0);
+    let planned = plan(&snapshot(&waiting, &coming[..1], 20), &shape(), DEFAULTS);
+    assert_eq!((jobs(&planned), planned.surplus), (vec![], 8));
+}
+
+#[test]
+fn staged_work_wants_jobs_too() {
+    let need = need_of(&task(1), &shape(), DEFAULTS);
+    let unclaimed = [Unclaimed { need, compute_priority: 1, chunks: 2, tasks: 20, expected_seconds: 7200.0 }];
+    let snapshot = Snapshot { unclaimed: &unclaimed, ..snapshot(&[], &[], 9) };
+    assert_eq!(jobs(&plan(&snapshot, &shape(), DEFAULTS)), [2]);
+}
+
+#[test]
+fn what_was_not_read_wants_jobs_as_well() {
+    let waiting = tasks(100, 36.0);
+    let snapshot = Snapshot { backlog: 1000, ..snapshot(&waiting, &[], 99) };
+    assert_eq!(jobs(&plan(&snapshot, &shape(), DEFAULTS)), [10]);
+}
+
+#[test]
+fn chunks_hold_a_minute_for_each_slot_and_shrink_towards_the_end() {
+    let waiting = tasks(200, 10.0);
+    let idle = [pilots(Phase::Idle, 4)];
+    let planned = plan(&snapshot(&waiting, &idle, 0), &spread(), DEFAULTS);
+    assert_eq!(sizes(&planned), vec![6; 8], "a minute each, two for each job; more when these are claimed");
+    let planned = plan(&snapshot(&waiting[..40], &idle, 0), &spread(), DEFAULTS);
+    // What is staged and not begun counts as well: it is what the others still have before them.
+    assert!(sizes(&planned).iter().all(|size| *size == 5), "{:?}", sizes(&planned));
+    let planned = plan(&snapshot(&waiting[..8], &idle, 0), &spread(), DEFAULTS);
+    assert_eq!(sizes(&planned), vec![1; 8]);
+}
+
+#[test]
+fn null_tasks_are_staged_in_large_chunks_half_a_minute_ahead() {
+    let waiting = tasks(20_000, 1e-3);
+    let live = [pilots(Phase::Busy, 2)];
+    let snapshot = Snapshot { backlog: 200_000, ..snapshot(&waiting, &live, 0) };
+    let planned = plan(&snapshot, &spread(), DEFAULTS);
+    assert_eq!(sizes(&planned), vec![1000; 20]);
+}
+
+#[test]
+fn a_suspect_gets_a_job_of_its_own_and_a_task_lost_once_few_neighbours() {
+    let mut waiting = tasks(100, 1e-3);
+    waiting[0].losses = 2;
+    waiting[1].losses = 1;
+    waiting[2].placement = Placement::Dedicated;
+    let planned = plan(&snapshot(&waiting, &[pilots(Phase::Idle, 1)], 2), &spread(), DEFAULTS);
+    let bound: Vec<JobKind> = planned.jobs.iter().map(|jobs| jobs.kind.clone()).collect();
+    let own = |id, placement| JobKind::Bound { task: TaskId(id), placement };
+    assert_eq!(bound, [own(0, Placement::Shared), own(2, Placement::Dedicated)]);
+    assert_eq!(planned.chunks[0].tasks, [TaskId(1)]);
+}
+
+#[test]
+fn urgent_tasks_are_staged_although_enough_others_are() {
+    let need = need_of(&task(1), &shape(), DEFAULTS);
+    let unclaimed =
+        [Unclaimed { need, compute_priority: 1, chunks: 50, tasks: 50_000, expected_seconds: 5e4 }];
+    let mut waiting = tasks(2, 10.0);
+    waiting[0].compute_priority = 2;
+    let live = [pilots(Phase::Busy, 1)];
+    let snapshot = Snapshot { unclaimed: &unclaimed, ..snapshot(&waiting, &live, 0) };
+    let planned = plan(&snapshot, &spread(), DEFAULTS);
+    assert_eq!(planned.chunks.len(), 1);
+    assert_eq!((planned.chunks[0].compute_priority, &planned.chunks[0].tasks[..]), (2, &[TaskId(0)][..]));
+}
+
+#[test]
+fn what_is_more_urgent_and_finds_no_job_is_not_kept_waiting_by_others() {
+    let mut waiting = tasks(20, 10.0);
+    waiting[0].compute_priority = 2;
+    waiting[0].asks = TaskResources { cores: Some(4), ..TaskResources::default() };
+    let planned = plan(&snapshot(&waiting, &[pilots(Phase::Busy, 2)], 0), &spread(), DEFAULTS);
+    assert!(planned.chunks.is_empty(), "the small ones would keep every job at work");
+}
+
+#[test]
+fn nothing_is_staged_where_nobody_can_come() {
+    let waiting = tasks(20, 10.0);
+    assert!(plan(&snapshot(&waiting, &[], 0), &spread(), DEFAULTS).chunks.is_empty());
+    let last_minute = [LiveGroup { left: Duration::from_secs(5), ..pilots(Phase::Busy, 2) }];
+    assert!(plan(&snapshot(&waiting, &last_minute, 0), &spread(), DEFAULTS).chunks.is_empty());
+}
+
+#[test]
+fn a_pilot_asks_for_its_longest_task_and_its_share_of_the_work() {
+    let waiting = tasks(40, 90.0);
+    let planned = plan(&snapshot(&waiting, &[], 9), &shape(), DEFAULTS);
+    let asked = planned.jobs[0].resources.walltime;
+    assert_eq!(asked, Duration::from_secs(3600 + 2 * 3600 + 480 + 240), "twice an hour is 128 minutes");
+    let short = Shape { walltime: Some(Duration::from_secs(5000)), ..shape() };
+    let planned = plan(&snapshot(&waiting, &[], 9), &short, DEFAULTS);
+    assert_eq!(planned.jobs[0].resources.walltime, Duration::from_secs(5000));
+}
+
+fn any_task() -> impl Strategy<Value = Waiting> {
+    (1u32..5, 1u64..9, 1u64..100, any::<bool>(), 0u8..3, 0u32..4, 0.0f64..1000.0).prop_map(
+        |(cores, gib, minutes, alone, compute_priority, losses, expected_seconds)| Waiting {
+            placement: if alone { Placement::Dedicated } else { Placement::Shared },
+            asks: TaskResources {
+                cores: Some(cores),
+                memory_bytes: Some(gib * GIB),
+                walltime_seconds: Some(minutes * 60),
+            },
+            compute_priority,
+            losses,
+            expected_seconds,
+            ..task(0)
+        },
+    )
+}
+
+fn any_shape() -> impl Strategy<Value = Shape> {
+    let per_job = prop::option::of(1u32..8);
+    let walltime = prop::option::of(1u64..200);
+    (per_job, 1u32..6, any::<bool>(), prop::option::of(1u32..8), walltime).prop_map(
+        |(tasks_per_job, max_array, many, cores, minutes)| Shape {
+            tasks_per_job,
+            max_array,
+            cores,
+            walltime: minutes.map(|minutes| Duration::from_secs(minutes * 60)),
+            filling: if many { Filling::Spread } else { Filling::Fill },
+            ..shape()
+        },
+    )
+}
+
+fn any_live() -> impl Strategy<Value = LiveGroup> {
+    (0usize..3, 1u32..5, 1u32..8, 1u64..16, 0u64..8000).prop_map(|(phase, jobs, cores, gib, seconds)| {
+        LiveGroup {
+            phase: [Phase::Coming, Phase::Idle, Phase::Busy][phase],
+            jobs,
+            cores,
+            memory_bytes: gib * GIB,
+            left: Duration::from_secs(seconds),
+            tasks_left: None,
+        }
+    })
+}
+
+fn numbered(mut waiting: Vec<Waiting>) -> Vec<Waiting> {
+    for (id, task) in (0..).zip(&mut waiting) {
+        task.task_id = TaskId(id);
+    }
+    waiting.sort_by_key(|task| std::cmp::Reverse(task.compute_priority));
+    waiting
+}
+
+proptest! {
+    #[test]
+    fn nothing_twice_nothing_over_a_limit(
+        waiting in prop::collection::vec(any_task(), 0..60), shape in any_shape(),
+        live in prop::collection::vec(any_live(), 0..4), free in 0u32..20,
+    ) {
+        let waiting = numbered(waiting);
+        let planned = plan(&snapshot(&waiting, &live, free), &shape, DEFAULTS);
+        let by_id = |id: TaskId| waiting.iter().find(|task| task.task_id == id).unwrap();
+        let mut seen = HashSet::new();
+        let mut submitted = 0;
+        for jobs in &planned.jobs {
+            match jobs.kind {
+                JobKind::Pilots(count) => {
+                    prop_assert!(count > 0 && count <= shape.max_array);
+                    submitted += count;
+                }
+                JobKind::Bound { task, .. } => {
+                    submitted += 1;
+                    prop_assert!(seen.insert(task), "{task} twice");
+                    let need = need_of(by_id(task), &shape, DEFAULTS);
+                    prop_assert!(need.cores <= jobs.resources.cores);
+                    prop_assert!(need.walltime_seconds <= jobs.resources.walltime.as_secs());
+                }
+            }
+        }
+        prop_assert!(submitted <= free);
+        for chunk in &planned.chunks {
+            prop_assert!(!chunk.tasks.is_empty() && chunk.tasks.len() <= 1000);
+            prop_assert!(chunk.tasks.len() <= shape.tasks_per_job.unwrap_or(1000) as usize);
+            for task in &chunk.tasks {
+                prop_assert!(seen.insert(*task), "{task} twice");
+                prop_assert_eq!(need_of(by_id(*task), &shape, DEFAULTS), chunk.need);
+                prop_assert_eq!(by_id(*task).compute_priority, chunk.compute_priority);
+            }
+        }
+        for (id, reason) in &planned.unfit {
+            prop_assert!(seen.insert(*id), "{id} both dealt and refused: {reason}");
+        }
+    }
+
+    /// Jobs claim what is staged, work through it and come back for more, until nothing waits.
+    #[test]
+    fn everything_that_fits_is_staged_in_the_end(
+        waiting in prop::collection::vec(any_task(), 1..60), shape in any_shape(), free in 1u32..20,
+    ) {
+        let mut waiting = numbered(waiting);
+        for _ in 0..200 {
+            let planned = plan(&snapshot(&waiting, &[], free), &shape, DEFAULTS);
+            let gone: HashSet<TaskId> = planned.chunks.iter().flat_map(|chunk| chunk.tasks.iter().copied())
+                .chain(planned.unfit.iter().map(|(id, _)| *id))
+                .chain(planned.jobs.iter().filter_map(|jobs| match jobs.kind {
+                    JobKind::Bound { task, .. } => Some(task),
+                    JobKind::Pilots(_) => None,
+                }))
+                .collect();
+            waiting.retain(|task| !gone.contains(&task.task_id));
+            if waiting.is_empty() {
+                return Ok(());
+            }
+            prop_assert!(!gone.is_empty(), "{} wait and nothing moves", waiting.len());
+        }
+        prop_assert!(false, "{} still wait", waiting.len());
+    }
+
+    #[test]
+    fn enough_jobs_in_the_queue_are_enough(count in 1i64..300, seconds in 0.001f64..2000.0, shape in any_shape()) {
+        let waiting = tasks(count, seconds);
+        let first = plan(&snapshot(&waiting, &[], 1000), &shape, DEFAULTS);
+        let coming: Vec<LiveGroup> = first.jobs.iter().filter_map(|jobs| match jobs.kind {
+            JobKind::Pilots(count) => Some(LiveGroup {
+                phase: Phase::Coming,
+                jobs: count,
+                cores: jobs.resources.cores,
+                memory_bytes: jobs.resources.memory_bytes.unwrap_or(u64::MAX),
+                left: jobs.resources.walltime,
+                tasks_left: shape.tasks_per_job.map(|most| u64::from(most) * u64::from(count)),
+            }),
+            JobKind::Bound { .. } => None,
+        }).collect();
+        let second = plan(&snapshot(&waiting, &coming, 1000), &shape, DEFAULTS);
+        prop_assert!(second.jobs.is_empty(), "{:?}", second.jobs);
+        prop_assert_eq!(second.surplus, 0);
+    }
+}

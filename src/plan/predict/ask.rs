@@ -1,0 +1,163 @@
+//! From a prediction to what a task is given that does not say what it needs. Pure.
+
+use super::{Estimate, Level, Prediction};
+use crate::model::resources::TaskResources;
+use crate::plan::retry::RanOut;
+
+/// What history says of a task, for the packer: how long it will take, and what it is given where it says nothing.
+#[derive(Clone, Copy, Default, PartialEq, Debug)]
+pub struct Expectation {
+    /// How long it will probably take; none where no run of its program is known.
+    pub seconds: Option<f64>,
+    /// Time limit; none where history says too little, so that the configured default holds.
+    pub walltime_seconds: Option<u64>,
+    /// Memory, likewise.
+    pub memory_bytes: Option<u64>,
+    /// What its own earlier attempts ran out of.
+    pub ran_out: RanOut,
+}
+
+impl Expectation {
+    /// What the task asks for: its own words, and where it says nothing what history says.
+    pub fn completes(&self, asks: &TaskResources) -> TaskResources {
+        TaskResources {
+            walltime_seconds: asks.walltime_seconds.or(self.walltime_seconds),
+            memory_bytes: asks.memory_bytes.or(self.memory_bytes),
+            ..asks.clone()
+        }
+    }
+}
+
+/// Runs of the same method, or the same calculation, from which on its history replaces the configured default.
+const ENOUGH: u64 = 5;
+
+/// Limits are so many times what 19 of 20 calculations need: exceeding one costs a whole run.
+const TIME_SAFETY: f64 = 2.0;
+const MEMORY_SAFETY: f64 = 1.5;
+
+/// No task is given less: a slow start, a busy file system.
+const LEAST_SECONDS: u64 = 300;
+const LEAST_BYTES: u64 = 512 << 20;
+
+/// What `prediction` means for a task, in a pool that has at most `most`, where the configuration gives `defaults`.
+///
+/// With enough history of the same calculation, or of its method in another basis, the limit is twice what 19 of 20 need
+/// (memory: one and a half times). With less, of the same program and work, history may raise the default and not lower
+/// it. Limits are rounded up to few steps, so that tasks that are alike go together.
+pub fn expectation(prediction: &Prediction, most: &TaskResources, defaults: &TaskResources) -> Expectation {
+    let Prediction { wall_seconds, memory_bytes } = prediction;
+    let known = wall_seconds.evidence.level > Level::Prior;
+    Expectation {
+        seconds: known.then_some(wall_seconds.median),
+        walltime_seconds: limit(
+            wall_seconds,
+            TIME_SAFETY,
+            LEAST_SECONDS,
+            most.walltime_seconds,
+            defaults.walltime_seconds,
+        ),
+        memory_bytes: limit(
+            memory_bytes,
+            MEMORY_SAFETY,
+            LEAST_BYTES,
+            most.memory_bytes,
+            defaults.memory_bytes,
+        ),
+        ran_out: RanOut::default(),
+    }
+}
+
+fn limit(
+    estimate: &Estimate,
+    safety: f64,
+    least: u64,
+    most: Option<u64>,
+    default: Option<u64>,
+) -> Option<u64> {
+    let evidence = &estimate.evidence;
+    let needed = rounded_up((estimate.high * safety) as u64, least);
+    let limit = match evidence.level {
+        Level::Method | Level::Key | Level::Place if evidence.runs >= ENOUGH => needed,
+        Level::Work | Level::Method | Level::Key | Level::Place => needed.max(default?),
+        Level::Prior | Level::Program => return None,
+    };
+    Some(most.map_or(limit, |most| limit.min(most)))
+}
+
+/// `value` rounded up to one of the steps least, 1.5 least, 2 least, 3 least, 4 least …
+fn rounded_up(value: u64, least: u64) -> u64 {
+    let mut step = least;
+    while step < value && step < u64::MAX / 4 {
+        if step + step / 2 >= value {
+            return step + step / 2;
+        }
+        step *= 2;
+    }
+    step
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::model::runtime::Measure;
+    use crate::plan::predict::Evidence;
+
+    fn prediction(level: Level, runs: u64, seconds: f64) -> Prediction {
+        let evidence =
+            Evidence { level, runs, stopped: 0, program_runs: runs, since: None, measure: Measure::Atoms };
+        let estimate = |median: f64| Estimate {
+            median,
+            low: median / 2.0,
+            high: median * 2.0,
+            evidence: evidence.clone(),
+        };
+        Prediction { wall_seconds: estimate(seconds), memory_bytes: estimate(1e9) }
+    }
+
+    const DEFAULTS: TaskResources =
+        TaskResources { cores: Some(1), memory_bytes: Some(2 << 30), walltime_seconds: Some(3600) };
+
+    #[test]
+    fn without_history_the_configured_default_holds() {
+        for level in [Level::Prior, Level::Program] {
+            let nothing = expectation(&prediction(level, 0, 50_000.0), &TaskResources::default(), &DEFAULTS);
+            assert_eq!((nothing.walltime_seconds, nothing.memory_bytes), (None, None));
+        }
+    }
+
+    #[test]
+    fn history_of_the_calculation_replaces_it_and_less_can_only_raise_it() {
+        let walltime = |level, runs, seconds| {
+            expectation(&prediction(level, runs, seconds), &TaskResources::default(), &DEFAULTS)
+                .walltime_seconds
+        };
+        assert_eq!(walltime(Level::Place, 5, 10.0), Some(300));
+        assert_eq!(walltime(Level::Method, 5, 100.0), Some(450));
+        assert_eq!(walltime(Level::Place, 5, 2000.0), Some(9600));
+        assert_eq!(walltime(Level::Place, 4, 10.0), Some(3600));
+        assert_eq!(walltime(Level::Work, 500, 10.0), Some(3600));
+        assert_eq!(walltime(Level::Work, 500, 2000.0), Some(9600));
+    }
+
+    #[test]
+    fn what_a_task_says_itself_holds() {
+        let expected = expectation(&prediction(Level::Place, 9, 10.0), &TaskResources::default(), &DEFAULTS);
+        let asks = TaskResources { walltime_seconds: Some(7), ..TaskResources::default() };
+        let completed = expected.completes(&asks);
+        assert_eq!(completed.walltime_seconds, Some(7));
+        assert_eq!(completed.memory_bytes, Some(3 << 30));
+    }
+
+    proptest! {
+        #[test]
+        fn a_limit_is_never_below_the_need_nor_above_the_pool(seconds in 0.0..1e7f64, most in 300..1_000_000u64) {
+            let pool = TaskResources { walltime_seconds: Some(most), ..TaskResources::default() };
+            let given = expectation(&prediction(Level::Place, 9, seconds), &pool, &DEFAULTS).walltime_seconds.unwrap();
+            prop_assert!(given <= most);
+            prop_assert!(given == most || given as f64 >= (seconds * 4.0).floor());
+            prop_assert!(given == most || given <= 300 || given as f64 <= seconds * 4.0 * 1.5 + 1.0);
+        }
+    }
+}

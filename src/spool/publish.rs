@@ -1,0 +1,183 @@
+//! The daemon's side of a pool's chunks: written beside, published by rename, taken back by rename. One daemon at a time.
+//!
+//! Invariant: what was once in `ready` is never written there again; a job may have claimed it.
+
+use std::collections::HashSet;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::atomic;
+use super::chunk;
+use super::error::SpoolError;
+use super::layout::Spool;
+use crate::model::chunk::ChunkName;
+use crate::model::ids::PoolName;
+use crate::model::task::TaskOrder;
+
+/// A chunk that is taken back is renamed to this and its name, and removed.
+const WITHDRAWN: &str = "withdrawn-";
+
+/// The directories of a pool's chunks.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ChunkStore {
+    staged: PathBuf,
+    ready: PathBuf,
+}
+
+impl ChunkStore {
+    /// That of `pool`.
+    pub fn of(spool: &Spool, pool: &PoolName) -> ChunkStore {
+        ChunkStore { staged: spool.staged(pool), ready: spool.ready(pool) }
+    }
+
+    /// Makes its directories. It is fine if they exist.
+    pub fn create(&self) -> Result<(), SpoolError> {
+        atomic::create_directory(&self.staged)?;
+        atomic::create_directory(&self.ready)
+    }
+
+    /// Writes chunks where no job looks, durably. Writing one again replaces it.
+    pub fn write(&self, chunks: Vec<(ChunkName, Vec<TaskOrder>)>) -> Result<(), SpoolError> {
+        self.create()?;
+        for (name, orders) in chunks {
+            chunk::write_chunk(&self.staged.join(name.to_string()), orders)?;
+        }
+        atomic::sync_directory(&self.staged)
+    }
+
+    /// Publishes written chunks: any job of the pool may claim them from now on. One that was published before is left
+    /// alone.
+    pub fn publish(&self, names: &[ChunkName]) -> Result<(), SpoolError> {
+        for name in names {
+            let (from, to) = (self.staged.join(name.to_string()), self.ready.join(name.to_string()));
+            match fs::rename(&from, &to) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(SpoolError::io("publish", &to)(error)),
+            }
+        }
+        atomic::sync_directory(&self.ready)?;
+        atomic::sync_directory(&self.staged)
+    }
+
+    /// Takes chunks back, published or not; returns those that no job had claimed before.
+    pub fn withdraw(&self, names: &[ChunkName]) -> Result<Vec<ChunkName>, SpoolError> {
+        let mut withdrawn = Vec::new();
+        for name in names {
+            let staged = self.staged.join(name.to_string());
+            let away = self.staged.join(format!("{WITHDRAWN}{name}"));
+            let was_staged = remove(&staged)?;
+            match fs::rename(self.ready.join(name.to_string()), &away) {
+                Ok(()) => {
+                    remove(&away)?;
+                    withdrawn.push(*name);
+                }
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    if was_staged {
+                        withdrawn.push(*name);
+                    }
+                }
+                Err(error) => return Err(SpoolError::io("withdraw", &away)(error)),
+            }
+        }
+        Ok(withdrawn)
+    }
+
+    /// Chunks that are published and not claimed.
+    pub fn ready(&self) -> Result<HashSet<ChunkName>, SpoolError> {
+        chunks_in(&self.ready)
+    }
+
+    /// Chunks that are written and not published.
+    pub fn staged(&self) -> Result<HashSet<ChunkName>, SpoolError> {
+        chunks_in(&self.staged)
+    }
+
+    /// Removes what a daemon that died left half-done beside the written chunks, and those of them that `keep` does not
+    /// name.
+    pub fn sweep(&self, keep: &HashSet<ChunkName>) -> Result<(), SpoolError> {
+        for name in names(&self.staged)? {
+            let kept =
+                name.to_str().and_then(|text| text.parse().ok()).is_some_and(|name| keep.contains(&name));
+            if !kept {
+                remove(&self.staged.join(&name))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn chunks_in(directory: &Path) -> Result<HashSet<ChunkName>, SpoolError> {
+    Ok(names(directory)?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
+}
+
+fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>, SpoolError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(SpoolError::io("list", directory))?,
+    };
+    entries
+        .map(|entry| entry.map(|entry| entry.file_name()).map_err(SpoolError::io("list", directory)))
+        .collect()
+}
+
+/// Whether it was there.
+fn remove(path: &Path) -> Result<bool, SpoolError> {
+    match fs::remove_file(path) {
+        Ok(()) => Ok(true),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(SpoolError::io("remove", path)(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::chunk::ChunkNeed;
+    use crate::model::ids::ChunkId;
+    use crate::spool::stage::tests::orders;
+
+    fn name(id: i64) -> ChunkName {
+        let need = ChunkNeed { cores: 1, memory_bytes: 1 << 30, gpus: 0, walltime_seconds: 60 };
+        ChunkName { compute_priority: 1, chunk_id: ChunkId(id), tasks: 2, need }
+    }
+
+    fn set(ids: &[i64]) -> HashSet<ChunkName> {
+        ids.iter().copied().map(name).collect()
+    }
+
+    #[test]
+    fn a_chunk_is_seen_by_jobs_only_once_it_is_published() {
+        let root = tempfile::tempdir().unwrap();
+        let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
+        assert!(store.ready().unwrap().is_empty(), "nothing before the first chunk");
+        store.write(vec![(name(1), orders(2)), (name(2), orders(2))]).unwrap();
+        assert_eq!((store.staged().unwrap(), store.ready().unwrap()), (set(&[1, 2]), set(&[])));
+        store.publish(&[name(1)]).unwrap();
+        store.publish(&[name(1)]).unwrap();
+        assert_eq!((store.staged().unwrap(), store.ready().unwrap()), (set(&[2]), set(&[1])));
+    }
+
+    #[test]
+    fn only_what_no_job_claimed_is_taken_back() {
+        let root = tempfile::tempdir().unwrap();
+        let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
+        store.write((1..=3).map(|id| (name(id), orders(2))).collect()).unwrap();
+        store.publish(&[name(1), name(2)]).unwrap();
+        fs::rename(store.ready.join(name(1).to_string()), root.path().join("claimed")).unwrap();
+        assert_eq!(store.withdraw(&[name(1), name(2), name(3)]).unwrap(), [name(2), name(3)]);
+        assert!(store.ready().unwrap().is_empty() && names(&store.staged).unwrap().is_empty());
+    }
+
+    #[test]
+    fn leftovers_go_and_written_chunks_stay() {
+        let root = tempfile::tempdir().unwrap();
+        let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
+        store.write(vec![(name(1), orders(2)), (name(2), orders(2))]).unwrap();
+        fs::write(store.staged.join(".tmp-abc"), "half").unwrap();
+        fs::write(store.staged.join(format!("{WITHDRAWN}{}", name(7))), "away").unwrap();
+        store.sweep(&set(&[2])).unwrap();
+        assert_eq!(names(&store.staged).unwrap(), [std::ffi::OsString::from(name(2).to_string())]);
+    }
+}

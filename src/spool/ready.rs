@@ -1,0 +1,128 @@
+//! A pool's `ready` directory: chunks that any job of the pool may claim by renaming one into its own directory.
+//!
+//! Whoever renames a chunk has it; nobody copies, locks or asks. Nothing is written here, only moved away.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::chunk;
+use super::error::SpoolError;
+use super::layout::{CLAIMED_PREFIX, JobDirectory};
+use crate::model::chunk::ChunkName;
+use crate::model::task::TaskOrder;
+
+/// Chunks that wait in `ready`, most urgent first. A directory that is not there holds none.
+pub fn list(ready: &Path) -> Result<Vec<ChunkName>, SpoolError> {
+    list_names(ready, "")
+}
+
+/// Chunks that a job's runner has claimed and not finished, most urgent first.
+pub fn claimed(directory: &JobDirectory) -> Result<Vec<ChunkName>, SpoolError> {
+    list_names(directory.path(), CLAIMED_PREFIX)
+}
+
+fn list_names(directory: &Path, prefix: &str) -> Result<Vec<ChunkName>, SpoolError> {
+    let entries = match fs::read_dir(directory) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        other => other.map_err(SpoolError::io("list", directory))?,
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(SpoolError::io("list", directory))?.file_name();
+        let name = name.to_str().and_then(|text| text.strip_prefix(prefix));
+        names.extend(name.and_then(|text| text.parse::<ChunkName>().ok()));
+    }
+    names.sort_unstable_by_key(|name: &ChunkName| (std::cmp::Reverse(name.compute_priority), name.chunk_id));
+    Ok(names)
+}
+
+/// Takes a chunk for the job of `directory` and no other. Returns the path to read it from; none when somebody else was
+/// faster.
+pub fn claim(
+    ready: &Path,
+    name: &ChunkName,
+    directory: &JobDirectory,
+) -> Result<Option<PathBuf>, SpoolError> {
+    let (from, to) = (ready.join(name.to_string()), directory.claimed(name));
+    match fs::rename(&from, &to) {
+        Ok(()) => Ok(Some(to)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            // NFS repeats a rename whose answer was lost, and the repetition finds nothing to rename. Listing the
+            // directory anew makes it forget that the target was not there.
+            let ours = claimed(directory)?.contains(name);
+            Ok((ours || to.exists()).then_some(to))
+        }
+        Err(error) => Err(SpoolError::io("claim", &from)(error)),
+    }
+}
+
+/// Puts `orders`, all that is left to do of several claimed chunks, into one file that has all their names: a job then
+/// holds many chunks with one straggler each and few inodes.
+pub fn fold(
+    directory: &JobDirectory,
+    paths: &[PathBuf],
+    orders: impl IntoIterator<Item = TaskOrder>,
+) -> Result<(), SpoolError> {
+    let Some((first, others)) = paths.split_first() else { return Ok(()) };
+    chunk::write_chunk(first, orders)?;
+    let link = directory.path().join("folding");
+    for other in others {
+        finish(&link)?;
+        fs::hard_link(first, &link).map_err(SpoolError::io("link", first))?;
+        fs::rename(&link, other).map_err(SpoolError::io("replace", other))?;
+    }
+    Ok(())
+}
+
+/// Removes a claimed chunk whose reports are all safe. It is fine if it is gone.
+pub fn finish(path: &Path) -> Result<(), SpoolError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(SpoolError::io("remove", path)(error)),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::chunk::ChunkNeed;
+    use crate::model::ids::ChunkId;
+    use crate::spool::atomic;
+
+    fn name(compute_priority: u8, id: i64) -> ChunkName {
+        let need = ChunkNeed { cores: 1, memory_bytes: 1 << 30, gpus: 0, walltime_seconds: 60 };
+        ChunkName { compute_priority, chunk_id: ChunkId(id), tasks: 1, need }
+    }
+
+    #[test]
+    fn chunks_are_listed_by_urgency_and_other_files_are_not() {
+        let root = tempfile::tempdir().unwrap();
+        assert_eq!(list(&root.path().join("none")).unwrap(), vec![]);
+        for chunk in [name(1, 42), name(0, 1), name(2, 100), name(1, 7)] {
+            fs::write(root.path().join(chunk.to_string()), b"").unwrap();
+        }
+        fs::write(root.path().join(".tmp-1"), b"").unwrap();
+        let ids: Vec<i64> = list(root.path()).unwrap().iter().map(|name| name.chunk_id.0).collect();
+        assert_eq!(ids, [100, 7, 42, 1]);
+    }
+
+    #[test]
+    fn a_chunk_is_claimed_once_and_a_lost_answer_is_no_loss() {
+        let root = tempfile::tempdir().unwrap();
+        let ready = root.path().join("ready");
+        let [one, two] = ["0", "1"].map(|index| JobDirectory::at(root.path().join(index)));
+        for directory in [&ready, one.path(), two.path()] {
+            atomic::create_directory(directory).unwrap();
+        }
+        fs::write(ready.join(name(1, 5).to_string()), b"chunk").unwrap();
+        let path = claim(&ready, &name(1, 5), &one).unwrap().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"chunk");
+        assert_eq!(claim(&ready, &name(1, 5), &two).unwrap(), None, "somebody else has it");
+        assert_eq!(claim(&ready, &name(1, 5), &one).unwrap(), Some(path.clone()), "the rename had worked");
+        assert_eq!(claimed(&one).unwrap(), vec![name(1, 5)]);
+        finish(&path).unwrap();
+        finish(&path).unwrap();
+        assert_eq!(claim(&ready, &name(1, 5), &one).unwrap(), None);
+    }
+}

@@ -1,0 +1,80 @@
+//! Programs that the runner runs itself: their ends, their limits, what they leave.
+
+use nix::sys::signal::Signal;
+use qcbatch::model::task::EndReason;
+use serde_json::json;
+
+use crate::fixture::*;
+
+#[test]
+fn synthetic_tasks_of_every_kind_need_no_python() {
+    let job = Job::new(Generation::V1)
+        .manifest(|manifest| manifest.worker_command = vec!["/no/such/python".into()])
+        .task(synthetic("null", json!({"payload_bytes": 5000})))
+        .task(synthetic("sleep", json!({"milliseconds": 300})))
+        .task(synthetic("true", json!({})))
+        .task(synthetic("hf", json!({})))
+        .staged();
+    assert_eq!(job.run(), 0);
+    let reports = job.by_task();
+    assert_eq!(reports[&0].stdout.as_ref().unwrap().len(), 5000);
+    assert!(reports[&1].provenance.wall_seconds >= 0.3);
+    assert!(reports[&1].provenance.started_on.unwrap() > 1.7e9);
+    assert!(reports[&2].provenance.peak_memory_bytes.unwrap() > 100 << 10);
+    for task in 0..3 {
+        assert_eq!(result_of(&reports[&task])["return_result"], 0.0);
+    }
+    assert_eq!(error_of(&reports[&3]).1, "input_error");
+    assert_eq!(job.end().reason, EndReason::Done);
+    assert_eq!(job.scratch_directories(), 0);
+}
+
+#[test]
+fn many_processes_run_on_all_cores_and_each_is_reported_once() {
+    let job = Job::new(Generation::V1).tasks(500, &synthetic("true", json!({}))).staged();
+    assert_eq!(job.run(), 0);
+    assert_eq!(job.by_task().len(), 500);
+}
+
+#[test]
+fn a_sleeper_is_stopped_at_its_limit_and_by_the_jobs_end() {
+    let job = Job::new(Generation::V1)
+        .task(synthetic("sleep", json!({"milliseconds": 60_000})))
+        .limit(1)
+        .task(synthetic("sleep", json!({"milliseconds": 600_000})))
+        .staged();
+    let runner = job.start();
+    job.wait_for_reports(1);
+    runner.signal(Signal::SIGTERM);
+    assert_eq!(runner.wait(), 0);
+    let reports = job.by_task();
+    assert_eq!(reports.len(), 1);
+    assert_eq!(error_of(&reports[&0]).1, "timeout");
+    assert_eq!(job.end().reason, EndReason::Signal);
+}
+
+#[test]
+fn a_task_sees_its_own_gpus_only() {
+    // Each program says which GPUs it sees, through a worker that is a shell script speaking the worker's language.
+    let job = Job::new(Generation::V1)
+        .tasks(4, &pm7())
+        .manifest(|manifest| {
+            manifest.cores = 4;
+            manifest.memory_bytes = 8 << 30;
+            manifest.gpus = 2;
+            manifest.worker_command = ["/bin/sh", "-c", GPU_WORKER].map(String::from).to_vec();
+        })
+        .each(|order| order.gpus = 1)
+        .staged();
+    assert_eq!(job.start_with(&[("CUDA_VISIBLE_DEVICES", "3,5")]).wait(), 0);
+    let mut seen: Vec<String> = job.by_task().values().map(|report| report.stdout.clone().unwrap()).collect();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen, ["3 3", "5 5"]);
+}
+
+/// Greets, then answers each request with the GPUs that it sees.
+const GPU_WORKER: &str = r#"echo '{"ready":{"qcengine_version":"0"}}'
+while read -r request; do sleep 0.2
+printf '{"result":{},"error":null,"stdout":"%s %s","stderr":null,"native_files":{},"cpu_seconds":0}\n' \
+"$CUDA_VISIBLE_DEVICES" "$ROCR_VISIBLE_DEVICES"; done"#;
