@@ -9,7 +9,7 @@ TEST_THREADS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-setup check bench docs install clean
+.PHONY: help setup build demo test test-live test-setup check bench docs install clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -30,6 +30,10 @@ test-setup: ## Install what the tests need: the same, a second QCEngine, Slurm w
 test: ## Run every test against the real parts
 	@found=$$(config/setup/all.sh test) || exit 1; set -a; eval "$$found"; set +a; \
 	export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(TEST_THREADS)}; exec $(CARGO) test --locked --no-fail-fast --tests
+
+test-live: ## Run the scenarios of an ordinary life on schedulers you have: QCBATCH_TEST_LIVE=pbs,lsf make test-live
+	@test -n "$$QCBATCH_TEST_LIVE" || { echo "test-live: name schedulers: QCBATCH_TEST_LIVE=pbs,lsf make test-live" >&2; exit 2; }
+	$(CARGO) test --locked --test it conformance::live::
 
 check: ## Formatting, lints, unit tests and structure rules; needs nothing installed
 	$(CARGO) fmt --check

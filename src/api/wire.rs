@@ -154,7 +154,7 @@ pub struct JobQuery {
 /// One piece of a running job's log: a line of `GET /v1/records/{id}/live-log`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LiveLogPiece {
-    /// `runner.log` or `worker.stderr`.
+    /// `runner.log`, `worker.stderr` or `scheduler.log`.
     pub file: String,
     /// What was appended to it.
     pub text: String,

@@ -6,7 +6,8 @@ use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::session::Session;
 use crate::config::StateLayout;
-use crate::daemon::{self, logging};
+use crate::daemon::{self, SetupError, logging};
+use crate::scheduler::AdapterError;
 
 /// Threads of the daemon: its work is waiting, the rest is PostgreSQL's and the scheduler's.
 const THREADS: usize = 2;
@@ -34,10 +35,20 @@ pub(super) fn run(_: DaemonArgs, session: &Session) -> Result<ExitCode, CliError
         .map_err(|source| CliError::local("cannot start the asynchronous runtime", source))?;
     match runtime.block_on(daemon::run(config)) {
         Ok(()) => Ok(ExitCode::Success),
-        Err(error) => Err(CliError::Local {
+        Err(error) => Err(stopped(error)),
+    }
+}
+
+/// A wrong adapter file is a wrong configuration.
+fn stopped(error: anyhow::Error) -> CliError {
+    match error.downcast_ref() {
+        Some(SetupError::Adapter(AdapterError::Invalid { report, .. })) => {
+            CliError::Config { report: report.clone() }
+        }
+        _ => CliError::Local {
             action: "the daemon stopped".to_owned(),
             hint: None,
             source: error.into_boxed_dyn_error(),
-        }),
+        },
     }
 }

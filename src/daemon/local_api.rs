@@ -24,6 +24,7 @@ pub fn serve(
     let for_status = site.clone();
     let for_preview = site.clone();
     let for_offers = site.clone();
+    let for_logs = site.clone();
     let for_meter = site.clone();
     let state = ApiState {
         store: site.store.clone(),
@@ -34,6 +35,10 @@ pub fn serve(
         stored: site.stored.subscribe(),
         preview: Arc::new(move |calculations, options| previewed(&for_preview, &calculations, &options)),
         offers: Arc::new(move || for_offers.pools.iter().map(|pool| pool.offer()).collect()),
+        scheduler_logs: Arc::new(move |pool, index| {
+            let found = for_logs.pools.iter().find(|one| one.config.name == *pool);
+            found.map_or_else(Vec::new, |pool| pool.cluster.scheduler.log_names(index))
+        }),
         scheduler_meter: Arc::new(move |pool| scheduler_meter(&for_meter, pool)),
         stopping: site.shutdown.clone(),
     };
@@ -55,6 +60,7 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
             .map(|pool| PoolSummary {
                 name: pool.config.name.clone(),
                 adapter: pool.config.adapter.clone(),
+                scheduler: pool.cluster.scheduler.summary(),
                 jobs: std::collections::BTreeMap::new(),
                 paused: pool.paused(now),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),

@@ -33,4 +33,5 @@ mod start;
 mod submitter;
 mod troubles;
 
+pub use setup::SetupError;
 pub use start::{DaemonError, run};

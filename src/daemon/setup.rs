@@ -1,6 +1,6 @@
 //! Makes the site of its configuration: adapters and templates loaded, the worker script put where nodes find it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -41,14 +41,27 @@ pub enum SetupError {
     OwnProgram(#[source] std::io::Error),
 }
 
+/// What the configuration names in files: read before anything is started, so that a mistake in one costs nothing.
+pub struct Files {
+    clusters: Vec<Arc<Cluster>>,
+    templates: TemplateSet,
+}
+
+/// Reads adapters and templates.
+pub fn files(config: &Config) -> Result<Files, SetupError> {
+    Ok(Files {
+        clusters: clusters(config)?,
+        templates: TemplateSet::load(&config.site.template_directories)?,
+    })
+}
+
 /// The site that `config` describes, its lease held.
-pub fn site(config: Config, store: Store, lease: &Lease) -> Result<Site, SetupError> {
+pub fn site(config: Config, files: Files, store: Store, lease: &Lease) -> Result<Site, SetupError> {
+    let Files { clusters, templates } = files;
     let spool = Spool::new(&config.spool.path);
     let worker_script = put_worker(&spool)?;
     let program = std::env::current_exe().map_err(SetupError::OwnProgram)?;
-    let clusters = clusters(&config, &program)?;
     let pools = pools(&config, &clusters);
-    let templates = TemplateSet::load(&config.site.template_directories)?;
     Ok(Site {
         writer: store.writer(config.site.name.as_str(), lease.fence),
         store,
@@ -82,21 +95,20 @@ fn put_worker(spool: &Spool) -> Result<PathBuf, SetupError> {
 }
 
 /// One cluster for each adapter that a pool names; polled as often as its most impatient pool asks.
-fn clusters(config: &Config, program: &Path) -> Result<Vec<Arc<Cluster>>, SetupError> {
-    let cores = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u32);
+fn clusters(config: &Config) -> Result<Vec<Arc<Cluster>>, SetupError> {
+    let state = StateLayout::of(config).local_scheduler;
+    let settings =
+        Settings::as_installed(state, &config.scheduler.search_path).map_err(SetupError::OwnProgram)?;
     let mut clusters: Vec<Arc<Cluster>> = Vec::new();
     for pool in &config.pools {
         if clusters.iter().any(|cluster| cluster.name == pool.adapter) {
             continue;
         }
         let adapter = Adapter::load(&pool.adapter, &config.site.adapter_directories)?;
-        let state = StateLayout::of(config).local_scheduler;
-        let mut settings = Settings::of_this_process(program.to_owned(), state, cores);
-        settings.search_first(&config.scheduler.search_path);
         let interval = poll_interval(config, &pool.adapter);
         clusters.push(Arc::new(Cluster::new(
             pool.adapter.clone(),
-            Scheduler::new(adapter, settings),
+            Scheduler::new(adapter, settings.clone()),
             interval,
         )));
     }

@@ -117,7 +117,11 @@ pub fn script(
         array_index_variable: facts.array_index_variable.clone().filter(|_| request.array_size > 1),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
-        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
+        warn_after: pool
+            .cluster
+            .scheduler
+            .warns_itself()
+            .then(|| request.resources.walltime.saturating_sub(request.warning)),
         tag: request.tag.clone(),
         pool: pool.config.name.clone(),
         directory: request.directory.clone(),

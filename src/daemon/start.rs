@@ -63,9 +63,10 @@ const LAST_WORK: Duration = Duration::from_secs(20);
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let started_on = jiff::Timestamp::now();
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    let files = setup::files(&config)?;
     let database = database::open(&config).await?;
     let lease = lease::take(&database.store, &config).await?;
-    let site = Arc::new(setup::site(config, database.store.clone(), &lease)?);
+    let site = Arc::new(setup::site(config, files, database.store.clone(), &lease)?);
     let keeper = tokio::spawn(keeper::run(
         site.store.clone(),
         site.name().to_owned(),

@@ -1,6 +1,7 @@
 //! What people and programs are shown: the stable JSON of the CLI and of the local API, filled by `store`. Pure.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -251,10 +252,37 @@ pub struct PoolSummary {
     pub name: PoolName,
     /// Its adapter.
     pub adapter: String,
+    /// What the scheduler is.
+    #[serde(default)]
+    pub scheduler: SchedulerSummary,
     /// Live jobs by state.
     pub jobs: BTreeMap<JobState, i64>,
     /// Why it is not submitting, if it is not.
     pub paused: Option<String>,
     /// When it was last polled with a valid answer.
     pub polled_on: Option<Timestamp>,
+}
+
+/// What the last probe learned of a scheduler; empty before the first.
+#[derive(Clone, Default, PartialEq, Debug, Serialize, Deserialize)]
+pub struct SchedulerSummary {
+    /// What it calls itself, where it tells more than a version (LSF and its relatives).
+    pub product: Option<String>,
+    /// Its version.
+    pub version: Option<String>,
+    /// The cluster's name.
+    pub cluster: Option<String>,
+    /// The form chosen of each command that has several: by what is asked with it; `usual` is that for no version in particular.
+    pub variants: BTreeMap<String, String>,
+}
+
+impl fmt::Display for SchedulerSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<&str> = self.product.iter().chain(&self.version).map(String::as_str).collect();
+        f.write_str(&words.join(" "))?;
+        self.cluster.iter().try_for_each(|cluster| {
+            let gap = if words.is_empty() { "" } else { " " };
+            write!(f, "{gap}on {cluster}")
+        })
+    }
 }

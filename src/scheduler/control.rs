@@ -60,8 +60,7 @@ impl Scheduler {
         ids: &[SchedulerJobId],
     ) -> Result<(), SchedulerError> {
         let call = self.choose(verb, variants)?;
-        let mut failed = None;
-        for some in ids.chunks(call.ids_per_call) {
+        for (done, some) in ids.chunks(call.ids_per_call).enumerate() {
             let mut values = self.values();
             values.set("ids", Value::List(some.iter().map(|id| id.0.clone()).collect()));
             match self.query(verb, call, &values).await {
@@ -70,9 +69,34 @@ impl Scheduler {
                     class: Some(MessageClass::NotFound | MessageClass::Harmless),
                     ..
                 }) => {}
-                Err(error) => failed = Some(error),
+                // What is away or refuses does so for the rest too; whoever asked comes again.
+                Err(error) => return Err(with_what_is_left(error, &ids[done * call.ids_per_call..])),
             }
         }
-        failed.map_or(Ok(()), Err)
+        Ok(())
     }
+}
+
+/// Says which jobs an action did not reach for sure: those of the call that failed and all after it.
+fn with_what_is_left(error: SchedulerError, left: &[SchedulerJobId]) -> SchedulerError {
+    const NAMED: usize = 5;
+    match error {
+        SchedulerError::Failed { verb, argv, message, class } => {
+            let names: Vec<&str> = left.iter().take(NAMED).map(|id| id.0.as_str()).collect();
+            let more = if left.len() > NAMED { ", …" } else { "" };
+            let message = format!("{message}; not done for {} jobs: {}{more}", left.len(), names.join(", "));
+            SchedulerError::Failed { verb, argv: clipped(argv), message, class }
+        }
+        other => other,
+    }
+}
+
+/// A command about hundreds of ids ends in logs: the first words tell which it was.
+fn clipped(mut argv: Vec<String>) -> Vec<String> {
+    const WORDS: usize = 10;
+    if argv.len() > WORDS {
+        argv.truncate(WORDS);
+        argv.push("…".to_owned());
+    }
+    argv
 }

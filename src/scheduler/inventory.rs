@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Scheduler;
 use super::adapter::messages::Verb;
 use super::adapter::{Call, Variants};
+use crate::model::view::SchedulerSummary;
 
 /// One command and which of its variants the probe chose.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -48,6 +49,23 @@ impl Scheduler {
                 has_variants: variants.0.len() > 1,
             })
             .collect()
+    }
+
+    /// What the last probe learned, as people see it.
+    pub fn summary(&self) -> SchedulerSummary {
+        let learned = self.capabilities();
+        let several = self.chosen_commands().into_iter().filter(|command| command.has_variants);
+        SchedulerSummary {
+            product: learned.texts.get("product").cloned(),
+            version: learned.version.as_ref().map(ToString::to_string),
+            cluster: learned.cluster.clone(),
+            variants: several
+                .map(|command| {
+                    let name = command.variant.unwrap_or_else(|| "usual".to_owned());
+                    (format!("{} ({})", command.verb, command.program), name)
+                })
+                .collect(),
+        }
     }
 
     /// The programs of the commands in use, each once.

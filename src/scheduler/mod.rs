@@ -37,7 +37,7 @@ pub use answer::{
 pub use capabilities::Capabilities;
 pub use inventory::{ChosenCommand, NeededProgram};
 pub use request::SubmitRequest;
-use runner::{Invocation, Ran};
+use runner::{Invocation, Ran, Whose};
 pub use settings::Settings;
 
 use crate::model::ids::SchedulerJobId;
@@ -105,6 +105,9 @@ struct Inner {
 impl Scheduler {
     /// A scheduler that was not probed yet: it is taken for an old one until then.
     pub fn new(adapter: Adapter, settings: Settings) -> Scheduler {
+        if adapter.uses_our_program() {
+            runner::keep_a_place_for_ourselves();
+        }
         Scheduler {
             inner: Arc::new(Inner {
                 adapter,
@@ -132,6 +135,20 @@ impl Scheduler {
     /// What job scripts must know of this scheduler.
     pub fn script_facts(&self) -> &ScriptFacts {
         &self.inner.adapter.script
+    }
+
+    /// Whether job scripts have to warn themselves before the walltime, as far as the last probe tells.
+    pub fn warns_itself(&self) -> bool {
+        let versions = self.script_facts().warns_itself.as_ref();
+        versions.is_some_and(|versions| versions.contains(self.capabilities().version.as_ref()))
+    }
+
+    /// Names that the scheduler's own log of job `index` (from 0) may have in its submission's directory, the likeliest first.
+    pub fn log_names(&self, index: u32) -> Vec<String> {
+        let facts = self.script_facts();
+        let number = (facts.first_array_index + index).to_string();
+        let of_element = facts.array_log_file.as_ref().map(|name| name.replace("{index}", &number));
+        of_element.into_iter().chain((index == 0).then(|| facts.log_name.clone())).collect()
     }
 
     /// The file in `directory` that takes a submission's scheduler output, as the scheduler wants it written.
@@ -207,8 +224,11 @@ impl Scheduler {
             text.as_ref().and_then(|text| text.expand(values)).map(|words| PathBuf::from(words.concat()))
         };
         let usual = if verb == Verb::Submit { adapter.submit_timeout } else { adapter.query_timeout };
+        let argv = self.argv(call, values);
+        let own = argv.first().is_some_and(|program| Path::new(program) == self.inner.settings.program);
         Invocation {
-            argv: self.argv(call, values),
+            whose: if own { Whose::Ours } else { Whose::Clients },
+            argv,
             environment: self.inner.settings.environment(adapter),
             stdin: file(&call.stdin),
             directory: file(&call.directory),

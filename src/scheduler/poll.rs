@@ -98,7 +98,7 @@ pub(super) fn read_poll(
 }
 
 /// Where a row tells its owner, as `user` or `user@host`, only the user's own count.
-fn is_of_user(row: &Row, user: &str) -> bool {
+pub(super) fn is_of_user(row: &Row, user: &str) -> bool {
     row.get("owner").is_none_or(|owner| owner.split('@').next() == Some(user))
 }
 

@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -14,6 +15,26 @@ use tokio::sync::Semaphore;
 
 /// Children that may live at the same time, over all schedulers of this process: a daemon is a guest on a login node.
 static CHILDREN: Semaphore = Semaphore::const_new(2);
+
+/// What clients of other people's schedulers share. Once our own scheduler is in use too, each takes both permits: one that
+/// hangs must not keep the jobs of this machine waiting.
+static CLIENTS: Semaphore = Semaphore::const_new(2);
+
+static OWN_IN_USE: AtomicBool = AtomicBool::new(false);
+
+/// From here on one place belongs to our own program.
+pub fn keep_a_place_for_ourselves() {
+    OWN_IN_USE.store(true, Ordering::Relaxed);
+}
+
+/// Whose command it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Whose {
+    /// Our own program's: it answers at once.
+    Ours,
+    /// Another scheduler's client, which may hang.
+    Clients,
+}
 
 /// Time between asking a command to end and killing it.
 const TERMINATE_TO_KILL: Duration = Duration::from_secs(2);
@@ -26,6 +47,8 @@ const PIPES_AFTER_END: Duration = Duration::from_secs(2);
 pub struct Invocation {
     /// Program and arguments.
     pub argv: Vec<String>,
+    /// Whose command it is.
+    pub whose: Whose,
     /// All of its environment.
     pub environment: Vec<(OsString, OsString)>,
     /// A file to read from; nothing otherwise.
@@ -86,7 +109,12 @@ impl Drop for Group {
 
 /// Runs `invocation` to its end or its time-out.
 pub async fn run(invocation: &Invocation) -> Ran {
-    // The semaphore is never closed, so that an error cannot come; then no limit is the lesser evil.
+    // Semaphores are never closed, so that an error cannot come; then no limit is the lesser evil.
+    let _of_clients = match invocation.whose {
+        Whose::Clients if OWN_IN_USE.load(Ordering::Relaxed) => CLIENTS.acquire_many(2).await.ok(),
+        Whose::Clients => CLIENTS.acquire().await.ok(),
+        Whose::Ours => None,
+    };
     let _place = CHILDREN.acquire().await.ok();
     let mut child = match spawn(invocation) {
         Ok(child) => child,
@@ -196,6 +224,7 @@ mod tests {
     fn shell(script: &str, timeout: Duration) -> Invocation {
         Invocation {
             argv: vec!["/bin/sh".into(), "-c".into(), script.into()],
+            whose: Whose::Clients,
             environment: vec![("PATH".into(), "/usr/bin:/bin".into())],
             stdin: None,
             directory: None,
@@ -241,6 +270,29 @@ mod tests {
         let mut missing = shell("", PATIENT);
         missing.argv = vec!["/nonexistent/sbatch".into()];
         assert!(matches!(run(&missing).await, Ran::NotStarted { .. }));
+    }
+
+    #[tokio::test]
+    async fn clients_that_hang_leave_a_place_for_our_own_program() {
+        keep_a_place_for_ourselves();
+        let directory = tempfile::tempdir().unwrap();
+        let began = |name: &str| directory.path().join(name);
+        let hang = |name: &str| shell(&format!("touch {}; sleep 600", began(name).display()), PATIENT);
+        let hung: Vec<_> = ["a", "b"]
+            .map(|name| {
+                tokio::spawn({
+                    let invocation = hang(name);
+                    async move { run(&invocation).await }
+                })
+            })
+            .into();
+        while !began("a").exists() && !began("b").exists() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let own = Invocation { whose: Whose::Ours, ..shell("echo 7", PATIENT) };
+        assert!(matches!(run(&own).await, Ran::Exited { code: 0, .. }));
+        assert!(!(began("a").exists() && began("b").exists()), "two clients at once leave no place");
+        hung.iter().for_each(tokio::task::JoinHandle::abort);
     }
 
     #[tokio::test]

@@ -2,6 +2,7 @@
 //! Reads the process's environment and the user database, once.
 
 use std::ffi::OsString;
+use std::io;
 use std::path::PathBuf;
 
 use nix::unistd::{Uid, User};
@@ -24,6 +25,15 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Settings of the installed program: its own path, this machine's cores, commands looked for in `search_first` before `PATH`.
+    pub fn as_installed(state_directory: PathBuf, search_first: &[PathBuf]) -> io::Result<Settings> {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let cores = u32::try_from(cores).unwrap_or(u32::MAX);
+        let mut settings = Settings::of_this_process(std::env::current_exe()?, state_directory, cores);
+        settings.search_first(search_first);
+        Ok(settings)
+    }
+
     /// Settings for the user who runs this process.
     pub fn of_this_process(program: PathBuf, state_directory: PathBuf, machine_cores: u32) -> Settings {
         let search_path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/local/bin:/usr/bin:/bin".into());

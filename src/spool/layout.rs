@@ -79,17 +79,6 @@ impl SubmissionDirectory {
         self.path.join("job.sh")
     }
 
-    /// The scheduler's own log of a single job.
-    pub fn scheduler_log(&self) -> PathBuf {
-        self.path.join("scheduler.log")
-    }
-
-    /// The scheduler's own log of one array element; `index` is the element's number or the scheduler's pattern for
-    /// it (`%a`).
-    pub fn scheduler_log_of(&self, index: &str) -> PathBuf {
-        self.path.join(format!("scheduler-{index}.log"))
-    }
-
     /// The directory of the job with this array index; single jobs have index 0.
     pub fn job(&self, index: u32) -> JobDirectory {
         JobDirectory { path: self.path.join(index.to_string()) }

@@ -203,7 +203,7 @@ fn stage(trial: &Trial, directory: &SubmissionDirectory, tag: &Tag) -> Result<Su
         setup: pool.setup.clone(),
         environment: pool.environment.clone().into_iter().chain(own).collect(),
         scratch: pool.scratch.clone(),
-        warn_after: facts.warns_itself.then(|| WALLTIME.saturating_sub(WARNING)),
+        warn_after: trial.scheduler.warns_itself().then(|| WALLTIME.saturating_sub(WARNING)),
     };
     stage_script(directory, &render(&input, &trial.templates)?)?;
     Ok(request)

@@ -1,7 +1,5 @@
 //! Asks a scheduler what it is: programs, version, limits, services, the user's jobs. Changes nothing.
 
-use std::collections::BTreeMap;
-
 use super::{Report, Trial};
 use crate::scheduler::{PollAnswer, Scheduler};
 
@@ -97,11 +95,7 @@ fn tell_capabilities(scheduler: &Scheduler, report: &mut Report) {
         let detail = format!("{service}: {}", if *there { "there" } else { "not there" });
         report.proven("services", detail);
     }
-    let mut variants = BTreeMap::new();
-    for command in scheduler.chosen_commands().into_iter().filter(|command| command.has_variants) {
-        let name = command.variant.unwrap_or_else(|| "the usual one".to_owned());
-        variants.insert(format!("{} ({})", command.verb, command.program), name);
-    }
+    let variants = scheduler.summary().variants;
     for (command, variant) in &variants {
         report.proven("variant", format!("{command}: {variant}"));
     }

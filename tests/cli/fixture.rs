@@ -81,6 +81,7 @@ impl Server {
                         tasks: calculations.len() as u32,
                     }])
                 }),
+                scheduler_logs: Arc::new(|_, _| vec!["scheduler.log".to_owned()]),
                 stopping: stopping.clone(),
             });
             let socket = LocalSocket::bind(&directory.join("state/qcbatch.sock")).unwrap();
@@ -177,6 +178,7 @@ fn status() -> DaemonStatus {
         pools: vec![PoolSummary {
             name: PoolName("local".to_owned()),
             adapter: "local".to_owned(),
+            scheduler: Default::default(),
             jobs: [].into(),
             paused: None,
             polled_on: None,

@@ -170,6 +170,24 @@ fn missing_commands_pools_and_adapters_are_told_by_exit_codes() {
     assert!(verdict == "failed" && detail.contains("is not in PATH"), "{report:#}");
 }
 
+/// A mistake in an adapter's file costs nothing: no database is made, no lease taken, and it is shown with its line.
+#[test]
+fn a_daemon_with_a_wrong_adapter_file_does_not_start() {
+    let admin = Admin::new("name = \"cluster\"\nadapter = \"mine\"");
+    let adapters = admin.directory.subdirectory("adapters", 0o700);
+    fs::write(adapters.join("mine.toml"), "extends = \"slurm\"\n[cancel]\nargv = [\"scancel\", \"{id}\"]\n")
+        .unwrap();
+    let setting = format!("site.adapter_directories=[\"{}\"]", adapters.display());
+    let output = admin.run(&["--set", &setting, "daemon"]);
+    let told = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(6), "{told}");
+    assert!(
+        told.contains("mine.toml:3:") && told.contains("unknown placeholder `{id}`; here there are ids"),
+        "{told}"
+    );
+    assert!(!admin.directory.join("state/pg").exists(), "{told}");
+}
+
 // -- replay --------------------------------------------------------------------------------------------------------
 
 fn recordings(name: &str) -> String {
@@ -182,6 +200,17 @@ fn recorded_answers_are_told_line_by_line() {
     let output = admin.run(&["adapter", "replay", &recordings("slurm")]);
     insta::assert_snapshot!("replay_slurm", String::from_utf8_lossy(&output.stdout));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+/// A few answers of each other family, as a site's admin would replay them.
+#[test]
+fn recorded_answers_of_other_schedulers_are_told_line_by_line() {
+    let admin = Admin::new("name = \"cluster\"\nadapter = \"slurm\"");
+    for (adapter, folder) in [("pbs", "pbs"), ("lsf", "lsf"), ("sge", "sge")] {
+        let output = admin.run(&["adapter", "replay", "--user", "qcuser", adapter, &recordings(folder)]);
+        insta::assert_snapshot!(format!("replay_{folder}"), String::from_utf8_lossy(&output.stdout));
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+    }
 }
 
 #[test]

@@ -1,13 +1,14 @@
-//! The adapter engine and job scripts against recorded answers, a real Slurm where there is one, and real shells.
+//! The adapter engine and job scripts against recorded answers and real shells.
 //! Starts only its own children; writes only into temporary directories.
 #![allow(clippy::unwrap_used, clippy::print_stderr, reason = "a failed step of a test ends it")]
 
+mod catalogue;
 mod classes;
 mod job_script;
-mod live_slurm;
 mod lsf;
 mod parsing;
 mod pbs;
+mod replay;
 mod scripts;
 mod sge;
 mod sites;

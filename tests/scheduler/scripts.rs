@@ -18,7 +18,9 @@ pub fn script_input(scheduler: &Scheduler, request: &SubmitRequest) -> ScriptInp
         array_index_variable: facts.array_index_variable.clone(),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
-        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
+        warn_after: scheduler
+            .warns_itself()
+            .then(|| request.resources.walltime.saturating_sub(request.warning)),
         tag: tag(),
         pool: PoolName("main".to_owned()),
         directory: request.directory.clone(),

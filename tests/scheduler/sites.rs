@@ -70,7 +70,9 @@ fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, St
         array_index_variable: facts.array_index_variable.clone(),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
-        warn_after: facts.warns_itself.then(|| request.resources.walltime.saturating_sub(request.warning)),
+        warn_after: scheduler
+            .warns_itself()
+            .then(|| request.resources.walltime.saturating_sub(request.warning)),
         tag: tag(),
         pool: pool.name.clone(),
         directory: request.directory.clone(),

@@ -58,6 +58,8 @@ pub struct ApiState {
     pub preview: Arc<Preview>,
     /// What each pool offers.
     pub offers: Arc<dyn Fn() -> Vec<Offer> + Send + Sync>,
+    /// Names that the scheduler's own log of a pool's job may have in its submission's directory, by the job's index.
+    pub scheduler_logs: Arc<dyn Fn(&PoolName, u32) -> Vec<String> + Send + Sync>,
     /// How often a pool's scheduler was called.
     pub scheduler_meter: Arc<SchedulerMeters>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.

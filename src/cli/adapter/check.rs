@@ -87,7 +87,7 @@ pub(super) async fn run(args: &CheckArgs, config: &Config, session: &Session) ->
     let mut reports = Vec::new();
     for pool in pools(args, config)? {
         let trial = Trial {
-            scheduler: Scheduler::new(usable(&pool.adapter, config)?, settings(config, session)?),
+            scheduler: Scheduler::new(usable(&pool.adapter, config)?, settings(config)?),
             spool: Spool::new(&config.spool.path),
             templates: TemplateSet::load(&config.site.template_directories)
                 .map_err(|error| CliError::local("cannot load the job script templates", error))?,

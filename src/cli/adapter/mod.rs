@@ -13,6 +13,7 @@ use super::screen::{Report, Screen};
 use super::session::Session;
 use super::table::{Column, render};
 use crate::config::{Config, StateLayout};
+use crate::model::view::{PoolSummary, SchedulerSummary, StatusSummary};
 use crate::scheduler::adapter::built_in_names;
 use crate::scheduler::{Adapter, AdapterError, Settings};
 
@@ -36,7 +37,7 @@ enum AdapterCommand {
 pub(super) async fn run(args: AdapterArgs, session: &Session) -> Result<ExitCode, CliError> {
     let config = session.config()?;
     match args.command {
-        AdapterCommand::List => list(&config, session),
+        AdapterCommand::List => list(&config, session).await,
         AdapterCommand::Check(args) => check::run(&args, &config, session).await,
         AdapterCommand::Replay(args) => replay::run(&args, &config, session),
     }
@@ -48,6 +49,8 @@ struct AdapterLine {
     name: String,
     description: String,
     pools: Vec<String>,
+    /// What the running daemon learned of the scheduler; none without daemon or pool.
+    scheduler: Option<SchedulerSummary>,
 }
 
 /// All adapters.
@@ -55,16 +58,19 @@ struct AdapterLine {
 #[serde(transparent)]
 struct AdapterList(Vec<AdapterLine>);
 
-const COLUMNS: [Column; 3] = [
+const COLUMNS: [Column; 4] = [
     Column::left("ADAPTER", 0),
     Column::left("POOLS", 1).cut_to(8),
+    Column::left("SCHEDULER", 3).cut_to(8),
     Column::left("DESCRIPTION", 2).cut_to(20),
 ];
 
 impl Report for AdapterList {
     fn table(&self, screen: &Screen) -> String {
-        let row =
-            |line: &AdapterLine| vec![line.name.clone(), line.pools.join(","), line.description.clone()];
+        let row = |line: &AdapterLine| {
+            let scheduler = line.scheduler.as_ref().map_or_else(String::new, SchedulerSummary::to_string);
+            vec![line.name.clone(), line.pools.join(","), scheduler, line.description.clone()]
+        };
         let rows: Vec<Vec<String>> = self.0.iter().map(row).collect();
         render(&COLUMNS, &rows, screen.width, screen.colour)
     }
@@ -74,7 +80,7 @@ impl Report for AdapterList {
     }
 }
 
-fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> {
+async fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> {
     let mut names: Vec<String> = built_in_names().map(str::to_owned).collect();
     for directory in &config.site.adapter_directories {
         // A directory that is not there holds no adapters.
@@ -86,6 +92,7 @@ fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> {
     }
     names.sort();
     names.dedup();
+    let learned = learned(session).await;
     let mut lines = Vec::with_capacity(names.len());
     for name in names {
         let description = match load(&name, config) {
@@ -93,10 +100,17 @@ fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> {
             Err(error) => format!("cannot be used: {error}"),
         };
         let pools = config.pools.iter().filter(|pool| pool.adapter == name).map(|pool| pool.name.to_string());
-        lines.push(AdapterLine { pools: pools.collect(), name, description });
+        let scheduler = learned.iter().find(|pool| pool.adapter == name).map(|pool| pool.scheduler.clone());
+        lines.push(AdapterLine { pools: pools.collect(), name, description, scheduler });
     }
     session.screen.print(&AdapterList(lines))?;
     Ok(ExitCode::Success)
+}
+
+/// The pools as the running daemon sees them; none when there is no daemon.
+async fn learned(session: &Session) -> Vec<PoolSummary> {
+    let Ok(client) = session.client() else { return Vec::new() };
+    client.get("/v1/status").await.map_or_else(|_| Vec::new(), |status: StatusSummary| status.pools)
 }
 
 fn usable(name: &str, config: &Config) -> Result<Adapter, CliError> {
@@ -112,11 +126,7 @@ fn load(name: &str, config: &Config) -> Result<Adapter, AdapterError> {
 }
 
 /// As the daemon would run the scheduler's commands.
-fn settings(config: &Config, session: &Session) -> Result<Settings, CliError> {
-    let program = std::env::current_exe()
-        .map_err(|source| CliError::local("cannot tell where this program is", source))?;
-    let cores = session.machine()?.cores;
-    let mut settings = Settings::of_this_process(program, StateLayout::of(config).local_scheduler, cores);
-    settings.search_first(&config.scheduler.search_path);
-    Ok(settings)
+fn settings(config: &Config) -> Result<Settings, CliError> {
+    Settings::as_installed(StateLayout::of(config).local_scheduler, &config.scheduler.search_path)
+        .map_err(|source| CliError::local("cannot tell where this program is", source))
 }

@@ -23,25 +23,44 @@ pub(super) struct ReplayArgs {
     /// Directory with files NAME.cmd, NAME.out, NAME.err and NAME.rc
     #[arg(value_name = "DIR")]
     directory: PathBuf,
+    /// Whose jobs the recordings are of, where listings tell owners; else whom a recorded command asks about, else you
+    #[arg(long, value_name = "NAME")]
+    user: Option<String>,
 }
 
+/// All recordings and how they are read.
 #[derive(Debug, serde::Serialize)]
 #[serde(transparent)]
-struct Replays(Vec<Replayed>);
+struct Replays {
+    all: Vec<Replayed>,
+    /// What is asked of this scheduler and was not recorded.
+    #[serde(skip)]
+    not_recorded: Vec<&'static str>,
+}
 
 impl Report for Replays {
     fn table(&self, _: &Screen) -> String {
-        let mut text: String = self.0.iter().map(shown).collect();
-        let unread = self.0.iter().filter(|replayed| !replayed.is_read()).count();
-        text.push_str(&match unread {
-            0 => format!("all {} recordings can be read\n", self.0.len()),
-            some => format!("{some} of {} recordings cannot be read, or not all of them\n", self.0.len()),
-        });
+        let mut text: String = self.all.iter().map(shown).collect();
+        let read = self.all.iter().filter(|one| one.is_read()).count();
+        let foreign = self.all.iter().filter(|one| one.verb.is_none()).count();
+        text.push_str(&format!("{} recordings: {read} can be read", self.all.len()));
+        let unread = self.all.len() - read - foreign;
+        let rest = [
+            (unread, "cannot be read, or not all of them"),
+            (foreign, "are of commands that the adapter has not"),
+        ];
+        for (count, what) in rest.iter().filter(|(count, _)| *count > 0) {
+            text.push_str(&format!(", {count} {what}"));
+        }
+        text.push('\n');
+        if !self.not_recorded.is_empty() {
+            text.push_str(&format!("not recorded: {}\n", self.not_recorded.join(", ")));
+        }
         text
     }
 
     fn quiet(&self) -> String {
-        let unread = self.0.iter().filter(|replayed| !replayed.is_read());
+        let unread = self.all.iter().filter(|replayed| !replayed.is_read());
         unread.map(|replayed| format!("{}\n", replayed.name)).collect()
     }
 }
@@ -69,15 +88,18 @@ pub(super) fn run(args: &ReplayArgs, config: &Config, session: &Session) -> Resu
         Some(name) => name.clone(),
         None => only_adapter(config)?,
     };
-    let scheduler = Scheduler::new(usable(&name, config)?, settings(config, session)?);
+    let scheduler = Scheduler::new(usable(&name, config)?, settings(config)?);
     let read = |source| CliError::Read { path: args.directory.clone(), source };
     let found: Vec<Recording> = recordings(&args.directory).map_err(read)?;
     if found.is_empty() {
         let message = format!("there is no file NAME.cmd in {}", args.directory.display());
         return Err(CliError::NotFound { message });
     }
-    let replays = Replays(found.iter().map(|recording| scheduler.replay(recording)).collect());
-    let code = match replays.0.iter().all(Replayed::is_read) {
+    let all: Vec<Replayed> =
+        found.iter().map(|recording| scheduler.replay(recording, args.user.as_deref())).collect();
+    let recorded: Vec<&str> = all.iter().filter_map(|one| one.verb).collect();
+    let replays = Replays { not_recorded: scheduler.not_recorded(&recorded), all };
+    let code = match replays.all.iter().all(Replayed::is_read) {
         true => ExitCode::Success,
         false => ExitCode::Failed,
     };

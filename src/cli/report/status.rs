@@ -7,9 +7,10 @@ use crate::model::job::JobState;
 use crate::model::record::RecordStatus;
 use crate::model::view::{PoolSummary, StatusSummary};
 
-const POOLS: [Column; 7] = [
+const POOLS: [Column; 8] = [
     Column::left("POOL", 0).cut_to(8),
     Column::left("ADAPTER", 4),
+    Column::left("SCHEDULER", 5).cut_to(8),
     Column::right("QUEUED", 1),
     Column::right("RUNNING", 0),
     Column::right("OTHER", 2),
@@ -61,6 +62,7 @@ fn row(pool: &PoolSummary, screen: &Screen) -> Vec<String> {
     vec![
         pool.name.to_string(),
         pool.adapter.clone(),
+        pool.scheduler.to_string(),
         of(&waiting).to_string(),
         of(&running).to_string(),
         (all - of(&waiting) - of(&running)).to_string(),

@@ -138,6 +138,12 @@ fn status() {
     let pool = PoolSummary {
         name: PoolName("epyc-highmem".to_owned()),
         adapter: "slurm".to_owned(),
+        scheduler: SchedulerSummary {
+            product: None,
+            version: Some("22.05.8".to_owned()),
+            cluster: Some("epyc".to_owned()),
+            variants: [("poll (squeue)".to_owned(), "usual".to_owned())].into(),
+        },
         jobs: [(JobState::Queued, 3), (JobState::Running, 12), (JobState::Blocked, 1)].into(),
         paused: Some("sbatch: error: Batch job submission failed: Invalid account".to_owned()),
         polled_on: Some(at("2026-11-22T11:59:40Z")),
@@ -145,6 +151,7 @@ fn status() {
     let idle = PoolSummary {
         name: PoolName("local".to_owned()),
         adapter: "local".to_owned(),
+        scheduler: SchedulerSummary::default(),
         jobs: [].into(),
         paused: None,
         polled_on: None,

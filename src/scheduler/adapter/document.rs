@@ -84,10 +84,27 @@ pub struct DirectivesDocument {
 pub struct ScriptDocument {
     pub array_index_variable: Text,
     pub job_id: Text,
-    pub warns_itself: bool,
+    pub warns_itself: Option<Spanned<WarnsItself>>,
     pub log_name: Text,
     pub array_log_name: Text,
+    pub array_log_file: Text,
     pub lines: Option<Vec<Spanned<String>>>,
+}
+
+/// Whether job scripts have a timer of their own: always, never, or for some versions of the scheduler.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(untagged, expecting = "expected true, false or versions such as { until = \"7\" }")]
+pub enum WarnsItself {
+    Always(bool),
+    Versions(VersionsDocument),
+}
+
+/// From `since` on, before `until`.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct VersionsDocument {
+    pub since: Option<String>,
+    pub until: Option<String>,
 }
 
 /// A rule that looks at several fields, tried before the plain map of states.

@@ -137,7 +137,7 @@ pub struct Adapter {
 }
 
 /// What a job script must know of its scheduler.
-#[derive(Clone, Default, PartialEq, Eq, Debug)]
+#[derive(Clone, Default, Debug)]
 pub struct ScriptFacts {
     /// The variable that holds an array element's index; unset outside arrays.
     pub array_index_variable: Option<String>,
@@ -145,12 +145,14 @@ pub struct ScriptFacts {
     pub first_array_index: u32,
     /// A shell word that gives the job's id as the scheduler lists it.
     pub job_id: Option<String>,
-    /// The scheduler cannot warn jobs before their walltime: the script does.
-    pub warns_itself: bool,
+    /// Versions that cannot warn jobs before their walltime: the script does.
+    pub warns_itself: Option<VersionRange>,
     /// Name of the file for the scheduler's own output of a single job.
     pub log_name: String,
     /// The same for an array, with the scheduler's own pattern for the index.
     pub array_log_name: String,
+    /// What the file of an element is called in the end, with `{index}`; none where that is not told.
+    pub array_log_file: Option<String>,
     /// Lines that come before anything else in the script.
     pub lines: Vec<String>,
 }
@@ -252,6 +254,12 @@ impl Adapter {
 }
 
 impl Adapter {
+    /// Whether its commands are our own program's (`local`).
+    pub fn uses_our_program(&self) -> bool {
+        let first = |call: &Call| call.argv.first().and_then(|piece| piece.names().first().copied());
+        self.submit.0.iter().any(|call| first(call) == Some("program"))
+    }
+
     /// Every command with its variants, in the order in which a check would want them.
     pub fn commands(&self) -> Vec<(Verb, &Variants)> {
         let probes = self.probe.iter().map(|probe| (Verb::Probe, &probe.call));

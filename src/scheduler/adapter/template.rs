@@ -103,17 +103,7 @@ impl Template {
 
     /// The text of each value in `word`, when it could have come of this template.
     pub fn unfill(&self, word: &str) -> Option<Vec<(&'static str, String)>> {
-        let mut pattern = "^".to_owned();
-        for part in &self.parts {
-            match part {
-                Part::Literal(text) => pattern.push_str(&regex::escape(text)),
-                Part::Value { .. } => pattern.push_str("((?s:.*))"),
-            }
-        }
-        pattern.push('$');
-        let captures = Regex::new(&pattern).ok()?.captures(word)?;
-        let texts = captures.iter().skip(1).map(|found| found.map_or("", |found| found.as_str()).to_owned());
-        Some(self.names().zip(texts).collect())
+        unfill(&self.parts, word)
     }
 
     /// The words it stands for; `None` when a value is absent. More than one word only for a list standing alone.
@@ -138,6 +128,23 @@ impl fmt::Display for Template {
             Part::Literal(text) => f.write_str(text),
             Part::Value { name, .. } => write!(f, "{{{name}}}"),
         })
+    }
+}
+
+/// A value takes as much as it can, as in a regex, so that what follows it is found at its last place.
+fn unfill(parts: &[Part], word: &str) -> Option<Vec<(&'static str, String)>> {
+    match parts {
+        [] => word.is_empty().then(Vec::new),
+        [Part::Literal(text), rest @ ..] => unfill(rest, word.strip_prefix(text.as_str())?),
+        [Part::Value { name, .. }] => Some(vec![(*name, word.to_owned())]),
+        [Part::Value { name, .. }, rest @ ..] => {
+            let ends = word.char_indices().map(|(at, _)| at).chain([word.len()]).collect::<Vec<_>>();
+            ends.into_iter().rev().find_map(|end| {
+                let mut values = unfill(rest, &word[end..])?;
+                values.insert(0, (*name, word[..end].to_owned()));
+                Some(values)
+            })
+        }
     }
 }
 
@@ -241,6 +248,19 @@ mod tests {
         assert_eq!(expand("{{tag}}"), Some(vec!["{tag}".into()]));
         assert_eq!(expand("-p{queue}"), None);
         assert_eq!(expand(""), Some(vec![String::new()]));
+    }
+
+    #[test]
+    fn a_word_gives_its_values_back() {
+        let unfill = |text, word| Template::parse(text, &KNOWN).unwrap().unfill(word);
+        assert_eq!(unfill("--name={tag}", "--name=qcb-1"), Some(vec![("tag", "qcb-1".to_owned())]));
+        assert_eq!(
+            unfill("{tag}-{queue}", "a-b-c"),
+            Some(vec![("tag", "a-b".into()), ("queue", "c".into())])
+        );
+        assert_eq!(unfill("-l", "-l"), Some(Vec::new()));
+        assert_eq!(unfill("-l", "-lx"), None);
+        assert_eq!(unfill("--name={tag}", "--tag=1"), None);
     }
 
     #[test]

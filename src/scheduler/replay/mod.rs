@@ -1,7 +1,9 @@
 //! Reads recorded answers exactly as live ones are read, and tells what is made of each line. Starts nothing.
 
+mod coverage;
 mod matching;
 mod recording;
+mod words;
 
 use serde::Serialize;
 
@@ -50,6 +52,8 @@ pub struct Replayed {
     pub name: String,
     /// The recorded command.
     pub command: String,
+    /// The adapter's command that it is; none where there is none like it.
+    pub verb: Option<&'static str>,
     /// What is asked with it, and how it differs from the adapter's own.
     pub asked: String,
     /// Each line.
@@ -69,7 +73,9 @@ impl Replayed {
 
 impl Scheduler {
     /// Reads a recorded answer.
-    pub fn replay(&self, recording: &Recording) -> Replayed {
+    ///
+    /// As the same scheduler would be asked by the user whose jobs they are: `user`, else whom the command asks about.
+    pub fn replay(&self, recording: &Recording, user: Option<&str>) -> Replayed {
         let values = self.values();
         let program = |call: &super::Call| {
             let first = call.argv.first().and_then(|piece| piece.templates.first());
@@ -78,6 +84,7 @@ impl Scheduler {
         let mut replayed = Replayed {
             name: recording.name.clone(),
             command: recording.command.clone(),
+            verb: None,
             asked: "no command of this adapter is like it".to_owned(),
             lines: Vec::new(),
             answer: "not read".to_owned(),
@@ -87,41 +94,53 @@ impl Scheduler {
             return replayed;
         };
         replayed.asked = asked(&found);
+        replayed.verb = Some(found.verb.as_str());
+        let own = &self.inner.settings.user;
+        let user = user.or(found.user.as_deref()).unwrap_or(own).to_owned();
         let columns = found.columns.clone().unwrap_or_else(|| found.call.columns.clone());
         let known = self.known_as_a_whole(&found, recording);
-        let rows_count =
-            found.call.usable_exit_codes.contains(&recording.code) || known == Some(MessageClass::Accepted);
+        let usable = found.call.usable_exit_codes.contains(&recording.code);
+        // Nothing but a message that is known has no rows.
+        let only_words = known.is_some() && recording.stdout.trim().is_empty() && found.verb != Verb::Submit;
+        let rows_count = (usable && !only_words) || known == Some(MessageClass::Accepted);
         if let Some(reading) = found.call.read.as_ref().filter(|_| rows_count) {
-            self.read_rows(&mut replayed, &found, reading, recording, &columns);
+            let asked = Asked { found: &found, reading, columns: &columns, user: &user };
+            self.read_rows(&mut replayed, &asked, recording);
         } else {
             let lines = recording.stdout.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-            replayed.lines.extend(lines.map(|(at, line)| self.message("out", at, line, found.verb, true)));
+            let code = recording.code;
+            replayed
+                .lines
+                .extend(lines.map(|(at, line)| self.message(("out", at), line, found.verb, code, true)));
         }
         if found.call.read.as_ref().is_none_or(|reading| !rows_count || reading.from == Stream::Stdout) {
             let excused = !rows_count && known.is_some();
             let lines = recording.stderr.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
-            replayed.lines.extend(lines.map(|(at, line)| self.message("err", at, line, found.verb, excused)));
+            let code = recording.code;
+            replayed
+                .lines
+                .extend(lines.map(|(at, line)| self.message(("err", at), line, found.verb, code, excused)));
         }
-        (replayed.answer, replayed.answer_is_known) = self.answer(&found, recording, &columns);
+        (replayed.answer, replayed.answer_is_known) = self.answer(&found, recording, &columns, &user);
         replayed
     }
 
     fn known_as_a_whole(&self, found: &Found<'_>, recording: &Recording) -> Option<MessageClass> {
         let messages = &self.inner.adapter.messages;
-        let of = |text: &str| messages.class(found.verb, text);
+        let of = |text: &str| messages.class_with(found.verb, text, recording.code);
         of(&recording.stderr).into_iter().chain(of(&recording.stdout)).min()
     }
 
     /// A line that is no row: its class, or none. `excused`: the whole is known, so that a line need not be.
     fn message(
         &self,
-        stream: &'static str,
-        at: usize,
+        (stream, at): (&'static str, usize),
         line: &str,
         verb: Verb,
+        code: i32,
         excused: bool,
     ) -> ReplayedLine {
-        let (heard, meaning) = match self.inner.adapter.messages.class(verb, line) {
+        let (heard, meaning) = match self.inner.adapter.messages.class_with(verb, line, code) {
             Some(class) => (Heard::Read, format!("message: {}", class.as_str())),
             None if excused => (Heard::Ignored, "no message of its own".to_owned()),
             None => (
@@ -132,21 +151,15 @@ impl Scheduler {
         ReplayedLine { stream, number: Some(at + 1), text: line.to_owned(), heard, meaning: vec![meaning] }
     }
 
-    fn read_rows(
-        &self,
-        replayed: &mut Replayed,
-        found: &Found<'_>,
-        reading: &Reading,
-        recording: &Recording,
-        columns: &[String],
-    ) {
+    fn read_rows(&self, replayed: &mut Replayed, asked: &Asked<'_>, recording: &Recording) {
+        let (reading, columns) = (asked.reading, asked.columns);
         if matches!(reading.form, Form::Lines(_) | Form::Columns { .. } | Form::Words) {
             let streams = [
                 ("out", &recording.stdout, reading.from != Stream::Stderr),
                 ("err", &recording.stderr, reading.from != Stream::Stdout),
             ];
             for (stream, text, _) in streams.into_iter().filter(|(_, _, counts)| *counts) {
-                replayed.lines.extend(self.by_line(stream, text, found, reading, columns));
+                replayed.lines.extend(self.by_line(stream, text, asked));
             }
             return;
         }
@@ -159,21 +172,17 @@ impl Scheduler {
                 meaning: vec![error.to_string()],
             }),
             Ok(rows) => replayed.lines.extend(rows.iter().enumerate().map(|(at, row)| {
-                let (heard, meaning) = self.row_meaning(found.verb, reading, row);
+                let (heard, meaning) = self.row_meaning(asked, row);
                 let text = row.get("id").unwrap_or("a row").to_owned();
                 ReplayedLine { stream: "row", number: Some(at + 1), text, heard, meaning }
             })),
         }
     }
 
-    fn by_line(
-        &self,
-        stream: &'static str,
-        text: &str,
-        found: &Found<'_>,
-        reading: &Reading,
-        columns: &[String],
-    ) -> Vec<ReplayedLine> {
+    fn by_line(&self, stream: &'static str, text: &str, asked: &Asked<'_>) -> Vec<ReplayedLine> {
+        // What the whole must contain, one line need not.
+        let reading = &Reading { must_contain: None, ..asked.reading.clone() };
+        let columns = asked.columns;
         let whole = |line: &str| format!("{line}\n");
         let last = text.lines().count();
         let lines = text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty());
@@ -191,7 +200,7 @@ impl Scheduler {
                 Err(error) => (Heard::NotRead, vec![format!("{} ({})", error.what, form_of(reading))]),
                 Ok(rows) if rows.is_empty() => (Heard::Ignored, vec!["passed over".to_owned()]),
                 Ok(rows) => match rows.as_slice() {
-                    [row] => self.row_meaning(found.verb, reading, row),
+                    [row] => self.row_meaning(asked, row),
                     words => (Heard::Read, vec![format!("{} words", words.len())]),
                 },
             };
@@ -201,10 +210,15 @@ impl Scheduler {
     }
 
     /// What a row says in our words, and whether all of it is known.
-    fn row_meaning(&self, verb: Verb, reading: &Reading, row: &Row) -> (Heard, Vec<String>) {
-        let adapter = &self.inner.adapter;
+    fn row_meaning(&self, asked: &Asked<'_>, row: &Row) -> (Heard, Vec<String>) {
+        let (verb, reading, adapter) = (asked.found.verb, asked.reading, &self.inner.adapter);
         let fields: Vec<String> = row.fields().map(|(name, text)| format!("{name}={text}")).collect();
         let mut meaning = vec![fields.join("  ")];
+        if verb == Verb::Poll && !poll::is_of_user(row, asked.user) {
+            meaning
+                .push(format!("not a job of {}: passed over (`--user` says whose jobs count)", asked.user));
+            return (Heard::Ignored, meaning);
+        }
         let mut heard = Heard::Read;
         let mut unknown = |meaning: &mut Vec<String>, text: String| {
             meaning.push(text);
@@ -233,6 +247,9 @@ impl Scheduler {
                     }
                 }
                 match adapter.states.state(row) {
+                    Some(SchedulerState::Unrecognised(word)) if adapter.states.words.contains_key(&word) => {
+                        meaning.push("state: unknown until another word comes".to_owned());
+                    }
                     Some(SchedulerState::Unrecognised(word)) => {
                         unknown(&mut meaning, format!("state `{word}` has no meaning in [states]"));
                     }
@@ -254,7 +271,13 @@ impl Scheduler {
     }
 
     /// What the engine makes of the whole answer, and whether that is known.
-    fn answer(&self, found: &Found<'_>, recording: &Recording, columns: &[String]) -> (String, bool) {
+    fn answer(
+        &self,
+        found: &Found<'_>,
+        recording: &Recording,
+        columns: &[String],
+        user: &str,
+    ) -> (String, bool) {
         let (verb, call, adapter) = (found.verb, found.call, &self.inner.adapter);
         let ran = Ran::Exited {
             code: recording.code,
@@ -284,13 +307,7 @@ impl Scheduler {
             }
         };
         match verb {
-            Verb::Poll => match poll::read_poll(
-                adapter,
-                call,
-                &self.inner.settings.user,
-                &output.stdout,
-                &output.stderr,
-            ) {
+            Verb::Poll => match poll::read_poll(adapter, call, user, &output.stdout, &output.stderr) {
                 PollAnswer::Valid { jobs, listed_all_users_jobs } => {
                     (format!("valid: {} jobs, {listed_all_users_jobs} of them not over", jobs.len()), true)
                 }
@@ -342,12 +359,22 @@ impl Scheduler {
     }
 }
 
+/// A recorded command as it is to be read.
+struct Asked<'a> {
+    found: &'a Found<'a>,
+    reading: &'a Reading,
+    columns: &'a [String],
+    user: &'a str,
+}
+
 fn asked(found: &Found<'_>) -> String {
     let mut text = found.verb.as_str().to_owned();
     if let Some(variant) = &found.call.variant {
         text.push_str(&format!(", variant {variant}"));
     }
-    if !found.is_exact() {
+    if found.one_action && !found.is_exact() {
+        text.push_str("; the recorded command has other options");
+    } else if !found.is_exact() {
         let quoted =
             |words: &[String]| words.iter().map(|word| format!("`{word}`")).collect::<Vec<_>>().join(" ");
         text.push_str("; the recorded command is another:");

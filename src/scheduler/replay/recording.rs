@@ -106,8 +106,17 @@ fn words(line: &str) -> Vec<String> {
         let name = word.split_once('=').map_or("", |(name, _)| name);
         !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    let first = words.iter().position(|word| !assignment(word)).unwrap_or(words.len());
-    words.split_off(first)
+    while let Some(first) = words.first() {
+        // Programs that only start another one.
+        let passed = match first.as_str() {
+            "env" | "time" | "nice" | "exec" => 1,
+            "timeout" => 2,
+            _ if assignment(first) => 1,
+            _ => break,
+        };
+        words.drain(..passed.min(words.len()));
+    }
+    words
 }
 
 /// The text of `$'…'`: octal codes and the usual letters.
@@ -145,7 +154,7 @@ mod tests {
 
     #[test]
     fn commands_are_cut_into_words_as_a_shell_does() {
-        let table: [(&str, &[&str]); 9] = [
+        let table: [(&str, &[&str]); 10] = [
             ("squeue -h  -o \"%i|%T\"", &["squeue", "-h", "-o", "%i|%T"]),
             ("bjobs -o 'jobid stat' -json 33", &["bjobs", "-o", "jobid stat", "-json", "33"]),
             ("qstat -D $'\\037' 67\\[\\].host ", &["qstat", "-D", "\u{1f}", "67[].host"]),
@@ -153,6 +162,7 @@ mod tests {
             ("bsub -q short <job.sh 2>&1", &["bsub", "-q", "short"]),
             ("bsub < job.sh -K", &["bsub", "-K"]),
             ("qstat | head -3", &["qstat"]),
+            ("env LC_ALL=C TZ=UTC timeout 150 qstat -u me", &["qstat", "-u", "me"]),
             ("echo \"a\\\"b\" ''", &["echo", "a\"b", ""]),
             ("", &[]),
         ];

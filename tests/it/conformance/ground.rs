@@ -1,7 +1,7 @@
 //! What a scenario runs on: one adapter with its scheduler, real or simulated, and the little that differs between them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +16,7 @@ use qcbatch::scheduler::{
 };
 use serde_json::Value;
 
+use crate::harness::gridengine::{GridEngine, GridEngineOptions};
 use crate::harness::private_dir::PrivateDir;
 use crate::harness::simulator::{Dialect, Simulator};
 use crate::harness::{Slurm, Within};
@@ -28,10 +29,18 @@ pub struct Ground {
     /// Speaks to it.
     pub scheduler: Scheduler,
     /// The queue for jobs, where one must be named.
-    queue: Option<&'static str>,
+    queue: Option<String>,
+    account: Option<String>,
+    /// Cores that fill all there is, where a scenario may do that.
+    pub cores: Option<u32>,
+    /// How long a step may take.
+    patience: Duration,
     simulator: Option<Simulator>,
-    _slurm: Option<Slurm>,
-    directory: PrivateDir,
+    /// What must live as long.
+    _real: Option<Box<dyn Send + Sync>>,
+    /// Where submissions go: `directory`, or a place that a live scheduler's nodes see.
+    submitted_from: PathBuf,
+    _directory: PrivateDir,
     submissions: AtomicU32,
 }
 
@@ -61,16 +70,66 @@ impl Ground {
     /// A private, real Slurm.
     pub fn real_slurm() -> Ground {
         let slurm = Slurm::start();
+        let (name, conf) = slurm.env();
+        let environment = vec![(name, conf.display().to_string())];
+        Ground::real("slurm", Some(Box::new(slurm)), &environment)
+    }
+
+    /// A private, real Grid Engine.
+    pub fn real_gridengine() -> Ground {
+        let cell = GridEngine::start(&GridEngineOptions { slots: CORES, ..GridEngineOptions::default() });
+        let environment: Vec<_> = cell.env().collect();
+        Ground::real("sge", Some(Box::new(cell)), &environment)
+    }
+
+    /// A scheduler of the tests' own, whose commands find it by `environment`: the engine lets no such variable through.
+    fn real(adapter: &str, real: Option<Box<dyn Send + Sync>>, environment: &[(&str, String)]) -> Ground {
         let bin = PrivateDir::new();
-        for program in ["sbatch", "squeue", "sacct", "scancel", "scontrol", "sacctmgr"] {
-            let (name, conf) = slurm.env();
-            let real = which(program);
-            let text = format!("#!/bin/sh\n{name}={} exec {} \"$@\"\n", conf.display(), real.display());
-            fs::write(bin.join(program), text).unwrap();
-            fs::set_permissions(bin.join(program), fs::Permissions::from_mode(0o755)).unwrap();
+        let variables: String = environment.iter().map(|(name, value)| format!("{name}={value} ")).collect();
+        let plain = Ground::new(adapter, bin.path(), Some("main"));
+        for program in plain.scheduler.needed_programs() {
+            let text = format!("#!/bin/sh\n{variables}exec {} \"$@\"\n", which(&program.name).display());
+            fs::write(bin.join(&program.name), text).unwrap();
+            fs::set_permissions(bin.join(&program.name), fs::Permissions::from_mode(0o755)).unwrap();
         }
-        let path = bin.path().to_owned();
-        Ground { _slurm: Some(slurm), directory: bin, ..Ground::new("slurm", &path, Some("main")) }
+        Ground { _real: real, submitted_from: bin.path().to_owned(), _directory: bin, ..plain }
+    }
+
+    /// A scheduler that is there already, as the variables of `live.rs` describe it; why not, when it is not.
+    pub fn live(name: &str) -> Result<Ground, String> {
+        let setting = |what: &str| {
+            let upper = name.to_uppercase().replace(['-', '.'], "_");
+            std::env::var(format!("QCBATCH_TEST_LIVE_{upper}_{what}")).ok()
+        };
+        let sites: Vec<PathBuf> =
+            std::env::var_os("QCBATCH_TEST_LIVE_ADAPTERS").map(PathBuf::from).into_iter().collect();
+        let adapter = Adapter::load(name, &sites).map_err(|error| error.to_string())?;
+        let ground = Ground::with(adapter, Path::new("/nonexistent"), None);
+        let programs = ground.scheduler.needed_programs();
+        let missing: Vec<_> =
+            programs.into_iter().filter(|one| one.path.is_none()).map(|one| one.name).collect();
+        if !missing.is_empty() {
+            return Err(format!("not on PATH: {}", missing.join(", ")));
+        }
+        let number = |what: &str| {
+            setting(what)
+                .map(|text| text.parse::<u32>().map_err(|error| format!("{what}: {error}")))
+                .transpose()
+        };
+        let shared = std::env::var_os("QCBATCH_TEST_LIVE_DIRECTORY")
+            .or_else(|| std::env::var_os("HOME"))
+            .ok_or("neither QCBATCH_TEST_LIVE_DIRECTORY nor HOME is set")?;
+        let own = tempfile::Builder::new().prefix("qcbatch-live-").tempdir_in(&shared);
+        let own = own.map_err(|error| format!("{}: {error}", shared.display()))?;
+        Ok(Ground {
+            queue: setting("QUEUE"),
+            account: setting("ACCOUNT"),
+            cores: number("CORES")?,
+            patience: Duration::from_secs(60) * number("MINUTES")?.unwrap_or(30),
+            submitted_from: own.path().to_owned(),
+            _real: Some(Box::new(own)),
+            ..ground
+        })
     }
 
     fn new(adapter: &str, bin: &Path, queue: Option<&'static str>) -> Ground {
@@ -80,12 +139,17 @@ impl Ground {
     fn with(adapter: Adapter, bin: &Path, queue: Option<&'static str>) -> Ground {
         let mut settings = Settings::of_this_process("/nonexistent".into(), "/nonexistent".into(), CORES);
         settings.search_first(&[bin.to_owned()]);
+        let directory = PrivateDir::new();
         Ground {
             scheduler: Scheduler::new(adapter, settings),
-            queue,
+            queue: queue.map(str::to_owned),
+            account: None,
+            cores: Some(CORES),
+            patience: Within::AMoment.duration(),
             simulator: None,
-            _slurm: None,
-            directory: PrivateDir::new(),
+            _real: None,
+            submitted_from: directory.path().to_owned(),
+            _directory: directory,
             submissions: AtomicU32::new(0),
         }
     }
@@ -119,7 +183,8 @@ impl Ground {
         change: impl FnOnce(&mut JobResources),
     ) -> SubmitRequest {
         let number = self.submissions.fetch_add(1, Ordering::Relaxed);
-        let directory = self.directory.subdirectory(&format!("submission-{number}"), 0o700);
+        let directory = self.submitted_from.join(format!("submission-{number}"));
+        fs::DirBuilder::new().mode(0o700).create(&directory).unwrap();
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap();
         let mut resources = JobResources {
             nodes: 1,
@@ -129,8 +194,8 @@ impl Ground {
             gpus: 0,
             gpu_type: None,
             walltime: Duration::from_secs(60),
-            queue: self.queue.map(str::to_owned),
-            account: None,
+            queue: self.queue.clone(),
+            account: self.account.clone(),
             qos: None,
             constraint: None,
             reservation: None,
@@ -202,11 +267,7 @@ impl Ground {
             if let Some(job) = jobs.remove(id).filter(&wanted) {
                 return job;
             }
-            assert!(
-                started.elapsed() < Within::AMoment.duration(),
-                "{id} never was {what}: {jobs:?}{}",
-                self.log()
-            );
+            assert!(started.elapsed() < self.patience, "{id} never was {what}: {jobs:?}{}", self.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
@@ -239,7 +300,7 @@ impl Ground {
                 }
             }
             assert!(
-                started.elapsed() < Within::AMoment.duration(),
+                started.elapsed() < self.patience,
                 "{id} never ended: {listed:?}, {books:?}{}",
                 self.log()
             );
@@ -265,14 +326,14 @@ impl Ground {
                 return;
             }
             let waited = started.elapsed();
-            assert!(waited < Within::AMoment.duration(), "{id} stays: {listed:?}, {books:?}{}", self.log());
+            assert!(waited < self.patience, "{id} stays: {listed:?}, {books:?}{}", self.log());
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
 
     /// A job that takes the whole node until it is cancelled.
     pub async fn fill(&self) -> SchedulerJobId {
-        let request = self.request_with(1, "sleep 60", |resources| resources.cores = CORES);
+        let request = self.request_with(1, "sleep 60", |resources| resources.cores = self.cores.unwrap_or(1));
         let id = self.accepted(self.scheduler.submit(&request).await);
         self.running(&id).await;
         id

@@ -7,7 +7,7 @@ use qcbatch::model::ids::SchedulerJobId;
 use qcbatch::model::job::JobOutcome;
 use qcbatch::scheduler::{FindAnswer, Refusal, SchedulerState, SubmitAnswer};
 
-use super::ground::{Ground, ended};
+use super::ground::Ground;
 
 /// It answers what it is, and can be asked for its limits.
 pub async fn probe_and_limits(ground: &Ground) {
@@ -20,7 +20,9 @@ pub async fn probe_and_limits(ground: &Ground) {
 /// A job is accepted, found by its tag, listed while it lives, and ends well.
 pub async fn single_job(ground: &Ground) {
     let since = Timestamp::now() - 5.minutes();
-    let request = ground.request(1, "until [ -e go ]; do sleep 0.1; done; echo done > result");
+    let own_id = ground.scheduler.script_facts().job_id.clone().expect("jobs know their ids");
+    let body = format!("echo {own_id} > id; until [ -e go ]; do sleep 0.1; done; echo done > result");
+    let request = ground.request(1, &body);
     assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::NotKnown);
     let id = ground.accepted(ground.scheduler.submit(&request).await);
     assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::Known(vec![id.clone()]));
@@ -34,6 +36,7 @@ pub async fn single_job(ground: &Ground) {
         "done\n",
         "it ran where it should"
     );
+    assert_eq!(fs::read_to_string(request.directory.join("id")).unwrap().trim(), id.0, "it knows its id");
     assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::Known(vec![id]));
 }
 
@@ -41,7 +44,8 @@ pub async fn single_job(ground: &Ground) {
 pub async fn array(ground: &Ground) {
     let index = ground.scheduler.script_facts().array_index_variable.clone().expect("arrays have indexes");
     let first = ground.scheduler.script_facts().first_array_index;
-    let body = format!("i=$(( ${index} - {first} )); echo $i > result-$i; exit $i");
+    let own_id = ground.scheduler.script_facts().job_id.clone().expect("jobs know their ids");
+    let body = format!("i=$(( ${index} - {first} )); echo $i > result-$i; echo {own_id} > id-$i; exit $i");
     let request = ground.request(3, &body);
     let id = ground.accepted(ground.scheduler.submit(&request).await);
     let since = Timestamp::now() - 5.minutes();
@@ -58,6 +62,8 @@ pub async fn array(ground: &Ground) {
             fs::read_to_string(request.directory.join(format!("result-{index}"))).unwrap(),
             format!("{index}\n")
         );
+        let own = fs::read_to_string(request.directory.join(format!("id-{index}"))).unwrap();
+        assert_eq!(own.trim(), element.0, "it knows its id");
     }
 }
 
@@ -107,6 +113,6 @@ pub async fn impossible_is_refused(ground: &Ground) {
     let request = ground.request_with(1, "true", |resources| resources.queue = Some("nowhere".to_owned()));
     let answer = ground.scheduler.submit(&request).await;
     assert!(matches!(answer, SubmitAnswer::Refused { kind: Refusal::Permanent, .. }), "{answer:?}");
-    let jobs = ground.listing().await;
-    assert!(jobs.values().all(|job| ended(&job.state).is_some()), "{jobs:?}");
+    let since = Timestamp::now() - 5.minutes();
+    assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::NotKnown);
 }

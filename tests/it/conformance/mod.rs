@@ -1,9 +1,10 @@
 //! One suite of scenarios for every scheduler: simulated always, real where it is installed, live where the user has one.
-//! A scheduler that is not there shows up as ignored tests under its name.
+//! A scheduler that is not there is named as skipped in the output.
 
 mod fidelity;
 mod ground;
 mod life;
+mod live;
 mod lsf;
 mod trouble;
 mod whole_way;
@@ -11,7 +12,9 @@ mod whole_way;
 use std::sync::LazyLock;
 
 use ground::Ground;
+use qcbatch::scheduler::SchedulerState;
 
+use crate::harness::gridengine;
 use crate::harness::simulator::Dialect;
 
 /// Runs a scenario on its own little executor.
@@ -118,11 +121,43 @@ mod slurm_real {
     /// One cluster for all of them: it takes seconds to start. The harness's watcher ends it with this process.
     static SLURM: LazyLock<Ground> = LazyLock::new(Ground::real_slurm);
 
-    life! { &SLURM; probe_and_limits single_job array exits cancel hold_and_release }
-
-    // No other test may have a job there while this one looks.
-    #[test]
-    fn impossible_is_refused() {
-        run(life::impossible_is_refused(&Ground::real_slurm()));
+    life! { &SLURM;
+        probe_and_limits single_job array exits cancel hold_and_release impossible_is_refused
     }
+
+    /// Accepted, and no node will ever take it: shown as such, with the reason.
+    #[test]
+    fn f09_accepted_and_never_starting_is_blocked() {
+        run(async {
+            let request = SLURM.request_with(1, "true", |resources| {
+                resources.walltime = std::time::Duration::from_secs(1_000_000);
+            });
+            let id = SLURM.accepted(SLURM.scheduler.submit(&request).await);
+            let job = SLURM.until(&id, "blocked", |job| job.state == SchedulerState::Blocked).await;
+            assert_eq!(job.reason.as_deref(), Some("PartitionTimeLimit"));
+            SLURM.scheduler.cancel(std::slice::from_ref(&id)).await.unwrap();
+            SLURM.cancelled(&id).await;
+        });
+    }
+}
+
+mod gridengine_real {
+    use super::*;
+
+    /// One cell for all of them, as with Slurm; none where it is not installed, which the output says.
+    static CELL: LazyLock<Option<Ground>> =
+        LazyLock::new(|| gridengine::installed("conformance on Grid Engine").then(Ground::real_gridengine));
+
+    macro_rules! life_in_the_cell {
+        ($($scenario:ident)*) => {
+            $(#[test]
+            fn $scenario() {
+                if let Some(ground) = &*CELL {
+                    run(life::$scenario(ground));
+                }
+            })*
+        };
+    }
+
+    life_in_the_cell! { probe_and_limits single_job array exits cancel hold_and_release impossible_is_refused }
 }

@@ -11,11 +11,12 @@ use std::time::Duration;
 use regex::{Regex, RegexBuilder};
 use toml::Spanned;
 
-use super::document::{CallDocument, DirectivesDocument, Document, IdsDocument, ScriptDocument};
+use super::document::{CallDocument, DirectivesDocument, Document, IdsDocument, ScriptDocument, WarnsItself};
 use super::messages::Verb;
 use super::problems::{Problem, Problems, Sources};
 use super::{Adapter, Call, IdForm, ScriptFacts, Variants, placeholders};
-use crate::scheduler::{times, version::Version};
+use crate::scheduler::times;
+use crate::scheduler::version::{Version, VersionRange};
 
 type Text = Option<Spanned<String>>;
 type Span = Range<usize>;
@@ -177,11 +178,32 @@ impl Checker {
             array_index_variable: script.array_index_variable.map(Spanned::into_inner),
             first_array_index,
             job_id: script.job_id.map(Spanned::into_inner),
-            warns_itself: script.warns_itself,
+            warns_itself: script.warns_itself.and_then(|written| self.warns_itself(written)),
+            array_log_file: script.array_log_file.map(|name| self.array_log_file(name)),
             array_log_name: script.array_log_name.map_or_else(|| log_name.clone(), Spanned::into_inner),
             log_name,
             lines: lines.into_iter().map(Spanned::into_inner).collect(),
         }
+    }
+
+    fn warns_itself(&mut self, written: Spanned<WarnsItself>) -> Option<VersionRange> {
+        let span = written.span();
+        let placed = |text: String| Some(Spanned::new(span.clone(), text));
+        match written.into_inner() {
+            WarnsItself::Always(always) => always.then(VersionRange::default),
+            WarnsItself::Versions(versions) => Some(VersionRange {
+                since: self.version(versions.since.and_then(placed)),
+                until: self.version(versions.until.and_then(placed)),
+            }),
+        }
+    }
+
+    fn array_log_file(&mut self, name: Spanned<String>) -> String {
+        if !name.get_ref().contains("{index}") || name.get_ref().contains('/') {
+            let allowed = "one name with `{index}`, such as 'scheduler-{index}.log'";
+            self.problems.add(name.span(), "no name of an element's log", allowed);
+        }
+        name.into_inner()
     }
 
     fn verb(&mut self, verb: Verb, call: Option<Spanned<CallDocument>>) -> Option<Variants> {

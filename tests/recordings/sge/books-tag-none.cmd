@@ -1,0 +1,1 @@
+qacct -o root -j qcb-01jd0000000000000000000none

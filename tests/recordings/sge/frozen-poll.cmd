@@ -1,0 +1,1 @@
+timeout 150 qstat -u root -g d -xml
