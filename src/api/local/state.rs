@@ -40,6 +40,9 @@ pub struct SchedulerMeter {
 /// Tells it for each pool; none where there is no such pool.
 pub type SchedulerMeters = dyn Fn(&PoolName) -> Option<SchedulerMeter> + Send + Sync;
 
+/// Names that the scheduler's own log of a pool's job may have in its submission's directory, by the job's index.
+pub type SchedulerLogs = dyn Fn(&PoolName, u32) -> Vec<String> + Send + Sync;
+
 /// The daemon as the handlers see it.
 pub struct ApiState {
     /// For reading.
@@ -58,8 +61,8 @@ pub struct ApiState {
     pub preview: Arc<Preview>,
     /// What each pool offers.
     pub offers: Arc<dyn Fn() -> Vec<Offer> + Send + Sync>,
-    /// Names that the scheduler's own log of a pool's job may have in its submission's directory, by the job's index.
-    pub scheduler_logs: Arc<dyn Fn(&PoolName, u32) -> Vec<String> + Send + Sync>,
+    /// What the scheduler calls the logs of a pool's job.
+    pub scheduler_logs: Arc<SchedulerLogs>,
     /// How often a pool's scheduler was called.
     pub scheduler_meter: Arc<SchedulerMeters>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.

@@ -110,7 +110,7 @@ const REPORT_TEXT: &str = r#"{
    "number of electrons": 8,
    "xtb version": "6.5.1 (unknown)"
 }"#;
-const BONDS_TEXT: &str = "           1           2  0.92021629196566346     \n           1           3  0.92021629196566357     \n";
+const BONDS_TEXT: &str = "           1           2  0.920_216_291_965_663_5     \n           1           3  0.920_216_291_965_663_6     \n";
 
 fn finished(stdout: &str, files: &[(&str, &str)], wait_status: i32) -> Finished {
     use std::os::unix::process::ExitStatusExt;
@@ -142,7 +142,7 @@ fn the_answer_has_the_digits_that_the_program_printed() {
     assert_eq!(extras["xtb"]["mulliken_charges"], json!([-0.56349879, 0.28174939, 0.28174939]));
     assert_eq!(
         extras["xtb"]["mayer_bonds"],
-        json!([[0, 1, 0.92021629196566346], [0, 2, 0.92021629196566357]])
+        json!([[0, 1, 0.920_216_291_965_663_5], [0, 2, 0.920_216_291_965_663_6]])
     );
     assert_eq!(extras["xtb"]["return_gradient"][4], -4.4197944294765e-3);
     assert_eq!(result["provenance"]["routine"], "qcbatch.node.native.xtb");
