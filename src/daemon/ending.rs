@@ -115,8 +115,7 @@ fn charged(job: &JobRow, found: &Evidence) -> Charged {
     }
     let running = found.heartbeat.as_ref().map(|heartbeat| heartbeat.running.as_slice()).unwrap_or_default();
     let running: HashSet<TaskId> = running.iter().copied().collect();
-    let ended_in_order = found.end.is_some();
-    if running.is_empty() && !ended_in_order { Charged::All } else { Charged::Only(running) }
+    if found.end.is_some() { Charged::Only(running) } else { Charged::LastSeen(running) }
 }
 
 fn log_end(job: JobId, ending: &Ending, results_bytes: u64, returned: usize, failed: usize) {

@@ -163,6 +163,11 @@ fn ours(site: &Site, cluster: &Cluster, all: Vec<JobRow>) -> (Vec<JobRow>, Vec<J
             strangers.push(job);
         }
     }
+    for pool in site.pools.iter().filter(|pool| pool.cluster.name == cluster.name) {
+        if !strangers.iter().any(|job| job.pool == pool.config.name) {
+            site.troubles.clear(&format!("adapter of pool {}", pool.config.name));
+        }
+    }
     (jobs, strangers)
 }
 

@@ -26,11 +26,11 @@ use crate::store::queue::{Candidate, CandidateFilter, DemandId};
 use crate::store::submission::{PlannedJob, PlannedSubmission};
 
 /// Most tasks looked at for one pool in one pass; the next pass takes the next ones.
-const MOST_READ: usize = 20_000;
+const MOST_READ: usize = 8000;
 /// As many at least.
 const LEAST_READ: usize = 1000;
 /// More waiting tasks than this make no difference to how many jobs are wanted.
-const MOST_COUNTED: usize = 200_000;
+const MOST_COUNTED: usize = 50_000;
 /// A count of waiting tasks is good for so long.
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
 /// Pilots in the queue are let go when nothing was left for them for so long.

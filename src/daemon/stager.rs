@@ -22,7 +22,7 @@ use crate::store::StoreError;
 use crate::store::chunk::{Stage, UnclaimedChunk};
 
 /// Tasks in memory at once.
-const TASKS_AT_ONCE: u32 = 2000;
+const TASKS_AT_ONCE: u32 = 1000;
 /// Files published at once, in tasks.
 const PUBLISHED_AT_ONCE: u32 = 50_000;
 /// Chunks whose tasks were all reported or cancelled are looked for so often.

@@ -142,10 +142,11 @@ impl Store {
     }
 }
 
+/// `available` is hidden from the planner: it would look tasks up by `task_queue`, whose order knows no ids.
 const TAKE: &str = "
     WITH given AS (SELECT * FROM unnest($1, $2) AS rows(task_id, chunk_id)), locked AS (
         SELECT t.id, given.chunk_id FROM given JOIN task t ON t.id = given.task_id
-        WHERE t.available ORDER BY t.id FOR UPDATE OF t SKIP LOCKED
+        WHERE coalesce(t.available, false) ORDER BY t.id FOR UPDATE OF t SKIP LOCKED
     ), taken AS (
         UPDATE task SET available = false, chunk_id = locked.chunk_id, attempt = attempt + 1, waiting_reason = NULL,
             not_before = NULL

@@ -53,13 +53,18 @@ pub enum Charged {
     All,
     /// Those that the job was at work on.
     Only(HashSet<TaskId>),
+    /// Those that the job was at work on when it was last heard of; each of them where these were all reported since.
+    LastSeen(HashSet<TaskId>),
 }
 
 impl Charged {
-    fn includes(&self, task: TaskId) -> bool {
+    fn of(&self, held: &[HeldRow]) -> HashSet<TaskId> {
+        let all = || held.iter().map(|task| task.id).collect::<HashSet<_>>();
         match self {
-            Charged::All => true,
-            Charged::Only(tasks) => tasks.contains(&task),
+            Charged::All => all(),
+            Charged::Only(tasks) => tasks.clone(),
+            Charged::LastSeen(tasks) if held.iter().any(|task| tasks.contains(&task.id)) => tasks.clone(),
+            Charged::LastSeen(_) => all(),
         }
     }
 }
@@ -136,10 +141,11 @@ impl Writer {
         .load(conn)
         .await
         .doing("reading a job's tasks")?;
+        let charged = end.charged.of(&held);
         let mut released = ReleasedTasks::default();
         let (mut settled, mut attempts, mut events) = (Vec::new(), Vec::new(), Vec::new());
         for task in held {
-            let charge = if end.charged.includes(task.id) { end.charge } else { Charge::Nothing };
+            let charge = if charged.contains(&task.id) { end.charge } else { Charge::Nothing };
             let decision = decision(&task, charge, decide);
             let kind = match decision {
                 RetryDecision::Retry { .. } => {

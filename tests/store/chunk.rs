@@ -171,6 +171,21 @@ async fn a_job_that_ends_gives_back_its_chunks_noted_or_not() {
     assert_eq!(world.candidates(10).await.len(), 6, "a late sighting holds nothing");
 }
 
+/// What was reported since a job was last heard of cannot have ended it: then any of the others may have.
+#[tokio::test]
+async fn a_task_that_ends_its_jobs_at_once_is_found_out() {
+    let world = World::new().await;
+    world.add_waters(3).await;
+    for (losses, seen) in [(3, vec![]), (1, vec![TaskId(2)]), (3, vec![TaskId(99)])] {
+        world.execute("UPDATE task SET losses = 0").await;
+        let chunks = stage(&world, 3).await;
+        let job = pilot(&world).await;
+        let charged = Charged::LastSeen(seen.into_iter().collect());
+        world.writer.end_job(end(job, charged, ids(&chunks)), &decide).await.unwrap();
+        assert_eq!(world.number("SELECT sum(losses)::bigint AS value FROM task").await, losses);
+    }
+}
+
 #[tokio::test]
 async fn a_chunk_that_is_taken_back_or_lost_frees_its_tasks() {
     let world = World::new().await;

@@ -135,5 +135,5 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.template", FileName, Value("base.sh.j2"), "Job script template.";
     "pool.poll_interval", duration(SECOND, HOUR), SameAs("daemon.poll_interval"), "Time between two polls of its scheduler.";
     "pool.grace", duration(SECOND, DAY), AtLeastTwice("5m", "pool.poll_interval"), "How long a job may be missing from the scheduler's list, without evidence, before it counts as lost.";
-    "pool.evidence_grace", duration(0, DAY), Value("30s"), "How long a job that its scheduler calls ended may take to show its last files (attribute caching of shared file systems).";
+    "pool.evidence_grace", duration(0, DAY), LocalElse("1s", "30s"), "How long a job that its scheduler calls ended may take to show its last files (attribute caching of shared file systems).";
 ];
