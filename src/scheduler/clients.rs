@@ -109,6 +109,8 @@ mod tests {
     #[test]
     fn a_client_on_this_very_machine_is_found() {
         let mut client = std::process::Command::new("sleep").arg("600").spawn().unwrap();
+        // A process that is just being replaced by its program has no arguments for a moment.
+        while fs::read(format!("/proc/{}/cmdline", client.id())).unwrap().is_empty() {}
         assert!(!none_runs(Path::new("/proc"), b"sleep", b"600"));
         client.kill().unwrap();
         client.wait().unwrap();

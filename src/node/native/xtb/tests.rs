@@ -110,7 +110,7 @@ const REPORT_TEXT: &str = r#"{
    "number of electrons": 8,
    "xtb version": "6.5.1 (unknown)"
 }"#;
-const BONDS_TEXT: &str = "           1           2  0.920_216_291_965_663_5     \n           1           3  0.920_216_291_965_663_6     \n";
+const BONDS_TEXT: &str = "           1           2  0.92021629196566346     \n           1           3  0.92021629196566357     \n";
 
 fn finished(stdout: &str, files: &[(&str, &str)], wait_status: i32) -> Finished {
     use std::os::unix::process::ExitStatusExt;
