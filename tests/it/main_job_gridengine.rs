@@ -28,7 +28,7 @@ impl Site {
         let mut config = DaemonConfig::on(&database).with_gridengine_pool(
             &cell,
             &adapters,
-            "cores = 1\nmemory = \"4GiB\"\ntasks_per_job = 100",
+            "cores = 1\nmemory = \"4GiB\"\ntasks_per_job = 100\nidle = \"5s\"",
         );
         if let Some(script) = qsub {
             let programs = cell.path("programs");

@@ -23,7 +23,7 @@ impl Site {
     fn start(options: SlurmOptions, pool: &str) -> Site {
         let slurm = Slurm::start_with(options);
         let database = Database::fresh();
-        let pool = format!("cores = 1\nmemory = \"4GiB\"\ntasks_per_job = 100\nidle = \"10s\"\n{pool}");
+        let pool = format!("cores = 1\nmemory = \"4GiB\"\ntasks_per_job = 100\nidle = \"5s\"\n{pool}");
         let config = DaemonConfig::on(&database).with_slurm_pool(&slurm, &pool);
         Site { daemon: Daemon::start(&config), database, slurm }
     }

@@ -134,7 +134,9 @@ mod slurm_real {
             });
             let id = SLURM.accepted(SLURM.scheduler.submit(&request).await);
             let job = SLURM.until(&id, "blocked", |job| job.state == SchedulerState::Blocked).await;
-            assert_eq!(job.reason.as_deref(), Some("PartitionTimeLimit"));
+            // Slurm says the one when the limit is looked up, the other before the scheduler's first round.
+            let reason = job.reason.as_deref().unwrap_or_default();
+            assert!(["PartitionTimeLimit", "PartitionConfig"].contains(&reason), "{reason}");
             SLURM.scheduler.cancel(std::slice::from_ref(&id)).await.unwrap();
             SLURM.cancelled(&id).await;
         });

@@ -60,13 +60,13 @@ pub fn lost_answer_is_adopted(dialect: Dialect) {
 
 /// F20, F21: no, torn, empty and half lists in turn while jobs wait; they are followed to their ends, and never taken for lost.
 pub fn bad_lists_change_nothing(dialect: Dialect) {
-    let mut site = Site::start(dialect, 3);
+    let mut site = Site::start(dialect, 1);
     let waits = |mut mischief: Value| {
         mischief["starts_nothing"] = json!(true);
         mischief
     };
     site.simulator.mischief(&waits(json!({})));
-    site.daemon.submit(&inputs::many_mopac(12), &[]);
+    site.daemon.submit(&inputs::many_mopac(4), &[]);
     wait_until(
         "the jobs were seen in the queue",
         Within::Minutes,
@@ -82,7 +82,7 @@ pub fn bad_lists_change_nothing(dialect: Dialect) {
         assert_eq!(over, 0, "{mischief}: {}", site.daemon.log_tail());
     }
     site.simulator.mischief(&json!({}));
-    site.wait_each_complete_once(12, 4);
+    site.wait_each_complete_once(4, 4);
 }
 
 /// F23, F24, F122: the scheduler forgets each job as it ends and keeps no books; the job's own end record settles it.
