@@ -134,7 +134,7 @@ mod slurm_real {
             });
             let id = SLURM.accepted(SLURM.scheduler.submit(&request).await);
             let job = SLURM.until(&id, "blocked", |job| job.state == SchedulerState::Blocked).await;
-            // Slurm says the one when the limit is looked up, the other before the scheduler's first round.
+            // Which of the two Slurm says first is its own affair; both mean never.
             let reason = job.reason.as_deref().unwrap_or_default();
             assert!(["PartitionTimeLimit", "PartitionConfig"].contains(&reason), "{reason}");
             SLURM.scheduler.cancel(std::slice::from_ref(&id)).await.unwrap();
