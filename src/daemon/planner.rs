@@ -184,7 +184,10 @@ fn pilots_of(pool: &Pool, live: &[LiveJobs], now: Timestamp) -> Vec<LiveGroup> {
                 .map(|most| (most * u64::from(jobs.jobs())).saturating_sub(u64::from(jobs.tasks))),
         };
         match jobs.state {
-            JobState::Planned | JobState::Queued | JobState::Blocked => groups.push(group),
+            // A job that a poll did not list is still counted on: only what settles it makes room for another.
+            JobState::Planned | JobState::Queued | JobState::Blocked | JobState::Missing => {
+                groups.push(group)
+            }
             JobState::Running => {
                 let ran = jobs.started_on.map_or(Duration::ZERO, |started| {
                     Duration::try_from(now.duration_since(started)).unwrap_or_default()
@@ -198,7 +201,7 @@ fn pilots_of(pool: &Pool, live: &[LiveJobs], now: Timestamp) -> Vec<LiveGroup> {
                     LiveGroup { phase, jobs, tasks_left, ..group }
                 }));
             }
-            JobState::Suspended | JobState::Ending | JobState::Missing | JobState::Ended => {}
+            JobState::Suspended | JobState::Ending | JobState::Ended => {}
         }
     }
     groups

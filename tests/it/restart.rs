@@ -47,7 +47,7 @@ fn worker_after(daemon: &Daemon, runs: usize) -> Pid {
         || {
             let all = processes();
             let is_worker =
-                |command: &str| command.contains("qcengine_worker.py") && command.contains(ours.as_str());
+                |command: &str| command.contains("qcengine_worker") && command.contains(ours.as_str());
             let Some((worker, ..)) = all.iter().find(|(_, _, command)| is_worker(command)) else { return 0 };
             found = Some(*worker);
             let of_worker = |parent: &Pid, command: &str| parent == worker && command.contains("psi4");
