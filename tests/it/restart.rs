@@ -71,7 +71,7 @@ fn a_killed_optimization_goes_on_from_its_last_geometry() {
         DaemonConfig::on(&Database::fresh()).with_local_pool("").with_env("QCBATCH_RETRY__DELAY", "0s");
     let mut daemon = Daemon::start(&config);
     daemon.submit(&peroxide(), &[]);
-    kill(worker_after(&daemon, 8), Signal::SIGKILL).unwrap();
+    kill(worker_after(&daemon, 24), Signal::SIGKILL).unwrap();
     daemon.wait_complete(1);
 
     let id = daemon.records()[0]["id"].to_string();
