@@ -1,17 +1,60 @@
 //! What history says of tasks: three queries for a batch of them, then `plan::predict`.
 
 use std::collections::{BTreeSet, HashMap};
+use std::time::{Duration, Instant};
 
 use super::planner;
 use super::pools::Pool;
 use super::site::Site;
 use crate::model::ids::{RecordId, TaskId};
 use crate::model::runtime::Place;
+use crate::model::timing::is_synthetic;
 use crate::plan::predict::{Expectation, Forecaster, expectation};
 use crate::plan::retry::RanOut;
 use crate::store::StoreError;
 use crate::store::queue::Candidate;
 use crate::store::staging::StagedTask;
+
+/// What history said is good for so long.
+const GOOD_FOR: Duration = Duration::from_secs(60);
+
+/// What history said a moment ago: while tasks wait, the planner looks at the same ones with every pass.
+#[derive(Default)]
+pub struct Remembered {
+    since: Option<Instant>,
+    tasks: HashMap<TaskId, (i32, Expectation)>,
+}
+
+impl Remembered {
+    /// Asks about those of `tasks` that are new or were handed out meanwhile, and forgets all others.
+    pub async fn refresh(&mut self, site: &Site, pool: &Pool, tasks: &[Candidate]) -> Result<(), StoreError> {
+        let mut known = std::mem::take(&mut self.tasks);
+        if self.since.is_none_or(|since| since.elapsed() >= GOOD_FOR) {
+            known.clear();
+            self.since = Some(Instant::now());
+        }
+        let (mut asked, mut attempts) = (Vec::new(), HashMap::new());
+        for task in tasks {
+            match known.remove(&task.task_id).filter(|(attempt, _)| *attempt == task.attempt) {
+                Some(expectation) => _ = self.tasks.insert(task.task_id, expectation),
+                None => {
+                    asked.extend(Asked::of(task));
+                    attempts.insert(task.task_id, task.attempt);
+                }
+            }
+        }
+        let expected = expectations(site, pool, asked.into_iter()).await?;
+        self.tasks.extend(attempts.into_iter().map(|(task_id, attempt)| {
+            (task_id, (attempt, expected.get(&task_id).copied().unwrap_or_default()))
+        }));
+        Ok(())
+    }
+
+    /// What is to be expected of a task that was asked about.
+    pub fn of(&self, task: &Candidate) -> Expectation {
+        self.tasks.get(&task.task_id).map(|(_, expectation)| *expectation).unwrap_or_default()
+    }
+}
 
 /// A task of which something is to be expected.
 pub struct Asked {
@@ -23,24 +66,24 @@ pub struct Asked {
 }
 
 impl Asked {
-    /// A task of the queue.
-    pub fn of(task: &Candidate) -> Asked {
-        Asked {
+    /// One of the queue; nothing is to be expected of one that the node runner answers itself.
+    fn of(task: &Candidate) -> Option<Asked> {
+        (!task.required_program.as_deref().is_some_and(is_synthetic)).then(|| Asked {
             task_id: task.task_id,
             record_id: task.record_id,
             cores: task.resources.cores,
             again: task.attempt >= 0,
-        }
+        })
     }
 
-    /// A task that is about to be handed out.
-    pub fn staged(task: &StagedTask) -> Asked {
-        Asked {
+    /// The same of a task that is about to be handed out.
+    pub fn staged(task: &StagedTask) -> Option<Asked> {
+        (!is_synthetic(&task.calculation.specification.qc().program)).then(|| Asked {
             task_id: task.task_id,
             record_id: task.record_id,
             cores: task.resources.cores,
             again: task.attempt > 0,
-        }
+        })
     }
 }
 
@@ -64,7 +107,7 @@ pub async fn expectations(
     let cores = site.config.defaults.cores;
     let mut place = Place { site: site.name().to_owned(), pool: pool.config.name.clone(), cores };
     let mut expectations = HashMap::with_capacity(tasks.len());
-    for known in known.iter().filter(|known| known.key.is_calculated()) {
+    for known in &known {
         let Some(task) = tasks.get(&known.record_id) else { continue };
         place.cores = task.cores.unwrap_or(cores);
         let prediction = forecaster.predict(&known.key, known.size, &place);

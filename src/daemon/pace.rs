@@ -5,7 +5,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::ids::TaskId;
 use crate::model::task::TaskReport;
-use crate::plan::fit::SYNTHETIC_PROGRAM;
+use crate::model::timing::is_synthetic;
 use crate::store::queue::{Candidate, DemandId};
 
 /// Reports after which an earlier one counts no more than the next.
@@ -53,7 +53,7 @@ impl Pace {
         if let Some(mean) = self.lock().means.get(&task.demand) {
             return mean.seconds;
         }
-        if task.required_program.as_deref() == Some(SYNTHETIC_PROGRAM) {
+        if task.required_program.as_deref().is_some_and(is_synthetic) {
             return SYNTHETIC;
         }
         unknown(limit_seconds)

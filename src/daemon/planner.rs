@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::board::{Entry, File};
-use super::forecast::{self, Asked};
+use super::forecast::Remembered;
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
@@ -41,13 +41,14 @@ struct Memory {
     /// How many candidates to read.
     limit: usize,
     counted: Option<(Instant, usize)>,
+    expected: Remembered,
     /// Since when there were pilots too many, and the least of how many.
     surplus: Option<(Instant, u32)>,
 }
 
 impl Default for Memory {
     fn default() -> Memory {
-        Memory { limit: 4 * LEAST_READ, counted: None, surplus: None }
+        Memory { limit: 4 * LEAST_READ, counted: None, expected: Remembered::default(), surplus: None }
     }
 }
 
@@ -124,14 +125,9 @@ async fn plan_pool(
         _ => Vec::new(),
     };
     let backlog = backlog(site, pool, memory, candidates.len()).await?;
-    let mut expectations = forecast::expectations(site, pool, candidates.iter().map(Asked::of)).await?;
-    let waiting: Vec<Waiting> = candidates
-        .iter()
-        .map(|candidate| {
-            let expectation = expectations.remove(&candidate.task_id).unwrap_or_default();
-            waiting(site, pool, candidate, expectation)
-        })
-        .collect();
+    memory.expected.refresh(site, pool, &candidates).await?;
+    let expected = |candidate: &Candidate| waiting(site, pool, candidate, memory.expected.of(candidate));
+    let waiting: Vec<Waiting> = candidates.iter().map(expected).collect();
     let unclaimed = pool.board.unclaimed();
     let snapshot =
         Snapshot { waiting: &waiting, backlog, unclaimed: &unclaimed, live: &groups, free_jobs: free };

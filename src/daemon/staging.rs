@@ -9,7 +9,6 @@ use super::planner;
 use super::pools::Pool;
 use super::site::Site;
 use super::submitter::SubmitterError;
-use crate::config::WorkerConfig;
 use crate::jobscript::{ScriptInput, render};
 use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
@@ -52,7 +51,7 @@ pub async fn stage(
         after = Some(last.array_index);
         work += batch.iter().filter(|job| job.pilot || !job.orders.is_empty()).count();
         job_ids.extend(batch.iter().map(|job| job.job_id));
-        let tasks = batch.iter().flat_map(|job| &job.orders).map(Asked::staged);
+        let tasks = batch.iter().flat_map(|job| &job.orders).filter_map(Asked::staged);
         let expected = forecast::expectations(site, pool, tasks).await?;
         let jobs: Vec<StagedJob> =
             batch.into_iter().map(|job| staged_job(site, pool, submission, job, &expected)).collect();
@@ -176,16 +175,10 @@ fn staged_job(
         ready: job.pilot.then(|| site.spool.ready(&pool.config.name).display().to_string()),
         idle_seconds: pool.config.idle.as_secs(),
         tasks_limit: pool.config.tasks_per_job.filter(|_| job.pilot),
-        native_programs: native_programs(&site.config.worker),
+        native_programs: site.config.worker.native_programs.clone(),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
     };
     StagedJob { index: job.array_index, manifest, orders }
-}
-
-/// Those of the configuration, and `synthetic`, which costs nothing.
-fn native_programs(worker: &WorkerConfig) -> Vec<String> {
-    let synthetic = std::iter::once("synthetic".to_owned());
-    worker.native_programs.iter().cloned().chain(synthetic).collect()
 }
 
 /// The order of one task: what the packer counted on when it made the job, and not more than the job got, should history

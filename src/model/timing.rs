@@ -12,6 +12,11 @@ pub const BENCH_TAG_PREFIX: &str = "bench-";
 /// The program that a benchmark's tasks ask for.
 pub const SYNTHETIC: &str = "synthetic";
 
+/// Whether the node runner answers for this program itself: size and history say nothing of such tasks.
+pub fn is_synthetic(program: &str) -> bool {
+    program == SYNTHETIC
+}
+
 /// One record and its last attempt. Times of the database and of the node are of two clocks and never compared.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct TaskTiming {

@@ -2,6 +2,7 @@
 
 use crate::model::ids::PoolName;
 use crate::model::resources::TaskResources;
+use crate::model::timing::SYNTHETIC;
 
 /// What a pool offers.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,10 +30,6 @@ pub struct Demand<'a> {
     pub asks: &'a TaskResources,
 }
 
-/// What the node runner answers itself, for `qcbatch bench`. Every pool has it for tasks that name the pool, whatever their
-/// compute tag.
-pub const SYNTHETIC_PROGRAM: &str = crate::model::timing::SYNTHETIC;
-
 const GIB: f64 = (1u64 << 30) as f64;
 
 /// Why `offer` can never run a task of this demand; nothing where it can.
@@ -42,12 +39,13 @@ pub fn misfit(offer: &Offer, demand: &Demand<'_>) -> Option<String> {
     }
     let any = |words: &[String]| words.iter().any(|word| word == "*");
     let served = offer.compute_tags.iter().any(|tag| tag == demand.compute_tag);
-    let measured = demand.pool.is_some() && demand.required_programs == [SYNTHETIC_PROGRAM];
+    // Every pool has what measures it, for tasks that name the pool.
+    let measured = demand.pool.is_some() && demand.required_programs == [SYNTHETIC];
     if demand.compute_tag != "*" && !any(&offer.compute_tags) && !served && !measured {
         return Some(format!("it does not serve compute tag `{}`", demand.compute_tag));
     }
     let has = |program: &&String| {
-        offer.programs.contains(program) || (*program == SYNTHETIC_PROGRAM && demand.pool.is_some())
+        offer.programs.contains(program) || (*program == SYNTHETIC && demand.pool.is_some())
     };
     let lacking = demand.required_programs.iter().find(|program| !has(program));
     if let Some(program) = lacking.filter(|_| !any(&offer.programs)) {

@@ -43,7 +43,7 @@ impl ChunkStore {
         for (name, orders) in chunks {
             chunk::write_chunk(&self.staged.join(name.to_string()), orders)?;
         }
-        atomic::sync_directory(&self.staged)
+        Ok(())
     }
 
     /// Publishes written chunks: any job of the pool may claim them from now on. One that was published before is left

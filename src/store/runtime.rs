@@ -23,6 +23,7 @@ use crate::model::runtime::{
     Measure, Measured, Moments, Observation, Place, Quantity, Run, RuntimeHistory, RuntimeKey,
     RuntimeSubject, Size, Work,
 };
+use crate::model::timing::is_synthetic;
 
 /// A calculation of the queue, as far as predictions are concerned.
 #[derive(Clone, PartialEq, Debug)]
@@ -48,15 +49,15 @@ pub(crate) struct FinishedRun {
 }
 
 impl FinishedRun {
-    /// Of an attempt that came to its end.
-    pub(crate) fn completed(row: &NewAttempt, basis_functions: Option<u32>) -> FinishedRun {
-        FinishedRun {
+    /// Of an attempt that came to its end; nothing is learned from what the node runner answered itself.
+    pub(crate) fn completed(row: &NewAttempt, basis_functions: Option<u32>) -> Option<FinishedRun> {
+        (!row.program.as_deref().is_some_and(is_synthetic)).then(|| FinishedRun {
             record_id: row.record_id,
             cores: row.cores.unwrap_or(1),
             wall_seconds: row.wall_seconds.map(Measured::Whole),
             memory_bytes: row.peak_memory_bytes.map(|bytes| Measured::Whole(bytes as f64)),
             basis_functions,
-        }
+        })
     }
 
     /// Of an attempt that failed: only what it ran out of says something of the next one.
@@ -312,9 +313,6 @@ pub(crate) async fn learn(
     for run in finished {
         let Some(row) = rows.get(&run.record_id) else { continue };
         let key = row.key();
-        if !key.is_calculated() {
-            continue;
-        }
         if let Some(functions) = run.basis_functions.filter(|_| row.functions.is_none()) {
             sizes.insert((key.program.clone(), key.basis.clone(), row.formula.clone(), integer(functions)));
         }

@@ -86,11 +86,6 @@ impl RuntimeKey {
         }
     }
 
-    /// Whether size has to do with time: not where the node runner answers itself, for `qcbatch bench`.
-    pub fn is_calculated(&self) -> bool {
-        self.program != "synthetic"
-    }
-
     /// The key of calculations of this specification.
     pub fn of(specification: &Specification) -> RuntimeKey {
         let qc = specification.qc();

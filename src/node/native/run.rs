@@ -19,6 +19,7 @@ use super::group::{self, Ended, Watch};
 use super::{Finished, Invocation, NativeProgram, Step};
 use crate::model::ids::TaskId;
 use crate::model::task::{TaskOrder, TaskReport};
+use crate::model::timing::SYNTHETIC;
 use crate::node::budget::{Grant, Share};
 use crate::node::classify;
 use crate::node::clock::had_its_time;
@@ -54,7 +55,7 @@ impl NativePrograms {
     /// Those of `names` whose executables are in `search`, and the synthetic one.
     pub fn new(names: &[String], search: Vec<PathBuf>) -> NativePrograms {
         let mut programs = NativePrograms { offered: HashMap::new(), search, found: HashMap::new() };
-        for name in names.iter().map(String::as_str).chain([super::synthetic::NAME]) {
+        for name in names.iter().map(String::as_str).chain([SYNTHETIC]) {
             let Some(program) = super::find(name) else {
                 tracing::warn!(program = name, "not run natively: no such program");
                 continue;

@@ -12,11 +12,10 @@ use serde_json::{Map, Value, json};
 use super::{Finished, Invocation, NativeProgram, Step};
 use crate::model::calculation::{Calculation, QcSpecification, Specification};
 use crate::model::task::NATIVE_ROUTINE;
+use crate::model::timing::SYNTHETIC as NAME;
 use crate::node::budget::Share;
 use crate::node::worker::{Reply, ReplyError};
 
-/// The name that specifications call it.
-pub const NAME: &str = "synthetic";
 /// Most text that is made.
 const LARGEST_PAYLOAD: u64 = 256 << 20;
 const ALPHABET: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";

@@ -93,7 +93,7 @@ impl Batch {
         };
         match (verdict, report.body) {
             (Verdict::Complete, Body::Complete(answer)) => {
-                self.runs.push(FinishedRun::completed(&report.row, answer.basis_functions()));
+                self.runs.extend(FinishedRun::completed(&report.row, answer.basis_functions()));
                 self.attempts.push(report.row);
                 self.complete(record_id, *answer, parts)?;
             }
