@@ -28,6 +28,7 @@ pub(super) fn run(_: DaemonArgs, session: &Session) -> Result<ExitCode, CliError
         .create()
         .map_err(|error| CliError::local("cannot use the state directory", error))?;
     logging::init(&options).map_err(|error| CliError::local("cannot start the log", error))?;
+    keep_memory_small();
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
@@ -38,6 +39,27 @@ pub(super) fn run(_: DaemonArgs, session: &Session) -> Result<ExitCode, CliError
         Err(error) => Err(stopped(error)),
     }
 }
+
+/// Tells glibc to keep few arenas and to give memory back: by itself it keeps an arena for each thread that ever worked
+/// and raises its thresholds with each large buffer that is freed (mallopt(3)). A daemon that works in bursts for months
+/// then keeps the peak of every burst.
+#[cfg(target_env = "gnu")]
+#[expect(unsafe_code, reason = "there is no safe interface to the allocator's settings")]
+fn keep_memory_small() {
+    const LARGE: nix::libc::c_int = 256 << 10;
+    let settings = [
+        (nix::libc::M_ARENA_MAX, 2),
+        (nix::libc::M_MMAP_THRESHOLD, LARGE),
+        (nix::libc::M_TRIM_THRESHOLD, LARGE),
+    ];
+    for (parameter, value) in settings {
+        // SAFETY: sets one number in the allocator, before there is a second thread. Refused settings change nothing.
+        unsafe { nix::libc::mallopt(parameter, value) };
+    }
+}
+
+#[cfg(not(target_env = "gnu"))]
+fn keep_memory_small() {}
 
 /// A wrong adapter file is a wrong configuration.
 fn stopped(error: anyhow::Error) -> CliError {
