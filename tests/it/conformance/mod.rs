@@ -106,6 +106,9 @@ simulated!(lsf_simulated, Dialect::Lsf, "Dependency condition invalid or never s
 // volclava never kills for the walltime, gives no reasons, and shows only suspended jobs as such that wait for ever.
 simulated!(volclava_simulated, Dialect::Volclava, "";
     f47_killed_for_its_memory f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
+// Torque has no such end either, and no books: what ended stays listed for a while.
+simulated!(torque_simulated, Dialect::Torque, "Not Running: job held by an operator";
+    f44_killed_at_its_walltime f47_killed_for_its_memory f88_what_ended_is_listed);
 // Grid Engine does not tell who killed a job, nor for what, but for its walltime and its memory.
 simulated!(sge_simulated, Dialect::Sge, "Eqw";
     f44_killed_at_its_walltime f47_killed_for_its_memory f95_books_come_later_than_the_end f96_error_state_is_blocked);
@@ -113,6 +116,7 @@ simulated!(sge_simulated, Dialect::Sge, "Eqw";
 // volclava differs from LSF in what it is asked, not in what the daemon makes of the answers.
 whole_way!(slurm_whole_way, Dialect::Slurm);
 whole_way!(pbs_whole_way, Dialect::Pbs);
+whole_way!(torque_whole_way, Dialect::Torque);
 whole_way!(lsf_whole_way, Dialect::Lsf);
 whole_way!(sge_whole_way, Dialect::Sge);
 
