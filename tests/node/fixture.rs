@@ -351,9 +351,9 @@ impl Drop for Runner {
     }
 }
 
-/// Waits for something, two minutes at most.
+/// Waits for something, five minutes at most: machines that run tests have other work too.
 pub fn until<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    for _ in 0..6000 {
+    for _ in 0..15_000 {
         if let Some(found) = look() {
             return found;
         }
@@ -378,6 +378,12 @@ fn processes() -> Vec<(Pid, Pid, String)> {
 /// The process that started `pid`.
 pub fn parent(pid: Pid) -> Pid {
     processes().into_iter().find(|(other, _, _)| *other == pid).unwrap().1
+}
+
+/// What a process was started with; nothing when it is gone.
+pub fn arguments(pid: Pid) -> Vec<String> {
+    let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    line.split('\0').map(str::to_owned).collect()
 }
 
 /// Waits until a process has computed for a while.

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use qcbatch::model::ids::{SchedulerJobId, Tag};
-use qcbatch::model::job::JobOutcome::{Cancelled, Completed, Failed, NodeFailure, Preempted, Walltime};
+use qcbatch::model::job::JobOutcome::{
+    Cancelled, Completed, Failed, Memory, NodeFailure, Preempted, Walltime,
+};
 use qcbatch::scheduler::adapter::reading::Row;
 use qcbatch::scheduler::{
     Adapter, ExitStatus, FindAnswer, PollAnswer, PostMortemAnswer, Refusal, Scheduler, SchedulerState,
@@ -168,6 +170,32 @@ fn failures_of_the_books(
     row.set("state", failed);
     row.set("exit", exit);
     let expected = SchedulerState::Ended { outcome, sure };
+    assert_eq!(Adapter::load("sge", &[]).unwrap().states.state(&row), Some(expected));
+}
+
+/// F47, F44: one number for both ends; more memory than was asked for, over all slots, tells them apart.
+#[rstest]
+#[case("369.402MB", "-l h_rt=120,h_vmem=150M", "1", Memory)]
+#[case("369.758MB", "-l h_rt=120,h_vmem=150M -pe smp 2", "2", Memory)]
+#[case("369.758MB", "-l h_rt=120,h_vmem=150M -pe smp 3", "3", Walltime)]
+#[case("1.500GB", "-l h_vmem=1G", "1", Memory)]
+#[case("5.449MB", "-l h_rt=3,h_vmem=150M", "1", Walltime)]
+#[case("369.402MB", "-l h_rt=3", "1", Walltime)]
+#[case("369.402MB", "-l my_h_vmem=1M", "1", Walltime)]
+#[case("", "-l h_rt=3,h_vmem=150M", "1", Walltime)]
+fn memory_and_walltime_share_a_number(
+    #[case] used: &str,
+    #[case] requested: &str,
+    #[case] slots: &str,
+    #[case] outcome: qcbatch::model::job::JobOutcome,
+) {
+    let mut row = Row::default();
+    row.set("state", "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit");
+    row.set("exit", "140                  (User defined signal 2)");
+    row.set("max_memory", used);
+    row.set("requested", requested);
+    row.set("slots", slots);
+    let expected = SchedulerState::Ended { outcome, sure: Sureness::Now };
     assert_eq!(Adapter::load("sge", &[]).unwrap().states.state(&row), Some(expected));
 }
 

@@ -225,10 +225,28 @@ pub async fn table(folder: &str, lsid: &str) -> String {
     rows
 }
 
+/// Recorded, but of commands or forms that the adapter does not use.
+const LEFT_OUT: [(&str, &str); 7] = [
+    (
+        "bmod, bswitch, brequeue, btop, bpeek, bacct, bqueues, bhosts, lsload, lshosts, lsinfo",
+        "commands that are never called",
+    ),
+    ("bjobs without -w, or with -l, -UF, -W, -p, -A", "tables for people, with names cut and lines wrapped"),
+    (
+        "bjobs -o …, also -json",
+        "volclava has too few columns: neither exit codes nor reasons. What it says of them is there",
+    ),
+    ("bhist without -l", "tables without ends"),
+    ("bsub -I, -Is, -K, -pack", "nothing waits for a job in this way, and each is submitted by itself"),
+    ("bjobs -w of thousands of jobs", "more of the same lines"),
+    ("-h and -V of each, scripts of the recorder", "no answers about jobs"),
+];
+
 pub const LSID: &str =
     "volclava project 2.2, Nov 21 2026\n\nMy cluster name is volclava\nMy master name is vm\n";
 
 #[tokio::test]
 async fn every_recorded_answer_is_read() {
-    insta::assert_snapshot!(table("volclava", LSID).await);
+    let left_out: String = LEFT_OUT.iter().map(|(what, why)| format!("left out: {what}: {why}\n")).collect();
+    insta::assert_snapshot!(left_out + &table("volclava", LSID).await);
 }

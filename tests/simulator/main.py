@@ -1,4 +1,4 @@
-"""A scheduler for tests: stands in for the commands of Slurm, PBS, LSF and Grid Engine, and runs job scripts for real.
+"""A scheduler for tests: stands in for the commands of Slurm, PBS, Torque, LSF and Grid Engine, and runs job scripts for real.
 
 usage: main.py STATE DIALECT PROGRAM [ARGUMENT ...]    a command of a scheduler, as the links in a test's PATH call it
        main.py STATE control VERB JOB [ARGUMENT]       what an administrator or the machine does to a job (see control.py)

@@ -229,16 +229,23 @@ def qselect(book, mischief, arguments):
 
 
 def each(book, program, words, act):
-    """Does something to each job named; complains about the unknown and the finished. The last complaint gives the exit code."""
+    """Does something to each job named, and complains as PBS does."""
+    unknown = lambda word: (f"{program}: Unknown Job Id {full(word)}\n", 15001)
+    finished = lambda word: (f"{program}: Job has finished {full(word)}\n", 15139)
+    return each_named(book, words, unknown, finished, act)
+
+
+def each_named(book, words, unknown, finished, act):
+    """Does something to each job named; complains about the unknown and the finished. The last complaint gives the exit code:
+    what is left of its number in a byte."""
     err, code = "", 0
     with book.open() as table:
         for word in words:
             chosen = [job for job in table["jobs"] if full(word) in (ident(job), parent(job)) and not job["forgotten"]]
             live = [job for job in chosen if job["state"] in LIVE]
-            if not chosen:
-                err, code = err + f"{program}: Unknown Job Id {full(word)}\n", 153
-            elif not live:
-                err, code = err + f"{program}: Job has finished {full(word)}\n", 35
+            if not live:
+                complaint, number = (finished if chosen else unknown)(word)
+                err, code = err + complaint, number % 256
             for job in live:
                 act(job)
     return Reply(err=err, code=code)

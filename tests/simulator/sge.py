@@ -21,7 +21,8 @@ REFUSALS = {
 # The field `failed` of the books, by how a job ended. Who killed it, they do not say.
 KILLED = "100 : assumedly after job"
 FAILED = {
-    "WALLTIME": "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", "NODE_FAILURE": "21  : in recognizing job",
+    "WALLTIME": "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit", "MEMORY": "37  : qmaster enforced h_rt, h_cpu, or h_vmem limit",
+    "NODE_FAILURE": "21  : in recognizing job",
     "REQUEUED": "25  : rescheduling", "PREEMPTED": "24  : migrating",
 }
 SWITCHES, WITH_VALUE = ["-terse", "-notify", "-h", "-V", "-cwd"], "-N -w -r -S -wd -o -e -j -l -q -t -pe -P -ar -p".split()
@@ -156,6 +157,11 @@ def seconds(text):
     return total
 
 
+def mib(text):
+    units = {"K": 1 / 1024, "M": 1, "G": 1024}
+    return float(text[:-1]) * units[text[-1]] if text[-1] in units else float(text) / 1024**2
+
+
 def request_of(asked, resources, queue, name, is_array):
     cores = asked.get("-pe", ("smp", 1))[1]
     log = asked.get("-o", os.devnull).replace("$TASK_ID", "%I").replace("$JOB_ID", "%J")
@@ -164,9 +170,9 @@ def request_of(asked, resources, queue, name, is_array):
     return {
         "name": name, "user": user_name(), "queue": queue, "script": asked.get("-S", "/bin/sh"), "hostname": HOST,
         "directory": asked.get("-wd", os.getcwd() if "-cwd" in asked else os.environ.get("HOME", "/")), "log": log,
-        "walltime": seconds(resources.get("h_rt", "86400")), "cores": cores, "held": "-h" in asked,
+        "walltime": seconds(resources.get("h_rt", "86400")), "cores": cores, "memory_mib": mib(resources.get("h_vmem", "0")) * cores or None, "held": "-h" in asked,
         "environment": {"JOB_ID": "{id}", "SGE_TASK_ID": "{index}" if is_array else "undefined", "NSLOTS": str(cores)},
-        "asks": {"CANCELLED": asks, "WALLTIME": asks}, "stuck_without_directory": "Eqw",
+        "asks": {"CANCELLED": asks, "WALLTIME": asks, "MEMORY": asks}, "stuck_without_directory": "Eqw",
         "category": " ".join([f"-l {','.join(f'{key}={value}' for key, value in sorted(resources.items()))}"]
                              + ([f"-pe smp {cores}"] if "-pe" in asked else [])),
     }
@@ -252,6 +258,8 @@ def entry(job, run):
         return f"{value:<20}"
 
     failed, code = failed_and_exit(run)
+    # Who is killed for its memory had more than it asked for.
+    used = f"{(job['memory_mib'] or 0) * 1.5 + 1:.3f}MB" if run["state"] == "MEMORY" else "5.449MB"
     group = grp.getgrgid(pwd.getpwnam(job["user"]).pw_gid).gr_name
     pairs = [
         ("qname", wide(job["queue"])), ("hostname", wide(HOST)), ("group", wide(group)), ("owner", wide(job["user"])), ("project", wide("NONE")),
@@ -263,7 +271,7 @@ def entry(job, run):
         ("ru_maxrss", "4.598KB"), ("ru_ixrss", "0.000B"), ("ru_ismrss", "0.000B"), ("ru_idrss", "0.000B"), ("ru_isrss", "0.000B"),
         ("ru_minflt", wide(1481)), ("ru_majflt", wide(0)), ("ru_nswap", wide(0)), ("ru_inblock", wide(0)), ("ru_oublock", wide(24)),
         ("ru_msgsnd", wide(0)), ("ru_msgrcv", wide(0)), ("ru_nsignals", wide(0)), ("ru_nvcsw", wide(18)), ("ru_nivcsw", wide(9)),
-        ("cpu", "0.018s"), ("mem", "0.000Bs"), ("io", "78.643KB"), ("iow", "0.000s"), ("maxvmem", "5.449MB"), ("arid", "undefined"),
+        ("cpu", "0.018s"), ("mem", "0.000Bs"), ("io", "78.643KB"), ("iow", "0.000s"), ("maxvmem", used), ("arid", "undefined"),
         ("ar_sub_time", "undefined"), ("category", job["category"]),
     ]
     return "=" * 62 + "\n" + "".join(f"{name:<12} {value}\n" for name, value in pairs)

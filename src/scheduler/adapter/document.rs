@@ -114,7 +114,18 @@ pub struct RuleDocument {
     pub rank: i64,
     pub when: Table<Spanned<String>>,
     pub lacks: Vec<Spanned<String>>,
+    pub exceeds: Option<Spanned<ExceedsDocument>>,
     pub then: Text,
+}
+
+/// An amount of memory above a limit that another field tells.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ExceedsDocument {
+    pub field: Text,
+    pub limit_in: Text,
+    pub limit: Text,
+    pub times: Text,
 }
 
 /// One encoding of exit codes.

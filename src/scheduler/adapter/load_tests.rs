@@ -160,6 +160,14 @@ fn each_kind_of_mistake_is_told_with_what_to_do() {
         ),
         ("missing_group_of_state", "state_word = '^[A-Z]+'\n"),
         ("missing_group_of_exit", "[exits.mine]\npattern = '^\\d+$'\n"),
+        (
+            "missing_group_of_limit",
+            "[rules.mine]\nexceeds = { field = \"reason\", limit_in = \"reason\", limit = 'mem=(\\d+)' }\nthen = \"ended memory\"\n",
+        ),
+        (
+            "rule_on_a_field_that_is_not_there",
+            "[rules.mine]\nexceeds = { field = \"vmem\", limit_in = \"reason\", limit = 'mem=(?<limit>\\d+)' }\nthen = \"ended memory\"\n",
+        ),
         ("documented_state_without_meaning", "documented_states = [\"PENDING\", \"DREAMING\"]\n"),
         ("unknown_placeholder_of_a_command", "[cancel]\nargv = [\"scancel\", \"--name={tag}\", \"{ids}\"]\n"),
         ("unknown_placeholder_of_a_directive", "[directives]\nlines = [\"--time={wall_time:minutes}\"]\n"),

@@ -7,6 +7,7 @@ use regex::Regex;
 use super::reading::Row;
 use crate::model::job::JobOutcome;
 use crate::scheduler::answer::{ExitStatus, SchedulerState, Sureness};
+use crate::scheduler::times;
 
 /// The adapter's maps.
 #[derive(Clone, Debug)]
@@ -21,15 +22,30 @@ pub struct StateMap {
     pub exits: Vec<ExitEncoding>,
 }
 
-/// A rule that holds when every pattern matches its field and every lacking field is absent.
+/// A rule that holds when every pattern matches its field, every lacking field is absent, and the amount is above its limit.
 #[derive(Clone, Debug)]
 pub struct Rule {
     /// Fields and what they must match.
     pub when: Vec<(String, Regex)>,
     /// Fields that must be absent.
     pub lacks: Vec<String>,
+    /// What must be above its limit.
+    pub exceeds: Option<Exceeds>,
     /// What then holds.
     pub then: SchedulerState,
+}
+
+/// An amount of memory and the limit that the job had for it.
+#[derive(Clone, Debug)]
+pub struct Exceeds {
+    /// The field with the amount.
+    pub field: String,
+    /// The field that tells the limit, among other things.
+    pub limit_in: String,
+    /// Finds the limit there, in the group `limit`.
+    pub limit: Regex,
+    /// The field that tells how many times the job had it; once without.
+    pub times: Option<String>,
 }
 
 /// One way to write exit codes.
@@ -95,6 +111,22 @@ impl Rule {
     fn holds(&self, row: &Row) -> bool {
         self.when.iter().all(|(field, pattern)| row.get(field).is_some_and(|text| pattern.is_match(text)))
             && self.lacks.iter().all(|field| row.get(field).is_none())
+            && self.exceeds.as_ref().is_none_or(|amount| amount.holds(row))
+    }
+}
+
+impl Exceeds {
+    /// Only what can be read in full is above anything.
+    fn holds(&self, row: &Row) -> bool {
+        let amount = row.get(&self.field).and_then(times::bytes);
+        let limit = row.get(&self.limit_in).and_then(|text| self.limit.captures(text));
+        let limit = limit.and_then(|found| times::bytes(found.name("limit")?.as_str()));
+        let times = match &self.times {
+            Some(field) => row.get(field).and_then(|text| text.trim().parse::<u64>().ok()),
+            None => Some(1),
+        };
+        let limit = limit.zip(times).map(|(limit, times)| limit.saturating_mul(times));
+        amount.zip(limit).is_some_and(|(amount, limit)| amount > limit)
     }
 }
 

@@ -1,5 +1,5 @@
 //! The simulator is true: its answers are held against a real Slurm, a real Grid Engine and recorded answers of OpenPBS and
-//! volclava, word for word.
+//! volclava, word for word; Torque's against its documentation.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -149,6 +149,83 @@ fn pbs_answers_as_recorded() {
     let ours = keys(&ask("qstat", &["-E", "-x", "-f", "-F", "dsv", "-D", "\u{1f}", "1"]).out);
     let real = keys(&recorded("E_dsv").out);
     assert!(!ours.is_empty() && ours.is_subset(&real), "not in a recorded answer: {:?}", &ours - &real);
+}
+
+/// Torque's table of error codes, and what each command says around an entry of it (its manual pages and sources).
+#[test]
+fn torque_answers_by_its_table_of_error_codes() {
+    let (simulator, files) = (Simulator::new(Dialect::Torque), PrivateDir::new());
+    let script = files.join("ok.sh");
+    fs::write(&script, "#!/bin/sh\ntrue\n").unwrap();
+    fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    let ask = |program: &str, arguments: &[&str]| simulated(&simulator, program, arguments, files.path());
+    assert_eq!(ask("qsub", &["ok.sh"]), said("1.pbshost\n", "", 0), "{}", simulator.log());
+    assert_eq!(ask("qsub", &["-t", "0-2", "ok.sh"]), said("2[].pbshost\n", "", 0));
+    let listing = wait_until(
+        "all jobs are complete",
+        Within::AMoment,
+        || ask("qstat", &["-f", "-1", "-t"]),
+        |answer| answer.out.matches("job_state = C").count() == 4,
+    );
+    let peace = json!({});
+    let table: [(Value, &str, &[&str], u32, &str); 10] = [
+        (peace.clone(), "qstat", &["-f", "-1", "99"], 15001, "qstat: Unknown Job Id Error 99.pbshost"),
+        (peace.clone(), "qdel", &["99"], 15001, "qdel: nonexistent job id: 99"),
+        (
+            peace.clone(),
+            "qdel",
+            &["1"],
+            15018,
+            "qdel: Request invalid for state of job MSG=invalid state for job - COMPLETE 1.pbshost",
+        ),
+        (peace.clone(), "qhold", &["99"], 15001, "qhold: Unknown Job Id Error 99.pbshost"),
+        (peace.clone(), "qrls", &["99"], 15001, "qrls: Unknown Job Id Error 99.pbshost"),
+        (
+            peace.clone(),
+            "qsub",
+            &["-q", "nosuch", "ok.sh"],
+            15020,
+            "qsub: submit error (Unknown queue MSG=cannot locate queue)",
+        ),
+        (peace.clone(), "qsub", &["-t", "5-1", "ok.sh"], 15083, "qsub: submit error (Bad Job Array Request)"),
+        (
+            peace.clone(),
+            "qsub",
+            &["none.sh"],
+            1,
+            "qsub: script file 'none.sh' cannot be loaded - No such file or directory",
+        ),
+        (json!({"answer_lost": 1}), "qsub", &["ok.sh"], 15114, "qsub: submit error (Premature End of File)"),
+        (
+            json!({"down": true}),
+            "qstat",
+            &["-f", "-1"],
+            111,
+            "qstat: cannot connect to server pbshost (errno=111) Connection refused",
+        ),
+    ];
+    for (mischief, program, arguments, number, complaint) in table {
+        simulator.mischief(&mischief);
+        let expected = said("", &format!("{complaint}\n"), i32::try_from(number % 256).unwrap());
+        assert_eq!(ask(program, arguments), expected, "{program} {arguments:?}");
+    }
+    // pbs_job_attributes(7B) and qstat(1B).
+    let documented = "Account_Name Checkpoint Error_Path Execution_Time Hold_Types Job_Name Job_Owner Join_Path Keep_Files \
+        Mail_Points Output_Path Priority Rerunable Resource_List Shell_Path_List Variable_List comment comp_time ctime etime \
+        exec_host exit_status interactive job_array_id job_state mtime qtime queue resources_used server session_id start_count \
+        start_time submit_args substate total_runtime";
+    let documented: BTreeSet<&str> = documented.split_whitespace().collect();
+    for line in listing.out.lines().filter(|line| !line.is_empty() && !line.starts_with("Job Id: ")) {
+        let name = line.strip_prefix("    ").and_then(|line| line.split_once(" = ")).unwrap().0;
+        assert!(documented.contains(name.split('.').next().unwrap()), "{line}");
+    }
+    for id in ["1.pbshost", "2[0].pbshost", "2[2].pbshost"] {
+        assert!(listing.out.contains(&format!("Job Id: {id}\n")), "{}", listing.out);
+    }
+}
+
+fn said(out: &str, err: &str, code: i32) -> Answer {
+    Answer { out: out.to_owned(), err: err.to_owned(), code: Some(code) }
 }
 
 /// Numbers, times, hosts and memory blanked: what differs between two runs of the same.

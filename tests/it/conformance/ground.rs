@@ -24,6 +24,14 @@ use crate::harness::{Slurm, Within};
 /// Cores of the only node of every ground but the live ones.
 pub const CORES: u32 = 8;
 
+/// A scheduler that the user has, or says to have.
+pub enum Live {
+    /// Its commands are there.
+    Here(Box<Ground>),
+    /// These of its commands are not on PATH.
+    Absent(Vec<String>),
+}
+
 /// A scheduler under test.
 pub struct Ground {
     /// Speaks to it.
@@ -95,8 +103,14 @@ impl Ground {
         Ground { _real: real, submitted_from: bin.path().to_owned(), _directory: bin, ..plain }
     }
 
-    /// A scheduler that is there already, as the variables of `live.rs` describe it; why not, when it is not.
-    pub fn live(name: &str) -> Result<Ground, String> {
+    /// Its programs that are not on PATH.
+    fn missing_programs(&self) -> Vec<String> {
+        let programs = self.scheduler.needed_programs().into_iter();
+        programs.filter(|one| one.path.is_none()).map(|one| one.name).collect()
+    }
+
+    /// A scheduler that is there already, as the variables of `live.rs` describe it; the commands that are missing, when it is not.
+    pub fn live(name: &str) -> Result<Live, String> {
         let setting = |what: &str| {
             let upper = name.to_uppercase().replace(['-', '.'], "_");
             std::env::var(format!("QCBATCH_TEST_LIVE_{upper}_{what}")).ok()
@@ -105,11 +119,9 @@ impl Ground {
             std::env::var_os("QCBATCH_TEST_LIVE_ADAPTERS").map(PathBuf::from).into_iter().collect();
         let adapter = Adapter::load(name, &sites).map_err(|error| error.to_string())?;
         let ground = Ground::with(adapter, Path::new("/nonexistent"), None);
-        let programs = ground.scheduler.needed_programs();
-        let missing: Vec<_> =
-            programs.into_iter().filter(|one| one.path.is_none()).map(|one| one.name).collect();
+        let missing = ground.missing_programs();
         if !missing.is_empty() {
-            return Err(format!("not on PATH: {}", missing.join(", ")));
+            return Ok(Live::Absent(missing));
         }
         let number = |what: &str| {
             setting(what)
@@ -121,7 +133,7 @@ impl Ground {
             .ok_or("neither QCBATCH_TEST_LIVE_DIRECTORY nor HOME is set")?;
         let own = tempfile::Builder::new().prefix("qcbatch-live-").tempdir_in(&shared);
         let own = own.map_err(|error| format!("{}: {error}", shared.display()))?;
-        Ok(Ground {
+        Ok(Live::Here(Box::new(Ground {
             queue: setting("QUEUE"),
             account: setting("ACCOUNT"),
             cores: number("CORES")?,
@@ -129,7 +141,7 @@ impl Ground {
             submitted_from: own.path().to_owned(),
             _real: Some(Box::new(own)),
             ..ground
-        })
+        })))
     }
 
     fn new(adapter: &str, bin: &Path, queue: Option<&'static str>) -> Ground {

@@ -7,7 +7,7 @@ use std::time::Instant;
 use futures_util::FutureExt;
 use qcbatch::scheduler::built_in_names;
 
-use super::ground::Ground;
+use super::ground::{Ground, Live};
 use super::{life, run};
 use crate::harness::say;
 
@@ -25,7 +25,11 @@ fn every_scheduler_that_is_named() {
 /// Runs every scenario on the scheduler `name`; what failed.
 fn live(name: &str) -> Vec<String> {
     let ground = match Ground::live(name) {
-        Ok(ground) => ground,
+        Ok(Live::Here(ground)) => *ground,
+        Ok(Live::Absent(commands)) => {
+            say(&format!("skipped: conformance on a live {name}: not on PATH: {}", commands.join(", ")));
+            return vec![];
+        }
         Err(reason) => {
             return vec![format!("QCBATCH_TEST_LIVE names {name}, and it cannot be used: {reason}")];
         }

@@ -12,6 +12,7 @@ mod whole_way;
 use std::sync::LazyLock;
 
 use ground::Ground;
+use qcbatch::model::job::JobOutcome;
 use qcbatch::scheduler::SchedulerState;
 
 use crate::harness::gridengine;
@@ -105,13 +106,17 @@ simulated!(lsf_simulated, Dialect::Lsf, "Dependency condition invalid or never s
 // volclava never kills for the walltime, gives no reasons, and shows only suspended jobs as such that wait for ever.
 simulated!(volclava_simulated, Dialect::Volclava, "";
     f47_killed_for_its_memory f87_gone_from_the_list_and_in_the_books f88_what_ended_is_listed);
-// Grid Engine does not tell who killed a job, nor for what, but for its walltime.
+// Torque has no such end either, and no books: what ended stays listed for a while.
+simulated!(torque_simulated, Dialect::Torque, "Not Running: job held by an operator";
+    f44_killed_at_its_walltime f47_killed_for_its_memory f88_what_ended_is_listed);
+// Grid Engine does not tell who killed a job, nor for what, but for its walltime and its memory.
 simulated!(sge_simulated, Dialect::Sge, "Eqw";
-    f44_killed_at_its_walltime f95_books_come_later_than_the_end f96_error_state_is_blocked);
+    f44_killed_at_its_walltime f47_killed_for_its_memory f95_books_come_later_than_the_end f96_error_state_is_blocked);
 
 // volclava differs from LSF in what it is asked, not in what the daemon makes of the answers.
 whole_way!(slurm_whole_way, Dialect::Slurm);
 whole_way!(pbs_whole_way, Dialect::Pbs);
+whole_way!(torque_whole_way, Dialect::Torque);
 whole_way!(lsf_whole_way, Dialect::Lsf);
 whole_way!(sge_whole_way, Dialect::Sge);
 
@@ -159,6 +164,32 @@ mod gridengine_real {
                 }
             })*
         };
+    }
+
+    /// F47: processes of one job that together take more than it asked for.
+    #[test]
+    fn f47_killed_for_its_memory_by_a_real_one() {
+        let Some(ground) = &*CELL else { return };
+        let body = "for i in 1 2 3 4 5; do python3 -c 'import time; held = bytearray(60 << 20); time.sleep(60)' & done; wait";
+        killed(ground, body, 60, JobOutcome::Memory);
+    }
+
+    /// F44: the books have the same number for it, and less memory than the job asked for.
+    #[test]
+    fn f44_killed_at_its_walltime_by_a_real_one() {
+        let Some(ground) = &*CELL else { return };
+        killed(ground, "trap '' USR2; while :; do sleep 0.1; done", 2, JobOutcome::Walltime);
+    }
+
+    fn killed(ground: &Ground, body: &str, seconds: u64, expected: JobOutcome) {
+        run(async {
+            let request = ground.request_with(1, body, |resources| {
+                resources.memory_bytes = Some(150 << 20);
+                resources.walltime = std::time::Duration::from_secs(seconds);
+            });
+            let id = ground.accepted(ground.scheduler.submit(&request).await);
+            assert_eq!(ground.end(&id).await.0, expected);
+        });
     }
 
     life_in_the_cell! { probe_and_limits single_job array exits cancel hold_and_release impossible_is_refused }

@@ -30,6 +30,8 @@ pub enum Dialect {
     Slurm,
     /// OpenPBS 23.
     Pbs,
+    /// Torque 6.
+    Torque,
     /// IBM Spectrum LSF 10.1.
     Lsf,
     /// volclava 2.2, LSF's relative with fewer options.
@@ -44,6 +46,7 @@ impl Dialect {
         match self {
             Dialect::Slurm => "slurm",
             Dialect::Pbs => "pbs",
+            Dialect::Torque => "torque",
             Dialect::Lsf => "lsf",
             Dialect::Volclava => "volclava",
             Dialect::Sge => "sge",
@@ -62,7 +65,7 @@ impl Dialect {
     pub fn list_program(self) -> &'static str {
         match self {
             Dialect::Slurm => "squeue",
-            Dialect::Pbs | Dialect::Sge => "qstat",
+            Dialect::Pbs | Dialect::Torque | Dialect::Sge => "qstat",
             Dialect::Lsf | Dialect::Volclava => "bjobs",
         }
     }
@@ -71,6 +74,7 @@ impl Dialect {
         match self {
             Dialect::Slurm => &["sbatch", "squeue", "sacct", "scancel", "scontrol", "sacctmgr"],
             Dialect::Pbs => &["qsub", "qstat", "qselect", "qdel", "qhold", "qrls"],
+            Dialect::Torque => &["qsub", "qstat", "qdel", "qhold", "qrls"],
             Dialect::Lsf | Dialect::Volclava => &[
                 "bsub", "bjobs", "bhist", "bkill", "bstop", "bresume", "lsid", "bparams", "busers", "badmin",
             ],

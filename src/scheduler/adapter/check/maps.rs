@@ -6,9 +6,9 @@ use regex::Regex;
 use toml::Spanned;
 
 use super::{Checker, Text};
-use crate::scheduler::adapter::document::{ExitDocument, MessageDocument, RuleDocument};
+use crate::scheduler::adapter::document::{ExceedsDocument, ExitDocument, MessageDocument, RuleDocument};
 use crate::scheduler::adapter::messages::{Message, MessageClass, Messages, Verb};
-use crate::scheduler::adapter::states::{ExitEncoding, Rule, StateMap, target, targets};
+use crate::scheduler::adapter::states::{Exceeds, ExitEncoding, Rule, StateMap, target, targets};
 use crate::scheduler::answer::SchedulerState;
 
 impl Checker {
@@ -64,8 +64,8 @@ impl Checker {
     fn rule(&mut self, rule: Spanned<RuleDocument>) -> Option<Rule> {
         let span = rule.span();
         let rule = rule.into_inner();
-        if rule.when.is_empty() && rule.lacks.is_empty() {
-            self.problems.add(span, "the rule would always hold", "`when`, `lacks` or both");
+        if rule.when.is_empty() && rule.lacks.is_empty() && rule.exceeds.is_none() {
+            self.problems.add(span, "the rule would always hold", "`when`, `lacks` or `exceeds`");
         }
         let mut when = Vec::new();
         for (field, pattern) in rule.when {
@@ -75,11 +75,31 @@ impl Checker {
         for field in &rule.lacks {
             self.check_field(field.get_ref(), field.span());
         }
+        let exceeds = match rule.exceeds {
+            Some(amount) => Some(self.exceeds(amount.into_inner())?),
+            None => None,
+        };
         let then = self.required(rule.then, "then", "what holds when the rule does")?;
         Some(Rule {
             when,
             lacks: rule.lacks.into_iter().map(Spanned::into_inner).collect(),
+            exceeds,
             then: self.target(&then)?,
+        })
+    }
+
+    fn exceeds(&mut self, amount: ExceedsDocument) -> Option<Exceeds> {
+        let field = self.required(amount.field, "field", "the field with the amount")?;
+        let limit_in = self.required(amount.limit_in, "limit_in", "the field that tells the limit")?;
+        let limit = self.required(amount.limit, "limit", "a pattern with the group `limit`")?;
+        for named in [Some(&field), Some(&limit_in), amount.times.as_ref()].into_iter().flatten() {
+            self.check_field(named.get_ref(), named.span());
+        }
+        Some(Exceeds {
+            field: field.into_inner(),
+            limit_in: limit_in.into_inner(),
+            limit: self.regex(&limit, &["limit"])?,
+            times: amount.times.map(Spanned::into_inner),
         })
     }
 
