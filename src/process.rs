@@ -7,6 +7,9 @@ use nix::sys::signal::kill;
 use nix::unistd::Pid;
 use serde::{Deserialize, Serialize};
 
+/// Linux tells times in `/proc` in hundredths of a second (`USER_HZ`) on every architecture it runs on here.
+const TICKS_PER_SECOND: f64 = 100.0;
+
 /// One process: its number and when it started.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct ProcessMark {
@@ -75,26 +78,39 @@ impl Usage {
     }
 }
 
-struct Stat {
+/// What `/proc/<pid>/stat` tells of a process.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct Stat {
+    /// Its process group.
+    pub group: i32,
+    /// User and system time, its own and that of its finished children.
+    pub cpu_seconds: f64,
+    /// When it started, in clock ticks since the boot.
     started: i64,
     ended: bool,
 }
 
 impl Stat {
-    fn read(pid: i32) -> io::Result<Stat> {
+    /// Asks about the process that has this number now.
+    pub fn read(pid: i32) -> io::Result<Stat> {
         let text = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
         Stat::parse(&text).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat has no start time"))
+            io::Error::new(io::ErrorKind::InvalidData, format!("/proc/{pid}/stat is not as proc(5) says"))
         })
     }
 
-    /// proc(5): `pid (comm) state ppid …`; comm may itself hold blanks and parentheses, so the last one counts.
+    /// proc(5): `pid (comm) state ppid pgrp …`; comm may itself hold blanks and parentheses, so the last one counts.
+    /// Here field 3 is the first.
     fn parse(text: &str) -> Option<Stat> {
         let (_, rest) = text.rsplit_once(')')?;
-        let mut fields = rest.split_ascii_whitespace();
-        let state = fields.next()?;
-        let started = fields.nth(18)?.parse().ok()?;
-        Some(Stat { started, ended: matches!(state, "Z" | "X" | "x") })
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        let ticks: f64 = fields.get(11..15)?.iter().filter_map(|field| field.parse::<f64>().ok()).sum();
+        Some(Stat {
+            group: fields.get(2)?.parse().ok()?,
+            cpu_seconds: ticks / TICKS_PER_SECOND,
+            started: fields.get(19)?.parse().ok()?,
+            ended: matches!(*fields.first()?, "Z" | "X" | "x"),
+        })
     }
 }
 

@@ -93,7 +93,7 @@ impl World {
 }
 
 fn machine(home: PathBuf) -> Machine {
-    Machine { cores: 6, memory_bytes: 10 << 30, hostname: "login1".into(), home, user: "ada".into() }
+    Machine { cores: 6, hostname: "login1".into(), home, user: "ada".into() }
 }
 
 // ---------------------------------------------------------------------------------------------------- bad files

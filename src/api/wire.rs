@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
 use crate::model::ids::{PoolName, RecordId};
 use crate::model::job::JobState;
@@ -178,6 +177,3 @@ pub struct DaemonStatus {
     /// What is paused or failing, one line each.
     pub troubles: Vec<String>,
 }
-
-/// One line of an export: a QCSchema result with the record's id in `extras.qcbatch`.
-pub type ExportedResult = Value;

@@ -9,6 +9,7 @@ use anstyle::{AnsiColor, Style};
 use super::exit_code::ExitCode;
 use crate::api::client::ClientError;
 use crate::api::wire::{ErrorCode, Problem};
+use crate::model::causes::chain;
 
 /// Why a command failed.
 #[derive(Debug, thiserror::Error)]
@@ -156,14 +157,7 @@ impl CliError {
             CliError::Config { report } => return format!("{}\n", report.trim_end()),
             _ => {}
         }
-        let mut text = format!("{red}error:{red:#} {self}");
-        let mut cause = self.source();
-        while let Some(error) = cause {
-            text.push_str(": ");
-            text.push_str(&error.to_string());
-            cause = error.source();
-        }
-        text.push('\n');
+        let mut text = format!("{red}error:{red:#} {}\n", chain(self));
         for problem in self.problems() {
             text.push_str(&format!("  {}\n", super::table::printable(&problem.to_string())));
         }

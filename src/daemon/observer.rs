@@ -284,8 +284,8 @@ impl Memory {
     async fn store(&mut self, site: &Arc<Site>, followed: Vec<Looked>) -> Result<(), StoreError> {
         let (mut updates, mut started) = (Vec::new(), Vec::new());
         for (job, followed) in followed {
-            let Some(followed) = followed else { continue };
-            updates.extend(followed.update.clone());
+            let Some(mut followed) = followed else { continue };
+            updates.extend(followed.update.take());
             started.extend(followed.started);
             self.remember(job, &followed);
         }

@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+pub use crate::model::causes::chain;
+
 /// The board of troubles. Cheap to clone; every loop writes its own subject.
 #[derive(Clone, Default)]
 pub struct Troubles {
@@ -33,18 +35,6 @@ impl Troubles {
         let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);
         board.iter().map(|(subject, message)| format!("{subject}: {message}")).collect()
     }
-}
-
-/// An error with its causes in one line.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 #[cfg(test)]

@@ -49,6 +49,28 @@ pub struct JobResources {
     pub extra: Vec<String>,
 }
 
+impl JobResources {
+    /// One process with `cores` on one node, and nothing else asked for.
+    pub fn of_cores(cores: u32, walltime: Duration) -> JobResources {
+        JobResources {
+            nodes: 1,
+            tasks: 1,
+            cores,
+            memory_bytes: None,
+            gpus: 0,
+            gpu_type: None,
+            walltime,
+            queue: None,
+            account: None,
+            qos: None,
+            constraint: None,
+            reservation: None,
+            sharing: NodeSharing::Shared,
+            extra: Vec::new(),
+        }
+    }
+}
+
 /// Whether a job's nodes may run other jobs too.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

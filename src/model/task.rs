@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::calculation::Calculation;
@@ -256,9 +255,4 @@ pub struct Heartbeat {
     /// Memory that the runner itself holds.
     #[serde(default)]
     pub resident_bytes: u64,
-}
-
-/// A JSON value as QCEngine gave it, for callers that look inside a report.
-pub fn result_value(result: &RawValue) -> serde_json::Result<Value> {
-    serde_json::from_str(result.get())
 }

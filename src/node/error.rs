@@ -1,9 +1,9 @@
 //! Why a node runner cannot work. Touches nothing.
 
-use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
+pub use crate::model::causes::chain;
 use crate::spool::SpoolError;
 
 /// Why a node runner cannot work.
@@ -43,16 +43,4 @@ pub enum NodeError {
         /// What it or the system said.
         message: String,
     },
-}
-
-/// The error and its causes on one line.
-pub fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

@@ -25,7 +25,10 @@ fn what_this_process_takes_is_counted() {
 }
 
 #[test]
-fn a_name_cannot_hide_the_fields() {
-    let text = "7 (a) Z (b c) S 1 7 7 0 -1 0 0 0 0 0 0 0 0 0 20 0 1 0 4711 0";
-    assert_eq!(Stat::parse(text).map(|stat| (stat.started, stat.ended)), Some((4711, false)));
+fn a_line_of_proc_is_read_whatever_the_program_is_called() {
+    let text = "7 (a) Z (b c) S 1 6 7 0 -1 0 0 0 0 0 150 25 100 25 20 0 1 0 4711 0";
+    let stat = Stat { group: 6, cpu_seconds: 3.0, started: 4711, ended: false };
+    assert_eq!(Stat::parse(text), Some(stat));
+    assert_eq!(Stat::parse("7 (a"), None);
+    assert_eq!(Stat::parse("7 (a) S 1"), None);
 }

@@ -11,7 +11,6 @@ pub mod layout;
 pub mod publish;
 pub mod ready;
 pub mod results;
-pub mod space;
 pub mod stage;
 pub mod sweep;
 

@@ -8,6 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::follow::{self, Followed, Stopped};
 use super::{Ending, Report, Trial, judge};
 use crate::jobscript::{ScriptError, ScriptInput, render};
+use crate::model::causes::chain;
 use crate::model::ids::{JobId, SchedulerJobId, Tag};
 use crate::scheduler::{FindAnswer, SchedulerError, SubmitAnswer, SubmitRequest};
 use crate::spool::SpoolError;
@@ -213,14 +214,4 @@ fn remove(directory: &SubmissionDirectory, report: &mut Report) {
     if remove_submission(directory).is_err() {
         report.kept = Some(directory.path().to_owned());
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
 }

@@ -138,7 +138,6 @@ impl Server {
 fn config(directory: &PrivateDir) -> Config {
     let machine = Machine {
         cores: 2,
-        memory_bytes: 4 << 30,
         hostname: "here".to_owned(),
         home: directory.path().to_owned(),
         user: "tester".to_owned(),

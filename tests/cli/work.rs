@@ -7,7 +7,7 @@ use std::time::Duration;
 use qcbatch::model::failure::{FailureClass, RetryDecision, TaskTally};
 use qcbatch::model::ids::{JobId, PoolName, SchedulerJobId, Tag};
 use qcbatch::model::job::SubmissionState;
-use qcbatch::model::resources::{JobResources, NodeSharing, TaskResources};
+use qcbatch::model::resources::{JobResources, TaskResources};
 use qcbatch::model::task::{Placement, TaskOutcome, TaskProvenance, TaskReport};
 use qcbatch::spool::Spool;
 use qcbatch::store::queue::CandidateFilter;
@@ -137,20 +137,6 @@ fn local() -> PoolName {
 }
 
 fn resources() -> JobResources {
-    JobResources {
-        nodes: 1,
-        tasks: 1,
-        cores: 2,
-        memory_bytes: Some(1 << 30),
-        gpus: 0,
-        gpu_type: None,
-        walltime: Duration::from_secs(3600),
-        queue: None,
-        account: None,
-        qos: None,
-        constraint: None,
-        reservation: None,
-        sharing: NodeSharing::Shared,
-        extra: Vec::new(),
-    }
+    let memory_bytes = Some(1 << 30);
+    JobResources { memory_bytes, ..JobResources::of_cores(2, Duration::from_secs(3600)) }
 }

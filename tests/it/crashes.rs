@@ -69,97 +69,90 @@ fn scene(wrapper: Option<Wrapper>) -> Scene {
 
 impl Scene {
     /// Every record completes once, and Slurm saw one job.
-    fn ends_well(&mut self, records: usize) {
+    fn ends_well(&mut self, records: u32) {
         self.each_completes_once(records);
         let ours: Vec<_> = self.slurm.jobs().into_iter().filter(|job| job.name.starts_with("qcb-")).collect();
         assert_eq!(ours.len(), 1, "one scheduler job for one submission: {ours:?}");
     }
 
-    fn each_completes_once(&mut self, records: usize) {
-        self.daemon.wait_complete(records);
+    fn each_completes_once(&mut self, records: u32) {
+        self.daemon.wait_complete(usize::try_from(records).unwrap());
         for record in self.daemon.records() {
             let id = record["id"].to_string();
             let history = self.daemon.json(&["show", &id])["history"].clone();
             assert_eq!(history.as_array().map(Vec::len), Some(1), "one attempt for record {id}: {history}");
         }
     }
-
-    /// Waits until a chunk has come so far, and no further.
-    fn wait_chunk(&self, state: &str) {
-        wait_until(
-            "a chunk is stored",
-            Within::AWhile,
-            || (self.database.sql("select max(state::text) from chunk"), self.daemon.log_tail()),
-            |(found, _)| found == state,
-        );
-    }
-
-    fn wait_killed_by(&mut self, wrapper_called: impl Fn() -> bool) {
-        wait_until("the wrapper was called", Within::AWhile, wrapper_called, |called| *called);
-        self.daemon.wait_dead();
-    }
 }
 
-#[test]
-fn killed_before_the_intent() {
+/// Kills the daemon while it waits for this table, then lets it start again.
+fn killed_while_locked(table: &str, records: u32) {
     let mut scene = scene(None);
-    let lock = scene.database.hold_lock("submission");
-    scene.daemon.submit(&inputs::many_mopac(3), &[]);
+    let lock = scene.database.hold_lock(table);
+    scene.daemon.submit(&inputs::many_mopac(records), &[]);
     lock.wait_for_a_waiter();
     scene.daemon.kill9();
     drop(lock);
     scene.daemon.start_again();
+    scene.ends_well(records);
+}
+
+/// `sbatch` kills the daemon the first time it is called; `body` is what it does.
+fn killed_by_sbatch(body: &str) {
+    let wrapper = Wrapper::new(body);
+    let called = wrapper.directory.join("used");
+    let mut scene = scene(Some(wrapper));
+    scene.daemon.submit(&inputs::many_mopac(3), &[]);
+    wait_until("the wrapper was called", Within::AWhile, || called.exists(), |called| *called);
+    scene.daemon.wait_dead();
+    scene.daemon.start_again();
     scene.ends_well(3);
+}
+
+/// Kills the daemon once a chunk has come as far as `state`, and can come no further: `directory` cannot be written to.
+fn killed_while_obstructed(directory: &str, state: &str) {
+    let mut scene = scene(None);
+    let obstacle = Obstacle::at(scene.daemon.spool().join(directory));
+    scene.daemon.submit(&inputs::many_mopac(4), &[]);
+    wait_until(
+        "a chunk is stored",
+        Within::AWhile,
+        || (scene.database.sql("select max(state::text) from chunk"), scene.daemon.log_tail()),
+        |(found, _)| found == state,
+    );
+    scene.daemon.kill9();
+    drop(obstacle);
+    scene.daemon.start_again();
+    scene.ends_well(4);
+}
+
+#[test]
+fn killed_before_the_intent() {
+    killed_while_locked("submission", 3);
 }
 
 #[test]
 fn killed_between_the_intent_and_sbatch() {
-    let wrapper = Wrapper::new("kill -9 $PPID; exit 1");
-    let called = wrapper.directory.join("used");
-    let mut scene = scene(Some(wrapper));
-    scene.daemon.submit(&inputs::many_mopac(3), &[]);
-    scene.wait_killed_by(|| called.exists());
-    scene.daemon.start_again();
-    scene.ends_well(3);
+    killed_by_sbatch("kill -9 $PPID; exit 1");
 }
 
 #[test]
 fn killed_after_sbatch_before_its_answer_is_stored() {
-    let wrapper =
-        Wrapper::new(&format!("{} \"$@\" >/dev/null; kill -9 $PPID; exit 0", real_sbatch().display()));
-    let called = wrapper.directory.join("used");
-    let mut scene = scene(Some(wrapper));
-    scene.daemon.submit(&inputs::many_mopac(3), &[]);
-    scene.wait_killed_by(|| called.exists());
-    scene.daemon.start_again();
-    scene.ends_well(3);
+    killed_by_sbatch(&format!("{} \"$@\" >/dev/null; kill -9 $PPID; exit 0", real_sbatch().display()));
 }
 
 /// The worst one: the client outlives the daemon and submits after the restart has begun to look.
 #[test]
 fn killed_while_sbatch_lives_on_and_submits_late() {
-    let wrapper = Wrapper::new(&format!(
+    killed_by_sbatch(&format!(
         "kill -9 $PPID; trap '' HUP TERM; sleep 8; {} \"$@\" >/dev/null; exit 0",
         real_sbatch().display()
     ));
-    let called = wrapper.directory.join("used");
-    let mut scene = scene(Some(wrapper));
-    scene.daemon.submit(&inputs::many_mopac(3), &[]);
-    scene.wait_killed_by(|| called.exists());
-    scene.daemon.start_again();
-    scene.ends_well(3);
 }
 
 #[test]
 fn killed_during_ingest() {
-    let mut scene = scene(None);
-    let lock = scene.database.hold_lock("compute_history");
-    scene.daemon.submit(&inputs::many_mopac(4), &[]);
-    lock.wait_for_a_waiter();
-    scene.daemon.kill9();
-    drop(lock);
-    scene.daemon.start_again();
-    scene.ends_well(4);
+    killed_while_locked("compute_history", 4);
 }
 
 #[test]
@@ -201,27 +194,13 @@ impl Drop for Obstacle {
 /// The row of the chunk is stored, its file is not written.
 #[test]
 fn killed_before_a_chunk_is_written() {
-    let mut scene = scene(None);
-    let obstacle = Obstacle::at(scene.daemon.spool().join("cluster/staged"));
-    scene.daemon.submit(&inputs::many_mopac(4), &[]);
-    scene.wait_chunk("planned");
-    scene.daemon.kill9();
-    drop(obstacle);
-    scene.daemon.start_again();
-    scene.ends_well(4);
+    killed_while_obstructed("cluster/staged", "planned");
 }
 
 /// The file is written and stored as `ready`, and no job can see it.
 #[test]
 fn killed_before_a_chunk_is_published() {
-    let mut scene = scene(None);
-    let obstacle = Obstacle::at(scene.daemon.spool().join("cluster/ready"));
-    scene.daemon.submit(&inputs::many_mopac(4), &[]);
-    scene.wait_chunk("ready");
-    scene.daemon.kill9();
-    drop(obstacle);
-    scene.daemon.start_again();
-    scene.ends_well(4);
+    killed_while_obstructed("cluster/ready", "ready");
 }
 
 /// Jobs see it, and nobody has looked who claims it.

@@ -7,7 +7,7 @@ use serde_json::json;
 
 use crate::harness::gridengine::{self, GridEngine, GridEngineJob, GridEngineOptions};
 use crate::harness::inputs::{self, TOLERANCE, WATER_HF_STO3G};
-use crate::harness::{Daemon, DaemonConfig, Database, Within, wait_until};
+use crate::harness::{Daemon, DaemonConfig, Database, Within, stored, wait_until};
 
 /// A cell, a database and a daemon between them.
 struct Site {
@@ -41,28 +41,16 @@ impl Site {
         Site { daemon: Daemon::start(&config), database, cell }
     }
 
-    /// Waits until a job runs and has stored a result, with more to come.
+    /// A job that runs and has stored a result, with more to come.
     #[track_caller]
     fn wait_for_a_first_result(&self) -> GridEngineJob {
-        let (_, jobs, _) = wait_until(
-            "a first result is stored while the job runs",
-            Within::Minutes,
-            || (self.complete(), self.cell.jobs(), self.daemon.log_tail()),
-            |(complete, jobs, _)| *complete > 0 && jobs.iter().any(|job| job.state == "r"),
-        );
-        jobs.into_iter().find(|job| job.state == "r").expect("seen above")
+        let running = || self.cell.jobs().into_iter().find(|job| job.state == "r");
+        stored::wait_for_a_first_result(&self.daemon, &self.database, running)
     }
 
-    fn complete(&self) -> i64 {
-        self.database.count("select count(*) from record where status = 'complete'")
-    }
-
-    /// Every record complete, with exactly one successful attempt each.
     #[track_caller]
     fn wait_each_complete_once(&self, count: usize) {
-        self.daemon.wait_complete(count);
-        let complete = self.database.count("select count(*) from compute_history where status = 'complete'");
-        assert_eq!(complete, i64::try_from(count).unwrap(), "results were stored twice");
+        stored::wait_each_complete_once(&self.daemon, &self.database, count);
     }
 
     /// The names of the jobs that ran, once none is left.

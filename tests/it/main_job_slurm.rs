@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use crate::harness::inputs::{self, TOLERANCE, WATER_HF_STO3G};
 use crate::harness::slurm::SlurmJob;
-use crate::harness::{Daemon, DaemonConfig, Database, Slurm, SlurmOptions, Within, wait_until};
+use crate::harness::{Daemon, DaemonConfig, Database, Slurm, SlurmOptions, Within, stored, wait_until};
 
 /// A cluster, a database and a daemon between them.
 struct Site {
@@ -28,31 +28,16 @@ impl Site {
         Site { daemon: Daemon::start(&config), database, slurm }
     }
 
-    /// Waits until a job runs and has stored a result, with more to come.
+    /// A job that runs and has stored a result, with more to come.
     #[track_caller]
     fn wait_for_a_first_result(&self) -> SlurmJob {
-        wait_until(
-            "a first result is stored while the job runs",
-            Within::Minutes,
-            || (self.complete(), self.slurm.jobs(), self.daemon.log_tail()),
-            |(complete, jobs, _)| *complete > 0 && jobs.iter().any(|job| job.state == "RUNNING"),
-        );
-        let jobs = self.slurm.jobs();
-        jobs.into_iter()
-            .find(|job| job.state == "RUNNING")
-            .expect("it ran a moment ago, with work for longer")
+        let running = || self.slurm.jobs().into_iter().find(|job| job.state == "RUNNING");
+        stored::wait_for_a_first_result(&self.daemon, &self.database, running)
     }
 
-    fn complete(&self) -> i64 {
-        self.database.count("select count(*) from record where status = 'complete'")
-    }
-
-    /// Every record complete, with exactly one successful attempt each.
     #[track_caller]
     fn wait_each_complete_once(&self, count: usize) {
-        self.daemon.wait_complete(count);
-        let complete = self.database.count("select count(*) from compute_history where status = 'complete'");
-        assert_eq!(complete, i64::try_from(count).unwrap(), "results were stored twice");
+        stored::wait_each_complete_once(&self.daemon, &self.database, count);
     }
 
     /// The process id of the node runner of the only job so far.

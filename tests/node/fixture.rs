@@ -14,9 +14,7 @@ use nix::unistd::Pid;
 use qcbatch::model::calculation::Calculation;
 use qcbatch::model::chunk::{ChunkName, ChunkNeed};
 use qcbatch::model::ids::{ChunkId, JobId, RecordId, TaskId};
-use qcbatch::model::task::{
-    EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport, result_value,
-};
+use qcbatch::model::task::{EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport};
 use qcbatch::spool::{Evidence, Finality, JobDirectory, chunk, evidence, read_results, stage};
 use serde_json::{Value, json};
 
@@ -402,7 +400,7 @@ pub fn lives(pid: Pid) -> bool {
 
 pub fn result_of(report: &TaskReport) -> Value {
     match &report.outcome {
-        TaskOutcome::Complete { result } => result_value(result).unwrap(),
+        TaskOutcome::Complete { result } => serde_json::from_str(result.get()).unwrap(),
         TaskOutcome::Error { class, error_type, message } => {
             panic!("task {} failed: {class:?} {error_type}: {message}", report.task_id)
         }

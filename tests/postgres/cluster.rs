@@ -7,10 +7,11 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getsid};
+use qcbatch::model::causes::chain;
 use qcbatch::store::Store;
 use qcbatch::store::cluster::{ClusterStatus, Started, Stopped};
 
-use crate::fixture::{Server, chain, execute, number, programs};
+use crate::fixture::{Server, execute, number, programs};
 
 #[tokio::test]
 async fn what_was_stored_is_there_after_a_restart() {

@@ -105,14 +105,3 @@ pub async fn number(conn: &mut AsyncPgConnection, sql: &str) -> i64 {
     }
     diesel::sql_query(sql).get_result::<Row>(conn).await.unwrap().value
 }
-
-/// An error with all its causes.
-pub fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(&format!(": {error}"));
-        cause = error.source();
-    }
-    text
-}

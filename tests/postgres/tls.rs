@@ -3,10 +3,11 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use qcbatch::model::causes::chain;
 use qcbatch::store::backup::backup;
 use qcbatch::store::{DatabaseTarget, Store, StoreError, TlsMode};
 
-use crate::fixture::{Server, chain, execute, programs};
+use crate::fixture::{Server, execute, programs};
 
 /// A cluster whose server has been started anew on 127.0.0.1 with TLS and passwords only.
 struct Network {

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 
 use qcbatch::config::{Config, LoadOptions, Machine, PoolConfig, RenderStyle};
 use qcbatch::jobscript::{ScriptInput, TemplateSet, render};
-use qcbatch::model::ids::JobId;
 use qcbatch::scheduler::{Adapter, Scheduler, SubmitRequest};
 
+use crate::scripts::script_input;
 use crate::support::{settings, tag};
 
 fn folder() -> PathBuf {
@@ -32,7 +32,6 @@ fn load(name: &str) -> Config {
         overrides: Vec::new(),
         machine: Machine {
             cores: 4,
-            memory_bytes: 8 << 30,
             hostname: "login1".into(),
             home: "/home/ada".into(),
             user: "ada".into(),
@@ -62,25 +61,13 @@ fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, St
         resources,
         warning: pool.warning,
     };
-    let facts = scheduler.script_facts();
     let input = ScriptInput {
         template: pool.template.clone(),
-        directives: scheduler.directives(&request).unwrap(),
-        scheduler_lines: facts.lines.clone(),
-        array_index_variable: facts.array_index_variable.clone(),
-        first_array_index: facts.first_array_index,
-        scheduler_job_id: facts.job_id.clone(),
-        warn_after: scheduler
-            .warns_itself()
-            .then(|| request.resources.walltime.saturating_sub(request.warning)),
-        tag: tag(),
         pool: pool.name.clone(),
-        directory: request.directory.clone(),
-        program: "/opt/qcbatch/bin/qcbatch".into(),
-        job_ids: vec![JobId(1), JobId(2), JobId(3)],
         setup: pool.setup.clone(),
         environment: pool.environment.clone(),
         scratch: pool.scratch.clone(),
+        ..script_input(&scheduler, &request)
     };
     let script = render(&input, &TemplateSet::load(&[]).unwrap()).unwrap();
     (scheduler.submit_argv(&request).unwrap().join(" "), script)

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use qcbatch::model::ids::Tag;
-use qcbatch::model::resources::{JobResources, NodeSharing};
+use qcbatch::model::resources::JobResources;
 use qcbatch::scheduler::{Adapter, Scheduler, Settings, SubmitRequest};
 
 pub const TAG: &str = "qcb-01jd000000000000000000000a";
@@ -14,22 +14,8 @@ pub fn tag() -> Tag {
 }
 
 pub fn resources() -> JobResources {
-    JobResources {
-        nodes: 1,
-        tasks: 1,
-        cores: 4,
-        memory_bytes: Some((8 << 30) + 1),
-        gpus: 0,
-        gpu_type: None,
-        walltime: Duration::from_secs(3601),
-        queue: None,
-        account: None,
-        qos: None,
-        constraint: None,
-        reservation: None,
-        sharing: NodeSharing::Shared,
-        extra: Vec::new(),
-    }
+    let memory_bytes = Some((8 << 30) + 1);
+    JobResources { memory_bytes, ..JobResources::of_cores(4, Duration::from_secs(3601)) }
 }
 
 pub fn request(directory: &str, array_size: u32) -> SubmitRequest {

@@ -11,7 +11,7 @@ use qcbatch::model::failure::{FailureClass, RetryDecision, TaskTally};
 use qcbatch::model::ids::{Fence, JobId, PoolName, RecordId, SchedulerJobId, SubmissionId, Tag, TaskId};
 use qcbatch::model::job::SubmissionState;
 use qcbatch::model::molecule::Molecule;
-use qcbatch::model::resources::{JobResources, NodeSharing, TaskResources};
+use qcbatch::model::resources::{JobResources, TaskResources};
 use qcbatch::model::task::{Placement, Progress, TaskOutcome, TaskProvenance, TaskReport};
 use qcbatch::store::ingest::IngestOutcome;
 use qcbatch::store::intake::{AddedRecord, NewRecord, Reuse};
@@ -183,22 +183,8 @@ pub fn any_pool(name: &str) -> CandidateFilter {
 }
 
 pub fn resources() -> JobResources {
-    JobResources {
-        nodes: 1,
-        tasks: 1,
-        cores: 2,
-        memory_bytes: Some(1 << 30),
-        gpus: 0,
-        gpu_type: None,
-        walltime: Duration::from_secs(3600),
-        queue: None,
-        account: None,
-        qos: None,
-        constraint: None,
-        reservation: None,
-        sharing: NodeSharing::Shared,
-        extra: Vec::new(),
-    }
+    let memory_bytes = Some(1 << 30);
+    JobResources { memory_bytes, ..JobResources::of_cores(2, Duration::from_secs(3600)) }
 }
 
 pub fn new_tag() -> Tag {

@@ -6,6 +6,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 
 use crate::api::wire::{ErrorBody, ErrorCode, ErrorEnvelope, Problem};
+pub(super) use crate::model::causes::chain;
 use crate::store::StoreError;
 
 /// An answer that is not 2xx.
@@ -77,18 +78,6 @@ impl IntoResponse for ApiError {
             .expect("every status in the table of codes is a valid one");
         (status, Json(ErrorEnvelope { error: self.body })).into_response()
     }
-}
-
-/// An error and its causes on one line.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }
 
 impl From<StoreError> for ApiError {

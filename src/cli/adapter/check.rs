@@ -16,7 +16,7 @@ use crate::cli::wait::parse_timeout;
 use crate::config::{Config, PoolConfig};
 use crate::jobscript::TemplateSet;
 use crate::model::ids::PoolName;
-use crate::model::resources::{JobResources, NodeSharing};
+use crate::model::resources::JobResources;
 use crate::scheduler::Scheduler;
 use crate::spool::layout::Spool;
 use crate::trial::{self, Ending, Finding, Trial, Verdict};
@@ -127,22 +127,7 @@ fn pools(args: &CheckArgs, config: &Config) -> Result<Vec<PoolConfig>, CliError>
 
 /// A pool for an adapter that no pool uses: nothing is asked for but one core; times are those of `other`.
 fn plain_pool(adapter: &str, other: &PoolConfig) -> PoolConfig {
-    let resources = JobResources {
-        nodes: 1,
-        tasks: 1,
-        cores: 1,
-        memory_bytes: None,
-        gpus: 0,
-        gpu_type: None,
-        walltime: other.resources.walltime,
-        queue: None,
-        account: None,
-        qos: None,
-        constraint: None,
-        reservation: None,
-        sharing: NodeSharing::Shared,
-        extra: Vec::new(),
-    };
+    let resources = JobResources::of_cores(1, other.resources.walltime);
     PoolConfig {
         name: PoolName("check".to_owned()),
         adapter: adapter.to_owned(),

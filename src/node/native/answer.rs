@@ -9,7 +9,7 @@ use serde_json::value::{RawValue, to_raw_value};
 use serde_json::{Map, Value};
 
 use super::{Finished, machine};
-use crate::model::calculation::{Calculation, Driver, QcSpecification};
+use crate::model::calculation::{Calculation, Driver, QcSpecification, Specification};
 use crate::model::molecule::Molecule;
 use crate::model::task::NATIVE_ROUTINE;
 use crate::node::worker::{Reply, ReplyError};
@@ -188,7 +188,15 @@ pub fn threads(cores: u32) -> Vec<(String, String)> {
         .to_vec()
 }
 
-/// Whether the user's extras ask QCEngine for something.
-pub fn speaks_to_qcengine(calculation: &Calculation) -> bool {
-    calculation.extras.contains_key("_qcengine_local_config")
+/// The single point that a calculation is. None where it is something else, or where the user's extras ask QCEngine for
+/// something: both are QCEngine's.
+pub fn singlepoint(calculation: &Calculation) -> Option<&QcSpecification> {
+    match &calculation.specification {
+        Specification::Singlepoint(specification)
+            if !calculation.extras.contains_key("_qcengine_local_config") =>
+        {
+            Some(specification)
+        }
+        _ => None,
+    }
 }

@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use self::aux::Aux;
 use super::answer::{self, Failed, Found};
 use super::{Finished, Invocation, NativeProgram, Step};
-use crate::model::calculation::{Calculation, Driver, QcSpecification, Specification};
+use crate::model::calculation::{Calculation, Driver, QcSpecification};
 use crate::node::budget::Share;
 use crate::node::worker::Reply;
 
@@ -32,7 +32,7 @@ impl NativeProgram for Mopac {
     }
 
     fn prepare(&self, calculation: &Calculation, share: Share) -> Option<Invocation> {
-        let specification = singlepoint(calculation)?;
+        let specification = answer::singlepoint(calculation)?;
         let text = input::write(specification, &calculation.molecule)?;
         Some(Invocation {
             files: vec![(INPUT.to_owned(), text.into_bytes())],
@@ -47,7 +47,7 @@ impl NativeProgram for Mopac {
     fn read(&self, calculation: &Calculation, _share: Share, finished: &Finished) -> Reply {
         let text = |name: &str| finished.files.get(name).map(|bytes| String::from_utf8_lossy(bytes));
         let output = text(OUTPUT).map(|text| text.into_owned()).unwrap_or_default();
-        let Some(specification) = singlepoint(calculation) else {
+        let Some(specification) = answer::singlepoint(calculation) else {
             let failed =
                 Failed { error_type: "input_error", message: "MOPAC runs single points only".into() };
             return answer::failure(finished, self.name(), failed, output);
@@ -56,15 +56,6 @@ impl NativeProgram for Mopac {
             Ok(found) => answer::reply(calculation, specification, finished, Found { output, ..found }),
             Err(failed) => answer::failure(finished, self.name(), failed, output),
         }
-    }
-}
-
-fn singlepoint(calculation: &Calculation) -> Option<&QcSpecification> {
-    match &calculation.specification {
-        Specification::Singlepoint(specification) if !answer::speaks_to_qcengine(calculation) => {
-            Some(specification)
-        }
-        _ => None,
     }
 }
 

@@ -14,7 +14,7 @@ use self::input::{Method, Request};
 use self::output::Printed;
 use super::answer::{self, Failed, Found};
 use super::{Finished, Invocation, NativeProgram, Step};
-use crate::model::calculation::{Calculation, Driver, QcSpecification, Specification};
+use crate::model::calculation::{Calculation, Driver, QcSpecification};
 use crate::node::budget::Share;
 use crate::node::worker::Reply;
 
@@ -38,7 +38,7 @@ impl NativeProgram for Xtb {
     }
 
     fn prepare(&self, calculation: &Calculation, share: Share) -> Option<Invocation> {
-        let request = Request::of(singlepoint(calculation)?, &calculation.molecule)?;
+        let request = Request::of(answer::singlepoint(calculation)?, &calculation.molecule)?;
         let outputs = match request.method {
             Method::ForceField => [GRADIENT, FORCE_FIELD_CHARGES].as_slice(),
             Method::TightBinding(_) => &[GRADIENT, REPORT, BONDS],
@@ -55,7 +55,7 @@ impl NativeProgram for Xtb {
 
     fn read(&self, calculation: &Calculation, _share: Share, finished: &Finished) -> Reply {
         let output = finished.stdout.clone();
-        let Some(specification) = singlepoint(calculation) else {
+        let Some(specification) = answer::singlepoint(calculation) else {
             let failed = Failed { error_type: "input_error", message: "xtb runs single points only".into() };
             return answer::failure(finished, self.name(), failed, output);
         };
@@ -63,15 +63,6 @@ impl NativeProgram for Xtb {
             Ok(found) => answer::reply(calculation, specification, finished, Found { output, ..found }),
             Err(failed) => answer::failure(finished, self.name(), failed, output),
         }
-    }
-}
-
-fn singlepoint(calculation: &Calculation) -> Option<&QcSpecification> {
-    match &calculation.specification {
-        Specification::Singlepoint(specification) if !answer::speaks_to_qcengine(calculation) => {
-            Some(specification)
-        }
-        _ => None,
     }
 }
 

@@ -1,7 +1,6 @@
 //! The promises of `plan::packing`: what a task is given, and what a job asks for.
 
 use super::*;
-use crate::model::resources::NodeSharing;
 use crate::plan::retry::RanOut;
 
 pub(in crate::plan) const GIB: u64 = 1 << 30;
@@ -10,22 +9,7 @@ pub(in crate::plan) const DEFAULTS: TaskDefaults =
 
 pub(in crate::plan) fn shape() -> Shape {
     Shape {
-        base: JobResources {
-            nodes: 1,
-            tasks: 1,
-            cores: 1,
-            memory_bytes: None,
-            gpus: 0,
-            gpu_type: None,
-            walltime: Duration::ZERO,
-            queue: None,
-            account: None,
-            qos: None,
-            constraint: None,
-            reservation: None,
-            sharing: NodeSharing::Shared,
-            extra: Vec::new(),
-        },
+        base: JobResources::of_cores(1, Duration::ZERO),
         cores: None,
         memory_bytes: None,
         walltime: None,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 use qcbatch::model::ids::{SchedulerJobId, Tag};
 use qcbatch::model::job::JobOutcome;
-use qcbatch::model::resources::{JobResources, NodeSharing};
+use qcbatch::model::resources::JobResources;
 use qcbatch::scheduler::{
     Adapter, ExitStatus, JobSighting, PollAnswer, PostMortemAnswer, Scheduler, SchedulerState, Settings,
     SubmitAnswer, SubmitRequest,
@@ -198,22 +198,9 @@ impl Ground {
         let directory = self.submitted_from.join(format!("submission-{number}"));
         fs::DirBuilder::new().mode(0o700).create(&directory).unwrap();
         let now = u64::try_from(Timestamp::now().as_millisecond()).unwrap();
-        let mut resources = JobResources {
-            nodes: 1,
-            tasks: 1,
-            cores: 1,
-            memory_bytes: None,
-            gpus: 0,
-            gpu_type: None,
-            walltime: Duration::from_secs(60),
-            queue: self.queue.clone(),
-            account: self.account.clone(),
-            qos: None,
-            constraint: None,
-            reservation: None,
-            sharing: NodeSharing::Shared,
-            extra: Vec::new(),
-        };
+        let mut resources = JobResources::of_cores(1, Duration::from_secs(60));
+        resources.queue.clone_from(&self.queue);
+        resources.account.clone_from(&self.account);
         change(&mut resources);
         let request = SubmitRequest {
             tag: Tag::new(now, u128::from(std::process::id()) << 64 | u128::from(number)),

@@ -5,12 +5,12 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+use nix::sys::signal::Signal;
 
 use super::gridengine_conf as conf;
 use super::ports::Port;
 use super::private_dir::PrivateDir;
+use super::server;
 use super::wait::{Within, wait_until};
 
 /// Where Debian puts the architecture's programs, and the files that come with them.
@@ -107,17 +107,12 @@ impl GridEngine {
 
     /// Freezes the master: clients wait for its answer until they lose patience.
     pub fn pause_master(&self) {
-        self.signal_master(Signal::SIGSTOP);
+        server::signal(&self.master, Signal::SIGSTOP);
     }
 
     /// Lets a frozen master go on.
     pub fn resume_master(&self) {
-        self.signal_master(Signal::SIGCONT);
-    }
-
-    fn signal_master(&self, signal: Signal) {
-        let id = i32::try_from(self.master.id()).expect("process ids are positive i32");
-        kill(Pid::from_raw(id), signal).expect("the master runs and is ours");
+        server::signal(&self.master, Signal::SIGCONT);
     }
 
     /// What makes any client (and so the daemon) talk to this cell.
@@ -132,21 +127,13 @@ impl GridEngine {
 
     /// Runs a client command and gives what came of it.
     pub fn client(&self, program: &str, arguments: &[&str]) -> Output {
-        Command::new(program)
-            .args(arguments)
-            .envs(self.environment.iter().map(|(name, value)| (name, value)))
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("{program} is installed (make test-setup): {error}"))
+        server::client(program, arguments, self.environment.iter().map(|(name, value)| (*name, value)))
     }
 
     /// Runs a client command that must succeed and gives its standard output.
     #[track_caller]
     pub fn ask(&self, program: &str, arguments: &[&str]) -> String {
-        let output = self.client(program, arguments);
-        assert!(output.status.success(), "{program} {arguments:?} failed: {output:?}\n{}", self.logs());
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        server::output_of(program, arguments, &self.client(program, arguments), || self.logs())
     }
 
     /// Every job that waits or runs: id and state, one line per array task.
@@ -172,15 +159,9 @@ impl GridEngine {
 
     /// The end of the servers' logs, for failure messages.
     pub fn logs(&self) -> String {
-        ["sge_qmaster.err", "sge_execd.err", "spool/qmaster/messages", "spool/execd/localhost/messages"]
-            .iter()
-            .map(|name| {
-                let text = fs::read_to_string(self.directory.join(name)).unwrap_or_default();
-                let skip = text.lines().count().saturating_sub(30);
-                let tail: Vec<&str> = text.lines().skip(skip).collect();
-                format!("--- {name}\n{}\n", tail.join("\n"))
-            })
-            .collect()
+        let names =
+            ["sge_qmaster.err", "sge_execd.err", "spool/qmaster/messages", "spool/execd/localhost/messages"];
+        server::tails(self.directory.path(), &names)
     }
 }
 

@@ -10,9 +10,11 @@ pub mod ports;
 pub mod postgres;
 pub mod private_dir;
 pub mod python;
+pub mod server;
 pub mod simulator;
 pub mod slurm;
 pub mod slurm_conf;
+pub mod stored;
 pub mod wait;
 
 pub use daemon::{Daemon, DaemonConfig};

@@ -4,12 +4,13 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::{Pid, Uid, User};
+use nix::sys::signal::Signal;
+use nix::unistd::{Uid, User};
 
 use super::munge::Munge;
 use super::ports::Port;
 use super::private_dir::PrivateDir;
+use super::server;
 use super::slurm_conf::{Identity, render};
 use super::wait::{Within, wait_until};
 
@@ -93,17 +94,12 @@ impl Slurm {
 
     /// Freezes the controller: clients time out, the kernel still takes their connections, nothing is forgotten.
     pub fn pause_controller(&self) {
-        self.signal_controller(Signal::SIGSTOP);
+        server::signal(&self.controller, Signal::SIGSTOP);
     }
 
     /// Lets a frozen controller go on; it then answers what reached it meanwhile.
     pub fn resume_controller(&self) {
-        self.signal_controller(Signal::SIGCONT);
-    }
-
-    fn signal_controller(&self, signal: Signal) {
-        let id = i32::try_from(self.controller.id()).expect("process ids are positive i32");
-        kill(Pid::from_raw(id), signal).expect("the controller runs and is ours");
+        server::signal(&self.controller, Signal::SIGCONT);
     }
 
     /// `SLURM_CONF`, which makes any Slurm client (and so the daemon) talk to this cluster.
@@ -113,21 +109,13 @@ impl Slurm {
 
     /// Runs a client command of Slurm and gives what came of it.
     pub fn client(&self, program: &str, arguments: &[&str]) -> Output {
-        Command::new(program)
-            .args(arguments)
-            .env(self.env().0, self.env().1)
-            .env("LC_ALL", "C")
-            .stdin(Stdio::null())
-            .output()
-            .unwrap_or_else(|error| panic!("{program} is installed (make test-setup): {error}"))
+        server::client(program, arguments, [self.env()])
     }
 
     /// Runs a client command that must succeed and gives its standard output.
     #[track_caller]
     pub fn ask(&self, program: &str, arguments: &[&str]) -> String {
-        let output = self.client(program, arguments);
-        assert!(output.status.success(), "{program} {arguments:?} failed: {output:?}\n{}", self.logs());
-        String::from_utf8_lossy(&output.stdout).into_owned()
+        server::output_of(program, arguments, &self.client(program, arguments), || self.logs())
     }
 
     /// Every job that the controller remembers, ended ones too, one line per array element: id, name, state.
@@ -170,15 +158,9 @@ impl Slurm {
 
     /// The end of the servers' logs, for failure messages.
     pub fn logs(&self) -> String {
-        ["munge/stderr", "munge/log", "slurmctld.err", "slurmctld.log", "slurmd.err", "slurmd.log"]
-            .iter()
-            .map(|name| {
-                let text = fs::read_to_string(self.directory.join(name)).unwrap_or_default();
-                let skip = text.lines().count().saturating_sub(30);
-                let tail: Vec<&str> = text.lines().skip(skip).collect();
-                format!("--- {name}\n{}\n", tail.join("\n"))
-            })
-            .collect()
+        let names =
+            ["munge/stderr", "munge/log", "slurmctld.err", "slurmctld.log", "slurmd.err", "slurmd.log"];
+        server::tails(self.directory.path(), &names)
     }
 }
 

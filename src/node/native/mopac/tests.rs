@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::*;
+use crate::model::calculation::Specification;
 
 const SHARE: Share = Share { cores: 2, memory_bytes: 1 << 30, gpus: 0 };
 
