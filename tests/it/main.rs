@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod adapter_change;
 mod adapter_check;
 mod afterok;
 mod bench;
