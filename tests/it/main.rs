@@ -18,3 +18,4 @@ mod main_job_local;
 mod main_job_slurm;
 mod predictions;
 mod restart;
+mod sweep;
