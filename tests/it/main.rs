@@ -13,6 +13,7 @@ mod crashes;
 mod good_guest;
 mod harness_works;
 mod inbox;
+mod let_go;
 mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;
