@@ -1,7 +1,7 @@
 //! The daemon's database: an external server by its URL, or the private cluster, started when needed and stopped again
 //! by the daemon that started it.
 
-use super::start::DaemonError;
+use super::error::DaemonError;
 use crate::config::{self, Config, StateLayout};
 use crate::store::cluster::{PrivateCluster, SharedFilesystem, Started, Stopped};
 use crate::store::target::TargetError;

@@ -82,13 +82,16 @@ pub async fn audit(site: Arc<Site>) {
 async fn sweep_once(site: &Site) -> Result<usize, Box<dyn std::error::Error + Send + Sync>> {
     let ended =
         site.store.ended_submissions(site.name(), site.config.spool.keep, SUBMISSIONS_AT_ONCE).await?;
-    let mut gone = Vec::new();
+    let (mut gone, mut stays) = (Vec::new(), None);
     for submission in ended {
         let directory = site.spool.submission(&submission.pool, &submission.tag);
-        if tokio::task::spawn_blocking(move || remove_submission(&directory)).await?? == Swept::Gone {
-            gone.push(submission.id);
+        match tokio::task::spawn_blocking(move || remove_submission(&directory)).await? {
+            Ok(Swept::Gone) => gone.push(submission.id),
+            Ok(Swept::StillUsed) => {}
+            // It keeps no other from being removed.
+            Err(error) => stays = Some(error),
         }
     }
     site.writer.note_swept(&gone).await?;
-    Ok(gone.len())
+    stays.map_or(Ok(gone.len()), |error| Err(error.into()))
 }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use super::error::DaemonError;
 use super::site::Site;
-use super::start::DaemonError;
 use crate::config::Config;
 use crate::model::ids::Fence;
 use crate::store::Store;

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
+use super::error::DaemonError;
 use super::preview::{PreviewOptions, PreviewedTask, preview};
 use super::site::Site;
-use super::start::DaemonError;
 use super::troubles::chain;
 use crate::api::local::{self, ApiState, LocalSocket, PreviewRefused, PreviewedSubmission, SchedulerMeter};
 use crate::api::wire::{DaemonStatus, SubmitOptions};

@@ -9,6 +9,7 @@ mod canceller;
 mod clusters;
 pub mod database;
 mod ending;
+mod error;
 mod follow;
 mod forecast;
 mod housekeeping;
@@ -33,5 +34,6 @@ mod start;
 mod submitter;
 mod troubles;
 
+pub use error::DaemonError;
 pub use setup::SetupError;
-pub use start::{DaemonError, run};
+pub use start::run;

@@ -3,58 +3,18 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::error::DaemonError;
 use super::keeper::{self, LeaseEnd};
-use super::setup::{self, SetupError};
+use super::setup;
 use super::site::Site;
 use super::{
     canceller, database, housekeeping, inbox, lease, local_api, observer, planner, poller, stager, submitter,
 };
-use crate::api::local::ListenError;
 use crate::config::Config;
-use crate::store::StoreError;
-use crate::store::cluster::ClusterError;
-use crate::store::target::TargetError;
-
-/// Why the daemon did not start, or stopped.
-#[derive(Debug, Error)]
-pub enum DaemonError {
-    /// Another daemon serves this site.
-    #[error("another daemon serves site `{site}`: process {pid} on {hostname}")]
-    HeldByOther {
-        /// The site.
-        site: String,
-        /// Where it runs.
-        hostname: String,
-        /// Its process.
-        pid: i32,
-    },
-    /// Another daemon took the lease while this one ran.
-    #[error("lost the lease of site `{0}` to another daemon")]
-    LeaseLost(String),
-    /// The database.
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    /// The private cluster.
-    #[error("failed to start the private PostgreSQL")]
-    Cluster(#[from] ClusterError),
-    /// The configured URL.
-    #[error("`database.url` cannot be used")]
-    Target(#[from] TargetError),
-    /// `/proc` cannot be read.
-    #[error("failed to learn about this process from /proc")]
-    Process(#[source] std::io::Error),
-    /// Adapters, templates, spool.
-    #[error(transparent)]
-    Setup(#[from] SetupError),
-    /// The socket.
-    #[error(transparent)]
-    Listen(#[from] ListenError),
-}
 
 /// How long loops may take to end what they are at.
 const LAST_WORK: Duration = Duration::from_secs(20);

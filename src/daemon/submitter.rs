@@ -76,10 +76,21 @@ async fn submit_all(site: &Arc<Site>, cluster: &Arc<Cluster>) -> Result<(), Stor
             );
             continue;
         };
-        if !Arc::ptr_eq(&pool.cluster, cluster) {
-            continue;
-        }
-        match lead(site, pool, &submission).await {
+        let outcome = match concern(site, pool, cluster, &submission) {
+            Concern::Lead => lead(site, pool, cluster, &submission).await,
+            Concern::Withdraw => withdraw_moved(site, pool, &submission).await,
+            Concern::Stranded => {
+                let home = home(pool, &submission);
+                let message = format!(
+                    "whether `{home}` took it is not known, and no pool has that adapter any more: its tasks wait until \
+                     one has it again"
+                );
+                site.troubles.note(&subject_of(&submission), message);
+                continue;
+            }
+            Concern::NotOurs => continue,
+        };
+        match outcome {
             Ok(()) => site.troubles.clear(&subject_of(&submission)),
             Err(SubmitterError::Store(error)) => return Err(error),
             Err(error) => site.troubles.note(&subject_of(&submission), chain(&error)),
@@ -88,12 +99,62 @@ async fn submit_all(site: &Arc<Site>, cluster: &Arc<Cluster>) -> Result<(), Stor
     Ok(())
 }
 
+/// What a submission is to the submitter of one cluster.
+enum Concern {
+    /// It goes through this cluster.
+    Lead,
+    /// It was to go through the adapter that its pool had before, and never did.
+    Withdraw,
+    /// It may have gone through an adapter that nobody has any more.
+    Stranded,
+    NotOurs,
+}
+
+/// A pool's adapter may have been changed since the submission was planned. Only the scheduler that was called can tell
+/// what became of the call: another one's "not known" would have it submitted twice.
+fn concern(site: &Site, pool: &Pool, cluster: &Arc<Cluster>, submission: &SubmissionRow) -> Concern {
+    let home = home(pool, submission);
+    let (goes_through, has_pool) = (home == cluster.name, Arc::ptr_eq(&pool.cluster, cluster));
+    match submission.state {
+        _ if goes_through && has_pool => Concern::Lead,
+        SubmissionState::Planned if has_pool => Concern::Withdraw,
+        SubmissionState::Planned => Concern::NotOurs,
+        _ if goes_through => Concern::Lead,
+        _ if has_pool && !site.clusters.iter().any(|other| other.name == home) => Concern::Stranded,
+        _ => Concern::NotOurs,
+    }
+}
+
+/// The adapter that a submission goes through.
+fn home<'a>(pool: &'a Pool, submission: &'a SubmissionRow) -> &'a str {
+    submission.cluster.as_deref().unwrap_or(&pool.cluster.name)
+}
+
+/// Submitted now, its jobs would be looked for where they are not. Should one have started after all, it is adopted.
+async fn withdraw_moved(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
+    let before = site.clusters.iter().find(|cluster| cluster.name == home(pool, submission));
+    if let Some(cluster) = before
+        && let Some(id) = id_by_evidence(site, cluster, submission)
+    {
+        return accept(site, cluster, submission, submission.state, id).await;
+    }
+    let reason = format!("pool {} goes through `{}` now", pool.config.name, pool.cluster.name);
+    site.writer.withdraw_submission(submission.id, &reason).await?;
+    site.planner_bell.notify_one();
+    Ok(())
+}
+
 fn subject_of(submission: &SubmissionRow) -> String {
     format!("submission {}", submission.tag)
 }
 
-async fn lead(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
-    let scheduler = &pool.cluster.scheduler;
+async fn lead(
+    site: &Arc<Site>,
+    pool: &Pool,
+    cluster: &Cluster,
+    submission: &SubmissionRow,
+) -> Result<(), SubmitterError> {
+    let scheduler = &cluster.scheduler;
     let known = OpenSubmission {
         state: submission.state,
         called_on: submission.called_on,
@@ -101,12 +162,12 @@ async fn lead(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Resu
         empty_lookup_on: submission.empty_lookup_on,
         not_before: submission.not_before,
     };
-    let client = client(site, pool, submission);
+    let client = client(site, pool, cluster, submission);
     let policy = LookupPolicy { gap: scheduler.lookup_gap(), client_timeout: scheduler.submit_timeout() };
     match next_step(known, client, policy, Timestamp::now()) {
         SubmissionStep::Submit if pool.paused(Timestamp::now()).is_some() => Ok(()),
         SubmissionStep::Submit => submit(site, pool, submission).await,
-        SubmissionStep::LookUp => look_up(site, pool, submission).await,
+        SubmissionStep::LookUp => look_up(site, cluster, submission).await,
         SubmissionStep::PlanAgain => {
             let unknown = "the scheduler answered twice that it does not know the tag";
             let said = match &submission.last_error {
@@ -127,7 +188,7 @@ async fn lead(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Resu
 
 /// Whether the client of an earlier call can still be at work. Only calls of a daemon that died need to be asked about:
 /// this one waits for its own.
-fn client(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Client {
+fn client(site: &Site, pool: &Pool, cluster: &Cluster, submission: &SubmissionRow) -> Client {
     if submission.state == SubmissionState::Planned {
         return Client::Gone;
     }
@@ -135,7 +196,7 @@ fn client(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Client {
     let resources = submission.resources.clone();
     let request = staging::request(pool, &directory, &submission.tag, submission.array_size, resources);
     let here = submission.fence == site.writer.fence() || site.predecessor == Predecessor::Here;
-    if here && pool.cluster.scheduler.client_is_gone(&request) { Client::Gone } else { Client::Perhaps }
+    if here && cluster.scheduler.client_is_gone(&request) { Client::Gone } else { Client::Perhaps }
 }
 
 async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
@@ -146,7 +207,7 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
                 &subject_of(submission),
                 "a job of it has started although no call was answered: it is looked up, not submitted again",
             );
-            return look_up(site, pool, submission).await;
+            return look_up(site, &pool.cluster, submission).await;
         }
         Err(error @ (SubmitterError::Scheduler(_) | SubmitterError::Script(_))) => {
             // As it is planned it can never be submitted (a changed limit, a changed template): plan it anew.
@@ -191,7 +252,7 @@ async fn settle(
                 submission.id = submission.id.0, tag = %submission.tag, %scheduler_job_id, jobs = request.array_size,
                 "submitted",
             );
-            accept(site, pool, submission, from, scheduler_job_id).await?;
+            accept(site, &pool.cluster, submission, from, scheduler_job_id).await?;
             pool.accepted();
         }
         SubmitAnswer::Unclear { message } => {
@@ -221,12 +282,12 @@ async fn settle(
 /// Stores the scheduler's ids of a submission and of each of its jobs.
 async fn accept(
     site: &Site,
-    pool: &Pool,
+    cluster: &Cluster,
     submission: &SubmissionRow,
     from: SubmissionState,
     id: SchedulerJobId,
 ) -> Result<(), SubmitterError> {
-    let scheduler = &pool.cluster.scheduler;
+    let scheduler = &cluster.scheduler;
     let elements = (0..submission.array_size)
         .map(|index| (index, scheduler.element_id(&id, index, submission.array_size)))
         .collect();
@@ -234,24 +295,28 @@ async fn accept(
     Ok(())
 }
 
-async fn look_up(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
-    if let Some(id) = id_by_evidence(site, pool, submission) {
+async fn look_up(
+    site: &Arc<Site>,
+    cluster: &Cluster,
+    submission: &SubmissionRow,
+) -> Result<(), SubmitterError> {
+    if let Some(id) = id_by_evidence(site, cluster, submission) {
         tracing::info!(tag = %submission.tag, scheduler_job_id = %id, "adopted by its own start record");
-        return accept(site, pool, submission, submission.state, id).await;
+        return accept(site, cluster, submission, submission.state, id).await;
     }
     let since = submission.called_on.unwrap_or_else(Timestamp::now);
     let since = since.checked_sub(CLOCK_SLACK).unwrap_or(since);
-    match pool.cluster.scheduler.find_by_tag(&submission.tag, since).await {
+    match cluster.scheduler.find_by_tag(&submission.tag, since).await {
         FindAnswer::Known(ids) => {
             let mut ids = ids.into_iter();
             if let Some(oldest) = ids.next() {
                 tracing::info!(tag = %submission.tag, scheduler_job_id = %oldest, "adopted by its tag");
-                accept(site, pool, submission, submission.state, oldest).await?;
+                accept(site, cluster, submission, submission.state, oldest).await?;
             }
             let others: Vec<SchedulerJobId> = ids.collect();
             if !others.is_empty() {
                 tracing::error!(tag = %submission.tag, ?others, "more than one job has the tag; the others are cancelled");
-                pool.cluster.scheduler.cancel(&others).await?;
+                cluster.scheduler.cancel(&others).await?;
             }
             Ok(())
         }
@@ -261,16 +326,16 @@ async fn look_up(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> R
             Ok(())
         }
         FindAnswer::Unanswered { message } => {
-            site.troubles.note(&pool.cluster.subject(), format!("look-up by tag: {message}"));
+            site.troubles.note(&cluster.subject(), format!("look-up by tag: {message}"));
             Ok(())
         }
     }
 }
 
 /// A job that wrote its start record was surely accepted, even if the scheduler has forgotten it.
-fn id_by_evidence(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Option<SchedulerJobId> {
+fn id_by_evidence(site: &Site, cluster: &Cluster, submission: &SubmissionRow) -> Option<SchedulerJobId> {
     let directory = site.spool.submission(&submission.pool, &submission.tag);
-    let scheduler = &pool.cluster.scheduler;
+    let scheduler = &cluster.scheduler;
     (0..submission.array_size).find_map(|index| {
         let start = evidence::gather(&directory.job(index)).ok()?.start?;
         let element = start.scheduler_job_id?;

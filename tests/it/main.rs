@@ -4,6 +4,7 @@
 
 mod harness;
 
+mod adapter_change;
 mod adapter_check;
 mod afterok;
 mod bench;
@@ -12,8 +13,10 @@ mod crashes;
 mod good_guest;
 mod harness_works;
 mod inbox;
+mod let_go;
 mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;
 mod predictions;
 mod restart;
+mod sweep;

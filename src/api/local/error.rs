@@ -80,6 +80,16 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// What is said of `refused` documents where no more than `most` were counted.
+pub(super) fn refusal_message(refused: usize, most: usize) -> String {
+    let told = match refused {
+        1 => "a document is refused".to_owned(),
+        several if several >= most => format!("at least {most} documents are refused"),
+        several => format!("{several} documents are refused"),
+    };
+    format!("{told}; nothing was stored")
+}
+
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
         if error.is_away() {

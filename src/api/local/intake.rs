@@ -203,7 +203,7 @@ fn next_batch(mut batches: FileBatches) -> (FileBatches, Result<Option<Vec<Calcu
         return (batches, Ok(None));
     }
     problems.truncate(MOST_PROBLEMS);
-    let message = super::submit::refusal_message(problems.len(), MOST_PROBLEMS);
+    let message = super::error::refusal_message(problems.len(), MOST_PROBLEMS);
     (batches, Err(IntakeProblem::Refused { message, problems }))
 }
 
@@ -211,7 +211,7 @@ fn refused(error: IntakeError) -> IntakeProblem {
     match error {
         IntakeError::Read { cause, .. } => IntakeProblem::Read(cause),
         other => IntakeProblem::Refused {
-            message: super::submit::refusal_message(1, MOST_PROBLEMS),
+            message: super::error::refusal_message(1, MOST_PROBLEMS),
             problems: Problem::of_intake(&other).into_iter().collect(),
         },
     }

@@ -21,7 +21,7 @@ use crate::store::{StoreError, Writer};
 
 mod parse;
 
-pub(super) use parse::{Batches, Checked, refusal_message};
+pub(super) use parse::{Batches, Checked};
 
 /// Batches that wait for the transaction: one is stored while the next is read and checked.
 const BATCHES_AHEAD: usize = 2;

@@ -105,7 +105,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "worker.heartbeat", duration(SECOND, HOUR), Value("10s"), "Time between two signs of life of a job.";
 
     "pool.name", Name, Required, "Name of the pool. A later layer's pool of the same name changes single keys of it.";
-    "pool.adapter", Name, Value("local"), "How its scheduler is spoken to: `local` (this machine, no scheduler), `slurm`, `pbs`, `torque`, or an adapter file of the site.";
+    "pool.adapter", Name, Value("local"), "How its scheduler is spoken to: `local` (this machine, no scheduler), `slurm`, `pbs`, `torque`, `lsf`, `sge`, or an adapter file of the site.";
     "pool.programs", List(&ProgramName), Value(r#"["*"]"#), "QC programs that it can run; `*` is any.";
     "pool.compute_tags", List(&ComputeTag), Value(r#"["*"]"#), "Compute tags that it serves, the preferred first; `*` is any.";
     "pool.queue", Word, Absent("the scheduler's default"), "Queue or partition.";

@@ -17,11 +17,13 @@ use super::KILL_WAIT_SECONDS;
 use super::entry::{Element, Entry, Phase};
 use super::list::now;
 use super::state::LocalState;
-use super::supervise::Told;
 use crate::process::ProcessMark;
 
 /// Between two looks at the script; costs nothing beside a QC program.
 const LOOK: Duration = Duration::from_millis(100);
+
+/// What an element's thread tells: which one it is, and what is known of it.
+pub(super) type Told = (u32, Element);
 
 /// Runs element `index` to its end and tells the supervisor when it started and how it ended.
 pub fn run(state: &LocalState, entry: &Entry, index: u32, teller: &Sender<Told>) {

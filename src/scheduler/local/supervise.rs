@@ -5,7 +5,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::LocalError;
-use super::element;
+use super::element::{self, Told};
 use super::entry::{Element, Entry, Phase, Status};
 use super::list::now;
 use super::slots::{self, Grant};
@@ -15,9 +15,6 @@ use crate::process::ProcessMark;
 /// Between two tries to get cores: short at first, so that a free machine starts at once, long in a queue.
 const FIRST_WAIT: Duration = Duration::from_millis(20);
 const LONGEST_WAIT: Duration = Duration::from_secs(1);
-
-/// What an element's thread tells.
-pub(super) type Told = (u32, Element);
 
 /// Becomes the supervisor of submission `id`; returns when all is over.
 pub fn supervise(state: &LocalState, id: u64) -> Result<(), LocalError> {

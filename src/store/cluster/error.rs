@@ -12,7 +12,7 @@ pub enum ClusterError {
     /// No usable installation.
     #[error(
         "no PostgreSQL {} or newer found; install it or set `[database] bin_dir` or QCBATCH_PG_BIN (tried: {})",
-        super::programs::OLDEST,
+        super::OLDEST,
         if tried.is_empty() { "nothing on this machine".to_owned() } else { tried.join("; ") }
     )]
     NoPrograms {

@@ -25,6 +25,8 @@ pub use server::{ClusterStatus, Started, Stopped};
 use super::target::DatabaseTarget;
 use place::Place;
 
+/// The oldest major version of PostgreSQL that is used.
+const OLDEST: u32 = 13;
 /// The cluster's database user and, by the same name, its database.
 const USER: &str = "qcbatch";
 const DATABASE: &str = "qcbatch";

@@ -3,12 +3,10 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::OLDEST;
 use super::account::Account;
 use super::error::ClusterError;
 use super::run;
-
-/// The oldest major version that is used.
-pub(super) const OLDEST: u32 = 13;
 
 const VERSION_LIMIT: Duration = Duration::from_secs(30);
 

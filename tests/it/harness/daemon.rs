@@ -135,6 +135,14 @@ impl Daemon {
         daemon
     }
 
+    /// Gives a stopped daemon another configuration; its state stays.
+    pub fn configure(&mut self, config: &DaemonConfig) {
+        assert!(self.process.is_none(), "a daemon reads its configuration when it starts");
+        fs::write(self.directory.join("qcbatch.toml"), config.render(&self.state()))
+            .expect("the directory is ours");
+        self.environment.clone_from(&config.environment);
+    }
+
     /// Starts the daemon after `kill9`, `stop` or its own end, and waits until it answers.
     #[track_caller]
     pub fn start_again(&mut self) {

@@ -5,7 +5,7 @@ use axum::body::Body;
 use tokio::task::spawn_blocking;
 
 use crate::api::local::body::BodyLines;
-use crate::api::local::error::ApiError;
+use crate::api::local::error::{ApiError, refusal_message};
 use crate::api::wire::{DocumentLine, ErrorCode, Problem, SubmitOptions};
 use crate::model::calculation::Calculation;
 use crate::model::qcschema::{self, InputDefaults};
@@ -104,16 +104,6 @@ impl Batches {
         }
         Ok(batch)
     }
-}
-
-/// What is said of `refused` documents where no more than `most` were counted.
-pub(in crate::api::local) fn refusal_message(refused: usize, most: usize) -> String {
-    let told = match refused {
-        1 => "a document is refused".to_owned(),
-        several if several >= most => format!("at least {most} documents are refused"),
-        several => format!("{several} documents are refused"),
-    };
-    format!("{told}; nothing was stored")
 }
 
 /// Parses the lines of one batch; stops at `room` problems.
