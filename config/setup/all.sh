@@ -24,7 +24,9 @@ else
     programs=$("$here/programs.sh" all) || complete=no
     "$here/slurm.sh" || complete=no
     "$here/gridengine.sh" || complete=no
-    pythons=$(printf 'QCBATCH_TEST_PYTHON_V1="%s/bin/python"\nQCBATCH_TEST_PYTHON_V2="%s/bin/python"' "${older#*=}" "${newer#*=}")
+    clock=$("$here/faketime.sh") || complete=no
+    pythons=$(printf 'QCBATCH_TEST_PYTHON_V1="%s/bin/python"\nQCBATCH_TEST_PYTHON_V2="%s/bin/python"\nQCBATCH_TEST_FAKETIME="%s"' \
+        "${older#*=}" "${newer#*=}" "${clock#*=}")
 fi
 # After Python: PostgreSQL may come as a wheel.
 postgres=$("$here/postgres.sh") || complete=no

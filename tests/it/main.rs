@@ -8,6 +8,7 @@ mod adapter_change;
 mod adapter_check;
 mod afterok;
 mod bench;
+mod clock;
 mod conformance;
 mod crashes;
 mod good_guest;
