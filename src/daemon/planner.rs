@@ -177,7 +177,8 @@ fn pilots_of(pool: &Pool, live: &[LiveJobs], now: Timestamp) -> Vec<LiveGroup> {
         let group = LiveGroup {
             phase: Phase::Coming,
             jobs: jobs.jobs(),
-            cores: resources.cores.saturating_mul(resources.tasks.max(1)),
+            nodes: resources.nodes.max(1),
+            cores: resources.cores_per_node(),
             memory_bytes: resources.memory_bytes.unwrap_or(u64::MAX),
             left: resources.walltime,
             tasks_left: limit

@@ -10,7 +10,7 @@ use super::pools::Pool;
 use super::site::Site;
 use super::submitter::SubmitterError;
 use crate::config::WorkerConfig;
-use crate::jobscript::{ScriptInput, render};
+use crate::jobscript::{Launch, ScriptInput, render};
 use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
@@ -25,6 +25,22 @@ use crate::store::submission::SubmissionRow;
 
 /// Jobs whose tasks are in memory at once.
 const JOBS_AT_ONCE: usize = 100;
+
+/// Which nodes of a job have a runner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Runners {
+    /// Each: the job takes what is ready.
+    OnEachNode,
+    /// The first: the job was made for one task.
+    OnFirstNode,
+}
+
+impl Runners {
+    /// Of a job that is a pilot or not.
+    fn of(jobs: &[JobOrders]) -> Runners {
+        if jobs.iter().any(|job| job.pilot) { Runners::OnEachNode } else { Runners::OnFirstNode }
+    }
+}
 
 /// What became of staging.
 pub enum Staged {
@@ -46,10 +62,13 @@ pub async fn stage(
     let mut after = None;
     let mut work = 0;
     let mut job_ids = Vec::new();
+    let mut runners = Runners::OnFirstNode;
     loop {
         let batch = site.store.orders(submission.id, after, JOBS_AT_ONCE).await?;
         let Some(last) = batch.last() else { break };
         after = Some(last.array_index);
+        // Jobs of one submission are alike.
+        runners = Runners::of(&batch);
         work += batch.iter().filter(|job| job.pilot || !job.orders.is_empty()).count();
         job_ids.extend(batch.iter().map(|job| job.job_id));
         let tasks = batch.iter().flat_map(|job| &job.orders).map(Asked::staged);
@@ -66,7 +85,7 @@ pub async fn stage(
     }
     let request =
         request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
-    let script = script(site, pool, &request, job_ids)?;
+    let script = script(site, pool, &request, job_ids, runners)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
     Ok(Staged::Ready(Box::new(request)))
 }
@@ -108,8 +127,11 @@ pub fn script(
     pool: &Pool,
     request: &SubmitRequest,
     job_ids: Vec<JobId>,
+    runners: Runners,
 ) -> Result<String, SubmitterError> {
     let facts = pool.cluster.scheduler.script_facts();
+    let several = runners == Runners::OnEachNode && request.resources.nodes > 1;
+    let launch = facts.launch.as_ref().filter(|_| several);
     let input = ScriptInput {
         template: pool.config.template.clone(),
         directives: pool.cluster.scheduler.directives(request)?,
@@ -117,6 +139,7 @@ pub fn script(
         array_index_variable: facts.array_index_variable.clone().filter(|_| request.array_size > 1),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
+        launch: launch.map(|launch| Launch { hosts: launch.hosts.clone(), command: launch.command.clone() }),
         warn_after: pool
             .cluster
             .scheduler
@@ -165,7 +188,7 @@ fn staged_job(
             Placement::Dedicated => ExitRule::Tasks,
             Placement::Shared => ExitRule::Runner,
         },
-        cores: resources.cores * resources.tasks,
+        cores: resources.cores_per_node(),
         memory_bytes: resources.memory_bytes.unwrap_or_else(|| most_memory(&orders)),
         walltime_seconds: resources.walltime.as_secs(),
         worker_command: vec![pool.config.worker_python.clone(), site.worker_script.display().to_string()],
@@ -175,9 +198,10 @@ fn staged_job(
         gpus: resources.gpus,
         ready: job.pilot.then(|| site.spool.ready(&pool.config.name).display().to_string()),
         idle_seconds: pool.config.idle.as_secs(),
-        tasks_limit: pool.config.tasks_per_job.filter(|_| job.pilot),
+        tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: native_programs(&site.config.worker),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
+        nodes: if job.pilot { resources.nodes } else { 1 },
     };
     StagedJob { index: job.array_index, manifest, orders }
 }

@@ -272,7 +272,7 @@ fn id_by_evidence(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Optio
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let scheduler = &pool.cluster.scheduler;
     (0..submission.array_size).find_map(|index| {
-        let start = evidence::gather(&directory.job(index)).ok()?.start?;
+        let start = evidence::gather(&directory.job(index)).ok()?.first.start?;
         let element = start.scheduler_job_id?;
         scheduler.submission_id(&SchedulerJobId(element), index, submission.array_size)
     })

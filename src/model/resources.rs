@@ -21,7 +21,7 @@ pub struct TaskResources {
 pub struct JobResources {
     /// Nodes, usually 1.
     pub nodes: u32,
-    /// Scheduler tasks (MPI ranks or slots) per job, usually 1.
+    /// Scheduler tasks (MPI ranks or slots) per job, the same number on each node, usually 1.
     pub tasks: u32,
     /// Cores per scheduler task.
     pub cores: u32,
@@ -47,6 +47,18 @@ pub struct JobResources {
     pub sharing: NodeSharing,
     /// Directive lines passed on word by word.
     pub extra: Vec<String>,
+}
+
+impl JobResources {
+    /// Scheduler tasks on each of its nodes.
+    pub fn tasks_per_node(&self) -> u32 {
+        self.tasks.max(1).div_ceil(self.nodes.max(1))
+    }
+
+    /// Cores on each of its nodes.
+    pub fn cores_per_node(&self) -> u32 {
+        self.cores.max(1).saturating_mul(self.tasks_per_node())
+    }
 }
 
 /// Whether a job's nodes may run other jobs too.

@@ -91,6 +91,18 @@ impl Shape {
     }
 }
 
+impl Shape {
+    /// Nodes of a job.
+    pub fn nodes(&self) -> u32 {
+        self.base.nodes.max(1)
+    }
+
+    /// Most tasks that the runner of one node takes.
+    pub fn tasks_per_runner(&self) -> Option<u32> {
+        self.tasks_per_job.map(|most| (most / self.nodes()).max(1))
+    }
+}
+
 impl TaskDefaults {
     /// The same as resources with nothing left open.
     pub fn resources(&self) -> TaskResources {
@@ -143,10 +155,10 @@ pub(super) fn slots(cores: u32, memory_bytes: u64, need: Need) -> u32 {
     u32::try_from(by_cores.min(by_memory).max(1)).unwrap_or(u32::MAX)
 }
 
-/// Cores and memory of a job of the pool that is made for tasks of this need.
+/// Cores and memory of each node of a job of the pool that is made for tasks of this need.
 pub(super) fn size(shape: &Shape, need: Need) -> (u32, u64) {
     let cores = shape.cores.unwrap_or(need.cores);
-    (cores.saturating_mul(shape.base.tasks.max(1)), shape.memory_bytes.unwrap_or(need.memory_bytes))
+    (cores.saturating_mul(shape.base.tasks_per_node()), shape.memory_bytes.unwrap_or(need.memory_bytes))
 }
 
 /// What a job asks for that works on tasks of this need for `time`.

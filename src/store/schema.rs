@@ -126,6 +126,7 @@ table! {
         ended_on -> Nullable<Timestamptz>,
         modified_on -> Timestamptz,
         pilot -> Bool,
+        further_offsets -> Jsonb,
     }
 }
 

@@ -17,3 +17,4 @@ mod main_job_local;
 mod main_job_slurm;
 mod predictions;
 mod restart;
+mod several_nodes;

@@ -70,6 +70,7 @@ fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, St
         array_index_variable: facts.array_index_variable.clone(),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
+        launch: None,
         warn_after: scheduler
             .warns_itself()
             .then(|| request.resources.walltime.saturating_sub(request.warning)),

@@ -120,7 +120,7 @@ fn jobs_for(demand: &Demand, shape: &Shape) -> u32 {
         return 0;
     }
     let (cores, memory_bytes) = size(shape, demand.need);
-    let slots = f64::from(slots(cores, memory_bytes, demand.need));
+    let slots = f64::from(slots(cores, memory_bytes, demand.need)) * f64::from(shape.nodes());
     let by_limit = shape.tasks_per_job.map_or(0.0, |most| demand.tasks / f64::from(most.max(1)));
     let by_time = match shape.filling {
         Filling::Fill => demand.seconds / (slots * full_job(shape)),
@@ -138,7 +138,7 @@ fn full_job(shape: &Shape) -> f64 {
 /// What one of `jobs` new pilots asks for: time for the longest task that it may take, and for its share of the work.
 fn resources(demand: &Demand, shape: &Shape, jobs: u32) -> JobResources {
     let (cores, memory_bytes) = size(shape, demand.need);
-    let slots = f64::from(slots(cores, memory_bytes, demand.need));
+    let slots = f64::from(slots(cores, memory_bytes, demand.need)) * f64::from(shape.nodes());
     let share = demand.seconds / (f64::from(jobs) * slots) * WALLTIME_FACTOR;
     let share = Duration::try_from_secs_f64(share.ceil()).unwrap_or(Duration::MAX);
     let longest = Duration::from_secs(demand.need.walltime_seconds);

@@ -14,9 +14,11 @@ pub struct LiveGroup {
     pub phase: Phase,
     /// How many.
     pub jobs: u32,
-    /// Cores of each.
+    /// Nodes of each, with a runner on each node.
+    pub nodes: u32,
+    /// Cores of each node.
     pub cores: u32,
-    /// Memory of each.
+    /// Memory of each node.
     pub memory_bytes: u64,
     /// Time that each of them has left.
     pub left: Duration,
@@ -42,8 +44,13 @@ impl LiveGroup {
         self.cores >= need.cores && self.memory_bytes >= need.memory_bytes && self.left >= time
     }
 
+    /// Their node runners.
+    pub(super) fn runners(&self) -> u64 {
+        u64::from(self.jobs) * u64::from(self.nodes.max(1))
+    }
+
     /// How many tasks of this need they run side by side.
     pub(super) fn slots(&self, need: Need) -> u64 {
-        u64::from(self.jobs) * u64::from(slots(self.cores, self.memory_bytes, need))
+        self.runners() * u64::from(slots(self.cores, self.memory_bytes, need))
     }
 }

@@ -127,7 +127,7 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
         free -= 1;
         let time = Duration::from_secs(need.walltime_seconds);
         plan.jobs.push(JobsPlan {
-            resources: job_resources(shape, need, time),
+            resources: one_node(job_resources(shape, need, time)),
             kind: JobKind::Bound { task, placement },
             tasks: 1,
         });
@@ -141,6 +141,7 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
         live.push(LiveGroup {
             phase: Phase::Coming,
             jobs,
+            nodes: shape.nodes(),
             cores,
             memory_bytes,
             left: resources.walltime,
@@ -159,6 +160,11 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
         plan.chunks.extend(buffer.deal(group, shape));
     }
     plan
+}
+
+/// What a job asks for that works on one task only, which runs on one node.
+fn one_node(resources: JobResources) -> JobResources {
+    JobResources { nodes: 1, tasks: resources.tasks_per_node(), ..resources }
 }
 
 type BoundTask = (Need, TaskId, Placement);

@@ -19,7 +19,7 @@ fn snapshot<'a>(waiting: &'a [Waiting], live: &'a [LiveGroup], free_jobs: u32) -
 
 fn pilots(phase: Phase, jobs: u32) -> LiveGroup {
     let left = Duration::from_secs(3600);
-    LiveGroup { phase, jobs, cores: 1, memory_bytes: 2 * GIB, left, tasks_left: None }
+    LiveGroup { phase, jobs, nodes: 1, cores: 1, memory_bytes: 2 * GIB, left, tasks_left: None }
 }
 
 fn jobs(plan: &Plan) -> Vec<u32> {
@@ -206,15 +206,15 @@ fn any_shape() -> impl Strategy<Value = Shape> {
 }
 
 fn any_live() -> impl Strategy<Value = LiveGroup> {
-    (0usize..3, 1u32..5, 1u32..8, 1u64..16, 0u64..8000).prop_map(|(phase, jobs, cores, gib, seconds)| {
-        LiveGroup {
-            phase: [Phase::Coming, Phase::Idle, Phase::Busy][phase],
-            jobs,
-            cores,
-            memory_bytes: gib * GIB,
-            left: Duration::from_secs(seconds),
-            tasks_left: None,
-        }
+    let any = (0usize..3, 1u32..5, 1u32..4, 1u32..8, 1u64..16, 0u64..8000);
+    any.prop_map(|(phase, jobs, nodes, cores, gib, seconds)| LiveGroup {
+        phase: [Phase::Coming, Phase::Idle, Phase::Busy][phase],
+        jobs,
+        nodes,
+        cores,
+        memory_bytes: gib * GIB,
+        left: Duration::from_secs(seconds),
+        tasks_left: None,
     })
 }
 
@@ -299,7 +299,8 @@ proptest! {
             JobKind::Pilots(count) => Some(LiveGroup {
                 phase: Phase::Coming,
                 jobs: count,
-                cores: jobs.resources.cores,
+                nodes: jobs.resources.nodes,
+                cores: jobs.resources.cores_per_node(),
                 memory_bytes: jobs.resources.memory_bytes.unwrap_or(u64::MAX),
                 left: jobs.resources.walltime,
                 tasks_left: shape.tasks_per_job.map(|most| u64::from(most) * u64::from(count)),
