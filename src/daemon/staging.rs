@@ -234,7 +234,8 @@ fn order(
     };
     let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
     let memory_bytes = job.memory_bytes.map_or(need.memory_bytes, |most| need.memory_bytes.min(most));
-    task.into_order(need.cores, memory_bytes, need.walltime_seconds)
+    let order = task.into_order(need.cores, memory_bytes, need.walltime_seconds);
+    TaskOrder { gpus: need.gpus, ..order }
 }
 
 fn most_memory(orders: &[TaskOrder]) -> u64 {

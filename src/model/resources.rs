@@ -14,6 +14,8 @@ pub struct TaskResources {
     pub memory_bytes: Option<u64>,
     /// Longest time it may take, in whole seconds.
     pub walltime_seconds: Option<u64>,
+    /// GPUs that it gets for itself; none where it says nothing.
+    pub gpus: Option<u32>,
 }
 
 /// What one batch job asks its scheduler for. Adapters turn it into directives.

@@ -79,6 +79,7 @@ table! {
         cores -> Nullable<Integer>,
         memory_bytes -> Nullable<BigInt>,
         walltime_seconds -> Nullable<BigInt>,
+        gpus -> Nullable<Integer>,
     }
 }
 

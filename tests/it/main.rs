@@ -10,6 +10,7 @@ mod bench;
 mod conformance;
 mod crashes;
 mod good_guest;
+mod gpus;
 mod harness_works;
 mod inbox;
 mod main_job_gridengine;

@@ -137,13 +137,11 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
     plan.surplus = wanted.surplus;
     let mut live = snapshot.live.to_vec();
     for NewPilots { need, resources, jobs, tasks } in wanted.new {
-        let (cores, memory_bytes) = super::packing::size(shape, need);
         live.push(LiveGroup {
             phase: Phase::Coming,
             jobs,
             nodes: shape.nodes(),
-            cores,
-            memory_bytes,
+            node: super::packing::size(shape, need),
             left: resources.walltime,
             tasks_left: shape.tasks_per_job.map(|most| u64::from(most) * u64::from(jobs)),
         });
@@ -205,17 +203,17 @@ fn split(jobs: u32, most: u32) -> impl Iterator<Item = u32> {
 }
 
 impl Need {
-    /// The same in the name of a chunk. Tasks ask for no GPUs.
+    /// The same in the name of a chunk.
     pub fn of_chunk(self) -> ChunkNeed {
-        let Need { cores, memory_bytes, walltime_seconds } = self;
-        ChunkNeed { cores, memory_bytes, gpus: 0, walltime_seconds }
+        let Need { cores, memory_bytes, walltime_seconds, gpus } = self;
+        ChunkNeed { cores, memory_bytes, gpus, walltime_seconds }
     }
 }
 
 impl From<ChunkNeed> for Need {
     fn from(need: ChunkNeed) -> Need {
-        let ChunkNeed { cores, memory_bytes, walltime_seconds, .. } = need;
-        Need { cores, memory_bytes, walltime_seconds }
+        let ChunkNeed { cores, memory_bytes, walltime_seconds, gpus } = need;
+        Need { cores, memory_bytes, walltime_seconds, gpus }
     }
 }
 
