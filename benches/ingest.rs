@@ -24,7 +24,7 @@ use std::time::{Duration, Instant};
 use futures_util::SinkExt;
 use qcbatch::daemon::ingester::{Results, bring_in_file};
 use qcbatch::model::calculation::Calculation;
-use qcbatch::model::ids::JobId;
+use qcbatch::model::ids::{JobId, NodeIndex};
 use qcbatch::model::qcschema::{self, InputDefaults};
 use qcbatch::model::task::{TaskOutcome, TaskReport};
 use qcbatch::spool::frame::{self, Finality};
@@ -238,7 +238,7 @@ fn write_results(path: &Path, reports: &[TaskReport]) {
 
 /// The way of the daemon.
 async fn bring_in(world: &World, job: JobId, path: PathBuf) {
-    let results = Results { job, path, finality: Finality::StillWritten };
+    let results = Results { job, node: NodeIndex::FIRST, path, finality: Finality::StillWritten };
     let check = |_: &[TaskReport], stored: &Stored| {
         assert_eq!(stored.failed + stored.dropped + stored.duplicates, 0, "{stored:?}");
     };

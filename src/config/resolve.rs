@@ -163,6 +163,7 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
 }
 
 fn resolve_pool(view: &View<'_>) -> PoolConfig {
+    let nodes = view.count("pool.nodes");
     PoolConfig {
         name: PoolName(view.text("pool.name")),
         adapter: view.text("pool.adapter"),
@@ -170,8 +171,9 @@ fn resolve_pool(view: &View<'_>) -> PoolConfig {
         compute_tags: view.list("pool.compute_tags"),
         cores: view.optional_count("pool.cores"),
         resources: JobResources {
-            nodes: view.count("pool.nodes"),
-            tasks: view.count("pool.tasks"),
+            nodes,
+            // Every node has a runner, and so a task of the scheduler's at least.
+            tasks: view.count("pool.tasks").next_multiple_of(nodes.max(1)),
             cores: view.optional_count("pool.cores").unwrap_or(1),
             memory_bytes: view.optional_bytes("pool.memory"),
             gpus: view.count("pool.gpus"),

@@ -85,18 +85,18 @@ async fn audit_pool(
 async fn held_by_jobs(site: &Arc<Site>, pool: &Pool) -> Result<Option<HashSet<ChunkName>>, AuditError> {
     let jobs = site.store.live_jobs(site.name()).await?;
     let jobs: Vec<JobRow> = jobs.into_iter().filter(|job| job.pool == pool.config.name).collect();
-    let directories: Vec<(JobDirectory, u64)> = jobs
-        .iter()
-        .map(|job| (site.spool.submission(&job.pool, &job.tag).job(job.array_index), job.results_offset))
+    let directories: Vec<(JobDirectory, JobRow)> = jobs
+        .into_iter()
+        .map(|job| (site.spool.submission(&job.pool, &job.tag).job(job.array_index), job))
         .collect();
     let held = tokio::task::spawn_blocking(move || {
         let mut held = HashSet::new();
-        for (directory, offset) in directories {
+        for (directory, job) in directories {
             let found = evidence::gather(&directory)?;
-            if found.results_bytes > offset {
+            if found.nodes().any(|(node, found)| found.results_bytes > job.offset(node)) {
                 return Ok::<_, crate::spool::SpoolError>(None);
             }
-            held.extend(found.claimed);
+            held.extend(found.claimed());
         }
         Ok(Some(held))
     });

@@ -9,16 +9,17 @@ use super::ingester::{self, IngestError};
 use super::pools::{Pool, Ran};
 use super::site::Site;
 use super::troubles::chain;
+use crate::model::chunk::ChunkName;
 use crate::model::failure::{FailureClass, TaskTally};
-use crate::model::ids::{JobId, TaskId};
+use crate::model::ids::{JobId, NodeIndex, TaskId};
 use crate::model::job::JobOutcome;
-use crate::model::task::EndReason;
+use crate::model::task::{EndReason, EndRecord};
 use crate::plan::job::Ending;
 use crate::plan::retry;
-use crate::spool::chunk;
-use crate::spool::evidence::{ChunkState, Evidence};
+use crate::spool::evidence::{ChunkState, Evidence, JobEvidence};
 use crate::spool::frame::Finality;
 use crate::spool::layout::JobDirectory;
+use crate::spool::{chunk, ready};
 use crate::store::StoreError;
 use crate::store::job::{JobRow, JobUpdate};
 use crate::store::release::{Charge, Charged, JobEnd};
@@ -29,41 +30,46 @@ pub async fn end(
     pool: &Pool,
     job: &JobRow,
     directory: &JobDirectory,
-    found: &Evidence,
+    found: &JobEvidence,
     ending: Ending,
 ) -> Result<(), StoreError> {
-    // Nothing more will be appended: whole frames behind a damaged one are still good.
-    let brought_in =
-        ingester::bring_in(site, pool, job.id, directory, job.results_offset, Finality::Final).await;
-    let stored = match brought_in {
-        Ok(offset) => offset,
-        Err(IngestError::Store(error)) => return Err(error),
-        Err(error) => {
-            site.troubles.note(&format!("job {}", job.id), chain(&error));
+    let mut stored = 0;
+    for (node, _) in found.nodes() {
+        // Nothing more will be appended: whole frames behind a damaged one are still good.
+        let (which, offset) = ((job.id, node), job.offset(node));
+        match ingester::bring_in(site, pool, which, directory, offset, Finality::Final).await {
+            Ok(offset) => stored += offset,
+            Err(IngestError::Store(error)) => return Err(error),
+            Err(error) => {
+                site.troubles.note(&format!("job {}", job.id), chain(&error));
+                return Ok(());
+            }
+        }
+    }
+    for (node, found) in found.nodes() {
+        if found.chunk == ChunkState::Waiting && !withdraw_ticket(&directory.node(node)).await {
+            // Somebody has just claimed it: it lives after all.
             return Ok(());
         }
-    };
-    if found.chunk == ChunkState::Waiting && !withdraw_ticket(directory).await {
-        // Somebody has just claimed it: it lives after all.
-        return Ok(());
     }
-    if let Some(end) = &found.end {
+    let end = found.end();
+    if let Some(end) = &end {
         let results = u32::try_from(end.results).unwrap_or(u32::MAX);
         if results > job.tasks {
             site.writer.update_jobs(vec![JobUpdate::of(job).tasks(results)]).await?;
         }
     }
-    let detail = found.end.as_ref().and_then(|end| end.detail.clone());
+    let detail = end.and_then(|end| end.detail);
     let job_end = JobEnd {
         id: job.id,
         outcome: ending.outcome,
         exit_code: ending.exit_code,
         signal: ending.signal,
         reason: detail.clone(),
-        hostname: found.start.as_ref().map(|start| start.hostname.clone()),
+        hostname: found.first.start.as_ref().map(|start| start.hostname.clone()),
         charge: charge(job, &ending, found, stored),
         charged: charged(job, found),
-        chunks: found.claimed.iter().map(|name| name.chunk_id).collect(),
+        chunks: found.claimed().iter().map(|name| name.chunk_id).collect(),
     };
     let policy = ingester::policy(site);
     let decide = move |tally: &TaskTally, class: FailureClass| retry::decide(policy, *tally, class);
@@ -77,10 +83,78 @@ pub async fn end(
     Ok(())
 }
 
+/// Gives back what the runners of nodes held that have ended while others of the job go on. Returns the chunks that it lay
+/// in.
+pub async fn end_runners(
+    site: &Arc<Site>,
+    job: &JobRow,
+    directory: &JobDirectory,
+    found: &JobEvidence,
+) -> Result<Vec<ChunkName>, StoreError> {
+    let mut free = Vec::new();
+    for (node, found) in found.nodes() {
+        let Some(end) = found.end.as_ref().filter(|_| !found.claimed.is_empty()) else { continue };
+        if !found.ended_and_visible() || job.offset(node) < end.results_bytes {
+            continue;
+        }
+        end_runner(site, job, (node, found), end).await?;
+        let claimed: Vec<_> = found.claimed.iter().map(|name| directory.node(node).claimed(name)).collect();
+        // A file that stays is found again, and its tasks are free already.
+        let removed =
+            tokio::task::spawn_blocking(move || claimed.iter().try_for_each(|path| ready::finish(path)));
+        if let Ok(Err(error)) = removed.await {
+            site.troubles.note(&format!("job {}", job.id), chain(&error));
+        }
+        free.extend(&found.claimed);
+    }
+    Ok(free)
+}
+
+async fn end_runner(
+    site: &Arc<Site>,
+    job: &JobRow,
+    (node, found): (NodeIndex, &Evidence),
+    end: &EndRecord,
+) -> Result<(), StoreError> {
+    let (outcome, charge) = match end.reason {
+        EndReason::Failed => {
+            let class = retry::class_of_unreported(JobOutcome::Failed, u32::MAX);
+            (JobOutcome::Failed, Charge::Failure(class))
+        }
+        EndReason::WalltimeNear => (JobOutcome::Walltime, Charge::Nothing),
+        EndReason::Done | EndReason::Signal => (JobOutcome::Cancelled, Charge::Nothing),
+    };
+    let running = found.heartbeat.iter().flat_map(|heartbeat| heartbeat.running.iter().copied());
+    let runner_end = JobEnd {
+        id: job.id,
+        outcome,
+        exit_code: Some(end.exit_code),
+        signal: None,
+        reason: end.detail.clone(),
+        hostname: found.start.as_ref().map(|start| start.hostname.clone()),
+        charge,
+        charged: Charged::Only(running.collect()),
+        chunks: found.claimed.iter().map(|name| name.chunk_id).collect(),
+    };
+    let policy = ingester::policy(site);
+    let decide = move |tally: &TaskTally, class: FailureClass| retry::decide(policy, *tally, class);
+    let released = site.writer.end_runner(runner_end, node, &decide).await?;
+    tracing::info!(
+        job.id = job.id.0,
+        node = node.0,
+        reason = ?end.reason,
+        returned = released.returned,
+        failed = released.failed,
+        "a runner of the job has ended",
+    );
+    site.planner_bell.notify_one();
+    Ok(())
+}
+
 /// What the job says of its pool. One that found the work done by others, or was cancelled, says nothing.
-fn ran(ending: &Ending, found: &Evidence, stored: u64) -> Ran {
+fn ran(ending: &Ending, found: &JobEvidence, stored: u64) -> Ran {
     let in_order =
-        found.end.as_ref().is_some_and(|end| matches!(end.reason, EndReason::Done | EndReason::WalltimeNear));
+        found.end().is_some_and(|end| matches!(end.reason, EndReason::Done | EndReason::WalltimeNear));
     match ending.outcome {
         _ if stored > 0 => Ran::Something,
         JobOutcome::Cancelled | JobOutcome::Preempted => Ran::NothingNeeded,
@@ -98,8 +172,8 @@ async fn withdraw_ticket(directory: &JobDirectory) -> bool {
 
 /// What unreported tasks are charged with. A runner that stopped before its walltime after some work gave back what it
 /// had not begun.
-fn charge(job: &JobRow, ending: &Ending, found: &Evidence, stored: u64) -> Charge {
-    let stopped_in_time = found.end.as_ref().is_some_and(|end| end.reason == EndReason::WalltimeNear);
+fn charge(job: &JobRow, ending: &Ending, found: &JobEvidence, stored: u64) -> Charge {
+    let stopped_in_time = found.end().is_some_and(|end| end.reason == EndReason::WalltimeNear);
     if stopped_in_time && stored > 0 {
         return Charge::Nothing;
     }
@@ -109,13 +183,20 @@ fn charge(job: &JobRow, ending: &Ending, found: &Evidence, stored: u64) -> Charg
 
 /// Which of them. A pilot has more tasks at hand than it runs; only those that it ran when it was last heard of can
 /// have had to do with its end. Where nothing is known of them, each may have.
-fn charged(job: &JobRow, found: &Evidence) -> Charged {
+fn charged(job: &JobRow, found: &JobEvidence) -> Charged {
     if !job.pilot {
         return Charged::All;
     }
-    let running = found.heartbeat.as_ref().map(|heartbeat| heartbeat.running.as_slice()).unwrap_or_default();
-    let running: HashSet<TaskId> = running.iter().copied().collect();
-    if found.end.is_some() { Charged::Only(running) } else { Charged::LastSeen(running) }
+    // A runner that ended better than the job did gave back what it had begun.
+    let end = found.end();
+    let blamed = found.nodes().filter(|(_, node)| match (&node.end, &end) {
+        (Some(own), Some(end)) => own.reason == end.reason,
+        (own, _) => own.is_none(),
+    });
+    let heartbeats = blamed.filter_map(|(_, node)| node.heartbeat.as_ref());
+    let running: HashSet<TaskId> =
+        heartbeats.flat_map(|heartbeat| heartbeat.running.iter().copied()).collect();
+    if end.is_some() { Charged::Only(running) } else { Charged::LastSeen(running) }
 }
 
 fn log_end(job: JobId, ending: &Ending, results_bytes: u64, returned: usize, failed: usize) {

@@ -13,7 +13,7 @@ use super::sightings::{Poll, Seen};
 use super::site::Site;
 use super::troubles::chain;
 use crate::model::chunk::ChunkName;
-use crate::model::ids::JobId;
+use crate::model::ids::{JobId, NodeIndex};
 use crate::model::job::JobState;
 use crate::plan::job::{EndEvidence, Evidence, JobStep, KnownJob, Patience, Sighting, next_step};
 use crate::spool::evidence;
@@ -39,8 +39,8 @@ pub struct Followed {
     pub grew: bool,
     /// The runner said its last word, or the job has ended.
     pub over: bool,
-    /// How far its results are stored.
-    pub offset: u64,
+    /// How far the results of its nodes are stored now.
+    pub offsets: Vec<(NodeIndex, u64)>,
     /// Chunks in its directory.
     pub claimed: Vec<ChunkName>,
 }
@@ -48,7 +48,7 @@ pub struct Followed {
 /// What was found in the directory, its results stored.
 struct Look {
     directory: JobDirectory,
-    found: evidence::Evidence,
+    found: evidence::JobEvidence,
     followed: Followed,
 }
 
@@ -66,7 +66,12 @@ pub async fn follow(
     seen: &Seen,
 ) -> Result<Option<Followed>, StoreError> {
     let Some(Look { directory, found, mut followed }) = look(site, pool, job).await? else { return Ok(None) };
-    let known = KnownJob { results_offset: followed.offset, ..known_job(job) };
+    let mut job = job.clone();
+    for (node, offset) in &followed.offsets {
+        job.set_offset(*node, *offset);
+    }
+    let job = &job;
+    let known = known_job(job, &found);
     let patience = Patience {
         submit_grace: SUBMIT_GRACE.min(pool.config.grace),
         evidence_grace: pool.config.evidence_grace,
@@ -92,10 +97,15 @@ pub async fn follow(
             followed.update = Some(update.missing().to(to));
         }
         JobStep::End(ending) => {
-            let job = JobRow { results_offset: followed.offset, ..job.clone() };
-            ending::end(site, pool, &job, &directory, &found, ending).await?;
+            ending::end(site, pool, job, &directory, &found, ending).await?;
             followed.over = true;
+            return Ok(Some(followed));
         }
+    }
+    if !found.further.is_empty() {
+        let free = ending::end_runners(site, job, &directory, &found).await?;
+        followed.claimed.retain(|name| !free.contains(name));
+        pool.board.see_job(job.id, &followed.claimed);
     }
     Ok(Some(followed))
 }
@@ -110,10 +120,11 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
             return Ok(None);
         }
     };
-    let mut offset = job.results_offset;
-    if found.results_bytes > offset {
-        match ingester::bring_in(site, pool, job.id, &directory, offset, finality(&found)).await {
-            Ok(stored) => offset = stored,
+    let mut offsets = Vec::new();
+    for (node, found) in found.nodes().filter(|(node, found)| found.results_bytes > job.offset(*node)) {
+        let (which, offset) = ((job.id, node), job.offset(node));
+        match ingester::bring_in(site, pool, which, &directory, offset, finality(found)).await {
+            Ok(stored) => offsets.push((node, stored)),
             Err(IngestError::Store(error)) => return Err(error),
             Err(error) => {
                 site.troubles.note(&subject, chain(&error));
@@ -122,24 +133,30 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
         }
     }
     site.troubles.clear(&subject);
-    pool.board.see_job(job.id, &found.claimed);
+    let claimed = found.claimed();
+    pool.board.see_job(job.id, &claimed);
     let followed = Followed {
-        grew: offset > job.results_offset,
-        offset,
-        over: found.end.is_some(),
-        claimed: found.claimed.clone(),
+        grew: offsets.iter().any(|(node, offset)| *offset > job.offset(*node)),
+        offsets,
+        over: found.end().is_some(),
+        claimed,
         ..Followed::default()
     };
     Ok(Some(Look { directory, found, followed }))
 }
 
-async fn gather(directory: &JobDirectory) -> Result<evidence::Evidence, crate::spool::SpoolError> {
+async fn gather(directory: &JobDirectory) -> Result<evidence::JobEvidence, crate::spool::SpoolError> {
     let directory = directory.clone();
     let outcome = tokio::task::spawn_blocking(move || evidence::gather(&directory)).await;
-    outcome.unwrap_or_else(|_interrupted| Ok(evidence::Evidence::default()))
+    outcome.unwrap_or_else(|_interrupted| Ok(evidence::JobEvidence::default()))
 }
 
-fn known_job(job: &JobRow) -> KnownJob {
+fn known_job(job: &JobRow, found: &evidence::JobEvidence) -> KnownJob {
+    // Where a runner that died could not say how long its file is, its surplus does not stand for another one's lack.
+    let stored = found.nodes().map(|(node, found)| {
+        let most = found.end.as_ref().map_or(u64::MAX, |end| end.results_bytes);
+        if found.end.is_some() { job.offset(node).min(most) } else { job.offset(node) }
+    });
     KnownJob {
         state: job.state,
         queued_on: job.queued_on,
@@ -148,7 +165,7 @@ fn known_job(job: &JobRow) -> KnownJob {
         cancel_requested: job.cancel_requested_on.is_some(),
         beat: job.beat,
         beat_on: job.beat_on,
-        results_offset: job.results_offset,
+        results_offset: stored.sum(),
     }
 }
 
@@ -156,11 +173,11 @@ fn finality(found: &evidence::Evidence) -> Finality {
     if found.ended_and_visible() { Finality::Final } else { Finality::StillWritten }
 }
 
-fn in_plans_evidence(found: &evidence::Evidence) -> Evidence {
+fn in_plans_evidence(found: &evidence::JobEvidence) -> Evidence {
     Evidence {
         started: found.started(),
-        beat: found.heartbeat.as_ref().map_or(0, |heartbeat| heartbeat.beat.cast_signed()),
-        end: found.end.as_ref().map(|end| EndEvidence {
+        beat: found.beat().cast_signed(),
+        end: found.end().map(|end| EndEvidence {
             reason: end.reason,
             exit_code: end.exit_code,
             results_bytes: Some(end.results_bytes),
@@ -168,23 +185,25 @@ fn in_plans_evidence(found: &evidence::Evidence) -> Evidence {
     }
 }
 
-fn update_of(job: &JobRow, found: &evidence::Evidence, reason: Option<&str>) -> JobUpdate {
+fn update_of(job: &JobRow, found: &evidence::JobEvidence, reason: Option<&str>) -> JobUpdate {
     let mut update = JobUpdate::of(job);
     if let Some(reason) = reason {
         update = update.reason(reason);
     }
     let noted_lately = job.beat_on.is_some_and(|time| Timestamp::now().duration_since(time) < BETWEEN_BEATS);
-    if let Some(heartbeat) = &found.heartbeat {
-        let beat = heartbeat.beat.cast_signed();
-        if beat != job.beat && (!noted_lately || job.missing_since.is_some()) {
-            update = update.beat(beat);
-            let results = u32::try_from(heartbeat.results).unwrap_or(u32::MAX);
-            if job.pilot && results > job.tasks {
-                update = update.tasks(results);
-            }
+    let beat = found.beat().cast_signed();
+    if beat > 0 && beat != job.beat && (!noted_lately || job.missing_since.is_some()) {
+        update = update.beat(beat);
+        let heartbeats = found.nodes().filter_map(|(_, node)| node.heartbeat.as_ref());
+        let results = heartbeats.map(|heartbeat| heartbeat.results).sum::<u64>();
+        let results = u32::try_from(results).unwrap_or(u32::MAX);
+        if job.pilot && results > job.tasks {
+            update = update.tasks(results);
         }
     }
-    if let Some(start) = found.start.as_ref().filter(|start| job.hostname.as_ref() != Some(&start.hostname)) {
+    if let Some(start) =
+        found.first.start.as_ref().filter(|start| job.hostname.as_ref() != Some(&start.hostname))
+    {
         update = update.hostname(&start.hostname);
     }
     update

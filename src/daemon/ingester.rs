@@ -11,7 +11,7 @@ use tokio::task::JoinHandle;
 use super::pools::Pool;
 use super::site::Site;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
-use crate::model::ids::JobId;
+use crate::model::ids::{JobId, NodeIndex};
 use crate::model::task::TaskReport;
 use crate::plan::retry::{self, RetryPolicy};
 use crate::spool::SpoolError;
@@ -48,11 +48,11 @@ pub(super) fn policy(site: &Site) -> RetryPolicy {
     RetryPolicy { tries: retry.tries, losses: retry.losses, delay: retry.delay }
 }
 
-/// Stores every whole result after `offset`; returns the new offset.
+/// Stores every whole result of one node of a job after `offset`; returns the new offset. `directory` is the job's.
 pub(super) async fn bring_in(
     site: &Arc<Site>,
     pool: &Pool,
-    job: JobId,
+    (job, node): (JobId, NodeIndex),
     directory: &JobDirectory,
     offset: u64,
     finality: Finality,
@@ -61,7 +61,7 @@ pub(super) async fn bring_in(
     let decide = move |tally: &TaskTally, class: FailureClass| -> RetryDecision {
         retry::decide(policy, *tally, class)
     };
-    let results = Results { job, path: directory.results(), finality };
+    let results = Results { job, node, path: directory.node(node).results(), finality };
     bring_in_file(&site.writer, &results, offset, &decide, |reports, stored| {
         pool.pace.reported(reports);
         site.ring_stored();
@@ -77,6 +77,8 @@ pub(super) async fn bring_in(
 pub struct Results {
     /// The job that writes it.
     pub job: JobId,
+    /// Its node that does.
+    pub node: NodeIndex,
     /// Where it is.
     pub path: PathBuf,
     /// Whether more may be written.
@@ -132,7 +134,7 @@ struct Piece {
 
 /// One read, off the runtime's threads; nothing where there is nothing new.
 fn read(results: &Results, offset: u64) -> JoinHandle<Result<Option<Piece>, IngestError>> {
-    let Results { job, path, finality } = results.clone();
+    let Results { job, node, path, finality } = results.clone();
     tokio::spawn(async move {
         let read = move || read_results(&path, offset, BYTES_AT_ONCE, finality);
         let Ok(read) = tokio::task::spawn_blocking(read).await else { return Ok(None) };
@@ -144,7 +146,7 @@ fn read(results: &Results, offset: u64) -> JoinHandle<Result<Option<Piece>, Inge
         for Range { start, end } in skipped {
             tracing::error!(job.id = job.0, from = start, to = end, "unreadable bytes in a result file");
         }
-        let batch = Batch::prepare(job, offset, next_offset, reports).await?;
+        let batch = Batch::prepare(job, offset, next_offset, reports).await?.of_node(node);
         Ok(Some(Piece { batch, next_offset, rest }))
     })
 }

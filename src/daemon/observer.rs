@@ -310,7 +310,9 @@ impl Memory {
             self.claims.entry(name.chunk_id).or_insert(Claim { job: id, since: now, noted: Noted::No });
         }
         if runs && !followed.over {
-            job.results_offset = followed.offset;
+            for (node, offset) in &followed.offsets {
+                job.set_offset(*node, *offset);
+            }
             let grew_on = if followed.grew { Some(now) } else { before.and_then(|before| before.grew_on) };
             let claimed = followed.claimed.iter().map(|name| name.chunk_id).collect();
             self.running.insert(id, Running { row: job, grew_on, claimed });

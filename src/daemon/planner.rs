@@ -15,7 +15,7 @@ use super::troubles::chain;
 use crate::model::ids::{JobId, PoolName, Tag, TaskId};
 use crate::model::job::JobState;
 use crate::model::task::Placement;
-use crate::plan::packing::{TaskDefaults, Waiting};
+use crate::plan::packing::{NodeSize, TaskDefaults, Waiting};
 use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot};
 use crate::plan::predict::Expectation;
 use crate::spool::publish::ChunkStore;
@@ -173,8 +173,12 @@ fn pilots_of(pool: &Pool, live: &[LiveJobs], now: Timestamp) -> Vec<LiveGroup> {
         let group = LiveGroup {
             phase: Phase::Coming,
             jobs: jobs.jobs(),
-            cores: resources.cores.saturating_mul(resources.tasks.max(1)),
-            memory_bytes: resources.memory_bytes.unwrap_or(u64::MAX),
+            nodes: resources.nodes.max(1),
+            node: NodeSize {
+                cores: resources.cores_per_node(),
+                memory_bytes: resources.memory_bytes.unwrap_or(u64::MAX),
+                gpus: resources.gpus,
+            },
             left: resources.walltime,
             tasks_left: limit
                 .map(|most| (most * u64::from(jobs.jobs())).saturating_sub(u64::from(jobs.tasks))),

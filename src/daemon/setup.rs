@@ -15,6 +15,7 @@ use super::site::Site;
 use super::troubles::Troubles;
 use crate::config::{Config, PoolConfig, StateLayout};
 use crate::jobscript::{ScriptError, TemplateSet};
+use crate::model::ids::PoolName;
 use crate::scheduler::adapter::{Adapter, AdapterError};
 use crate::scheduler::{Scheduler, Settings};
 use crate::spool::SpoolError;
@@ -36,6 +37,18 @@ pub enum SetupError {
     /// The spool.
     #[error("failed to prepare the spool")]
     Spool(#[from] SpoolError),
+    /// A pool wants more than its adapter can do.
+    #[error(
+        "pool `{pool}` asks for {nodes} nodes a job, but adapter `{adapter}` has no `[script] launch` to start runners there"
+    )]
+    OneNode {
+        /// The pool.
+        pool: PoolName,
+        /// What it asks for.
+        nodes: u32,
+        /// Its adapter.
+        adapter: String,
+    },
     /// `/proc` is not readable.
     #[error("failed to find the running program's own path")]
     OwnProgram(#[source] std::io::Error),
@@ -49,10 +62,14 @@ pub struct Files {
 
 /// Reads adapters and templates.
 pub fn files(config: &Config) -> Result<Files, SetupError> {
-    Ok(Files {
-        clusters: clusters(config)?,
-        templates: TemplateSet::load(&config.site.template_directories)?,
-    })
+    let clusters = clusters(config)?;
+    for pool in pools(config, &clusters).iter().filter(|pool| pool.config.resources.nodes > 1) {
+        if pool.cluster.scheduler.script_facts().launch.is_none() {
+            let (nodes, adapter) = (pool.config.resources.nodes, pool.config.adapter.clone());
+            return Err(SetupError::OneNode { pool: pool.config.name.clone(), nodes, adapter });
+        }
+    }
+    Ok(Files { clusters, templates: TemplateSet::load(&config.site.template_directories)? })
 }
 
 /// The site that `config` describes, its lease held.

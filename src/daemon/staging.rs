@@ -9,7 +9,7 @@ use super::planner;
 use super::pools::Pool;
 use super::site::Site;
 use super::submitter::SubmitterError;
-use crate::jobscript::{ScriptInput, render};
+use crate::jobscript::{Launch, ScriptInput, render};
 use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
@@ -24,6 +24,22 @@ use crate::store::submission::SubmissionRow;
 
 /// Jobs whose tasks are in memory at once.
 const JOBS_AT_ONCE: usize = 100;
+
+/// Which nodes of a job have a runner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Runners {
+    /// Each: the job takes what is ready.
+    OnEachNode,
+    /// The first: the job was made for one task.
+    OnFirstNode,
+}
+
+impl Runners {
+    /// Of a job that is a pilot or not.
+    fn of(jobs: &[JobOrders]) -> Runners {
+        if jobs.iter().any(|job| job.pilot) { Runners::OnEachNode } else { Runners::OnFirstNode }
+    }
+}
 
 /// What became of staging.
 pub enum Staged {
@@ -45,10 +61,13 @@ pub async fn stage(
     let mut after = None;
     let mut work = 0;
     let mut job_ids = Vec::new();
+    let mut runners = Runners::OnFirstNode;
     loop {
         let batch = site.store.orders(submission.id, after, JOBS_AT_ONCE).await?;
         let Some(last) = batch.last() else { break };
         after = Some(last.array_index);
+        // Jobs of one submission are alike.
+        runners = Runners::of(&batch);
         work += batch.iter().filter(|job| job.pilot || !job.orders.is_empty()).count();
         job_ids.extend(batch.iter().map(|job| job.job_id));
         let tasks = batch.iter().flat_map(|job| &job.orders).filter_map(Asked::staged);
@@ -65,7 +84,7 @@ pub async fn stage(
     }
     let request =
         request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
-    let script = script(site, pool, &request, job_ids)?;
+    let script = script(site, pool, &request, job_ids, runners)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
     Ok(Staged::Ready(Box::new(request)))
 }
@@ -107,8 +126,11 @@ pub fn script(
     pool: &Pool,
     request: &SubmitRequest,
     job_ids: Vec<JobId>,
+    runners: Runners,
 ) -> Result<String, SubmitterError> {
     let facts = pool.cluster.scheduler.script_facts();
+    let several = runners == Runners::OnEachNode && request.resources.nodes > 1;
+    let launch = facts.launch.as_ref().filter(|_| several);
     let input = ScriptInput {
         template: pool.config.template.clone(),
         directives: pool.cluster.scheduler.directives(request)?,
@@ -116,6 +138,7 @@ pub fn script(
         array_index_variable: facts.array_index_variable.clone().filter(|_| request.array_size > 1),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
+        launch: launch.map(|launch| Launch { hosts: launch.hosts.clone(), command: launch.command.clone() }),
         warn_after: pool
             .cluster
             .scheduler
@@ -164,7 +187,7 @@ fn staged_job(
             Placement::Dedicated => ExitRule::Tasks,
             Placement::Shared => ExitRule::Runner,
         },
-        cores: resources.cores * resources.tasks,
+        cores: resources.cores_per_node(),
         memory_bytes: resources.memory_bytes.unwrap_or_else(|| most_memory(&orders)),
         walltime_seconds: resources.walltime.as_secs(),
         worker_command: vec![pool.config.worker_python.clone(), site.worker_script.display().to_string()],
@@ -174,9 +197,10 @@ fn staged_job(
         gpus: resources.gpus,
         ready: job.pilot.then(|| site.spool.ready(&pool.config.name).display().to_string()),
         idle_seconds: pool.config.idle.as_secs(),
-        tasks_limit: pool.config.tasks_per_job.filter(|_| job.pilot),
+        tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: site.config.worker.native_programs.clone(),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
+        nodes: if job.pilot { resources.nodes } else { 1 },
     };
     StagedJob { index: job.array_index, manifest, orders }
 }
@@ -203,7 +227,8 @@ fn order(
     };
     let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
     let memory_bytes = job.memory_bytes.map_or(need.memory_bytes, |most| need.memory_bytes.min(most));
-    task.into_order(need.cores, memory_bytes, need.walltime_seconds)
+    let order = task.into_order(need.cores, memory_bytes, need.walltime_seconds);
+    TaskOrder { gpus: need.gpus, ..order }
 }
 
 fn most_memory(orders: &[TaskOrder]) -> u64 {

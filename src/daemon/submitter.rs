@@ -337,7 +337,7 @@ fn id_by_evidence(site: &Site, cluster: &Cluster, submission: &SubmissionRow) ->
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let scheduler = &cluster.scheduler;
     (0..submission.array_size).find_map(|index| {
-        let start = evidence::gather(&directory.job(index)).ok()?.start?;
+        let start = evidence::gather(&directory.job(index)).ok()?.first.start?;
         let element = start.scheduler_job_id?;
         scheduler.submission_id(&SchedulerJobId(element), index, submission.array_size)
     })

@@ -14,6 +14,15 @@ use crate::model::ids::{JobId, PoolName, Tag};
 pub use render::render;
 pub use templates::TemplateSet;
 
+/// How a job script reaches the further nodes of its job: typed shell text, as the scheduler's adapter has it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Launch {
+    /// A command that prints a word for each node, the script's own first.
+    pub hosts: String,
+    /// Runs the command behind it on the node whose word is `$qcb_host`, and waits for its end.
+    pub command: String,
+}
+
 /// Everything a job script is made of.
 #[derive(Clone, Debug)]
 pub struct ScriptInput {
@@ -29,6 +38,8 @@ pub struct ScriptInput {
     pub first_array_index: u32,
     /// A shell word that gives the scheduler's id of the running job.
     pub scheduler_job_id: Option<String>,
+    /// Where every node of the job is to have a runner: how they are started. Nothing where the first node's is all.
+    pub launch: Option<Launch>,
     /// When the script is to warn itself, counted from its start; nothing where the scheduler does.
     pub warn_after: Option<Duration>,
     /// The submission's tag.

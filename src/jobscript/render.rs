@@ -21,6 +21,7 @@ pub fn render(input: &ScriptInput, templates: &TemplateSet) -> Result<String, Sc
         scheduler_lines => safe_lines("scheduler line", &input.scheduler_lines)?,
         array_index => Value::from_safe_string(array_index(input)?),
         scheduler_job_id => Value::from_safe_string(scheduler_job_id(input)?),
+        launch => launch(input)?,
         warn_after_seconds => input.warn_after.map(|after| after.as_secs()),
         tag => input.tag.as_str(),
         pool => input.pool.0.as_str(),
@@ -69,6 +70,16 @@ fn safe_lines(name: &'static str, lines: &[String]) -> Result<Vec<Value>, Script
             Ok(Value::from_safe_string(line.clone()))
         })
         .collect()
+}
+
+fn launch(input: &ScriptInput) -> Result<Option<Value>, ScriptError> {
+    let Some(launch) = &input.launch else { return Ok(None) };
+    let line = |name, text: &String| {
+        let mut lines = safe_lines(name, std::slice::from_ref(text))?;
+        Ok::<_, ScriptError>(lines.pop())
+    };
+    let (hosts, command) = (line("hosts", &launch.hosts)?, line("launch", &launch.command)?);
+    Ok(Some(context! { hosts, command }))
 }
 
 /// A pool's setup may hold several lines in one text, and tabs.

@@ -62,6 +62,16 @@ row_id!(
     Fence
 );
 
+/// A node of a job that has several; 0 is the first, on which the job script runs.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct NodeIndex(pub u32);
+
+impl NodeIndex {
+    /// The node on which the job script runs.
+    pub const FIRST: NodeIndex = NodeIndex(0);
+}
+
 /// The unique name that a submission carries into the scheduler: `qcb-` and 26 characters of Crockford's base 32.
 ///
 /// A lost answer is looked up by it. 30 characters that start with a letter fit every scheduler's job name but old

@@ -14,6 +14,8 @@ pub struct TaskResources {
     pub memory_bytes: Option<u64>,
     /// Longest time it may take, in whole seconds.
     pub walltime_seconds: Option<u64>,
+    /// GPUs that it gets for itself; none where it says nothing.
+    pub gpus: Option<u32>,
 }
 
 /// What one batch job asks its scheduler for. Adapters turn it into directives.
@@ -21,7 +23,7 @@ pub struct TaskResources {
 pub struct JobResources {
     /// Nodes, usually 1.
     pub nodes: u32,
-    /// Scheduler tasks (MPI ranks or slots) per job, usually 1.
+    /// Scheduler tasks (MPI ranks or slots) per job, the same number on each node, usually 1.
     pub tasks: u32,
     /// Cores per scheduler task.
     pub cores: u32,
@@ -68,6 +70,16 @@ impl JobResources {
             sharing: NodeSharing::Shared,
             extra: Vec::new(),
         }
+    }
+
+    /// Scheduler tasks on each of its nodes.
+    pub fn tasks_per_node(&self) -> u32 {
+        self.tasks.max(1).div_ceil(self.nodes.max(1))
+    }
+
+    /// Cores on each of its nodes.
+    pub fn cores_per_node(&self) -> u32 {
+        self.cores.max(1).saturating_mul(self.tasks_per_node())
     }
 }
 

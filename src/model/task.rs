@@ -185,6 +185,13 @@ pub struct JobManifest {
     /// A worker that has grown by so much is replaced by a fresh one.
     #[serde(default)]
     pub recycle_growth_bytes: Option<u64>,
+    /// Nodes that have a runner each; cores, memory, GPUs and the limit on tasks are of one of them.
+    #[serde(default = "one")]
+    pub nodes: u32,
+}
+
+const fn one() -> u32 {
+    1
 }
 
 /// What a job's exit code says.

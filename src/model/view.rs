@@ -121,6 +121,9 @@ pub struct TaskLine {
     pub memory_bytes: Option<i64>,
     /// Time asked for.
     pub walltime_seconds: Option<i64>,
+    /// GPUs asked for.
+    #[serde(default)]
+    pub gpus: Option<u32>,
     /// Tries spent.
     pub tries: i32,
     /// Attempts lost without fault of the task.

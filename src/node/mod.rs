@@ -17,6 +17,7 @@ pub mod lookout;
 pub mod memory;
 pub mod native;
 pub mod progress;
+pub mod relay;
 pub mod report;
 pub mod runner;
 pub mod scratch;

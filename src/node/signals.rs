@@ -13,6 +13,18 @@ pub enum StopRequest {
     End(&'static str),
 }
 
+impl StopRequest {
+    /// What the signal of this name, as `kill -s` takes it, asks for.
+    pub fn named(name: &str) -> Option<StopRequest> {
+        match name {
+            "USR2" => Some(StopRequest::WalltimeNear),
+            "TERM" => Some(StopRequest::End("SIGTERM")),
+            "INT" => Some(StopRequest::End("SIGINT")),
+            _ => None,
+        }
+    }
+}
+
 /// The handlers. Without them each of these signals would kill the runner.
 pub struct StopSignals {
     warning: Signal,

@@ -19,6 +19,7 @@ use super::heartbeat::HeartbeatWriter;
 use super::lookout::Lookout;
 use super::native::Step;
 use super::native::run::{self as native, NativeEnd, NativePrograms, NativeReport, NativeSlots};
+use super::relay::Relay;
 use super::report::Reporter;
 use super::runner::Runner;
 use super::scratch::Scratch;
@@ -80,6 +81,7 @@ pub struct Work {
     encoder: Encoder,
     pub(super) store: ReportStore,
     heartbeat: HeartbeatWriter,
+    relay: Relay,
     /// The job has a pool to take chunks from.
     pooled: bool,
     stop: Option<Stop>,
@@ -136,6 +138,7 @@ impl Work {
             encoder: Encoder::new().map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
             store,
             heartbeat: HeartbeatWriter::new(directory.clone(), interval, now),
+            relay: Relay::new(directory, now),
             pooled: manifest.ready.is_some(),
             stop,
             storing_ends: clock.storing_ends(),
@@ -148,6 +151,9 @@ impl Work {
             let now = Instant::now();
             self.heartbeat.beat(now, self.store.tally.results, self.running.keys());
             self.store.on_time(now);
+            for request in self.relay.listen(now) {
+                self.on_signal(request);
+            }
             let filled = self.fill(now);
             self.store.flush();
             self.hand.tidy(self.store.safe_bytes());
@@ -182,7 +188,10 @@ impl Work {
     fn next_wake(&self) -> Instant {
         let looks = self.stop.is_none() && !self.exhausted && self.next.is_none() && !self.store.is_refused();
         let look = looks.then(|| self.lookout.due());
-        [self.store.due(), look].into_iter().flatten().fold(self.heartbeat.due(), Instant::min)
+        [self.store.due(), look, self.relay.due()]
+            .into_iter()
+            .flatten()
+            .fold(self.heartbeat.due(), Instant::min)
     }
 
     /// Starts tasks while there is room for them.

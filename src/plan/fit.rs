@@ -61,6 +61,12 @@ pub fn too_large(asks: &TaskResources, most: &TaskResources) -> Option<String> {
     {
         return Some(format!("asks for {cores} cores, a job of the pool has {most}"));
     }
+    if let (Some(gpus), Some(most)) = (asks.gpus, most.gpus)
+        && gpus > most
+    {
+        let word = if gpus == 1 { "GPU" } else { "GPUs" };
+        return Some(format!("asks for {gpus} {word}, a node of the pool has {most}"));
+    }
     if let (Some(memory), Some(most)) = (asks.memory_bytes, most.memory_bytes)
         && memory > most
     {

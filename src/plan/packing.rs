@@ -57,6 +57,8 @@ pub struct Need {
     pub memory_bytes: u64,
     /// Time, in whole seconds.
     pub walltime_seconds: u64,
+    /// GPUs.
+    pub gpus: u32,
 }
 
 /// A pool as the packer sees it.
@@ -87,7 +89,20 @@ impl Shape {
             cores: self.cores,
             memory_bytes: self.memory_bytes,
             walltime_seconds: self.walltime.map(|walltime| walltime.saturating_sub(self.margin).as_secs()),
+            gpus: Some(self.base.gpus),
         }
+    }
+}
+
+impl Shape {
+    /// Nodes of a job.
+    pub fn nodes(&self) -> u32 {
+        self.base.nodes.max(1)
+    }
+
+    /// Most tasks that the runner of one node takes.
+    pub fn tasks_per_runner(&self) -> Option<u32> {
+        self.tasks_per_job.map(|most| (most / self.nodes()).max(1))
     }
 }
 
@@ -98,6 +113,7 @@ impl TaskDefaults {
             cores: Some(self.cores),
             memory_bytes: Some(self.memory_bytes),
             walltime_seconds: Some(self.walltime.as_secs()),
+            gpus: Some(0),
         }
     }
 }
@@ -123,6 +139,7 @@ pub fn need_of(task: &Waiting, shape: &Shape, defaults: TaskDefaults) -> Need {
             ran_out.walltime_seconds,
             most.walltime_seconds,
         ),
+        gpus: asks.gpus.unwrap_or(0),
     }
 }
 
@@ -132,21 +149,44 @@ pub(super) fn misfit(need: Need, shape: &Shape) -> Option<String> {
         cores: Some(need.cores),
         memory_bytes: Some(need.memory_bytes),
         walltime_seconds: Some(need.walltime_seconds),
+        gpus: Some(need.gpus),
     };
     too_large(&asks, &shape.most())
 }
 
-/// How many tasks of this need run side by side in a job.
-pub(super) fn slots(cores: u32, memory_bytes: u64, need: Need) -> u32 {
-    let by_cores = u64::from(cores / need.cores.max(1));
-    let by_memory = memory_bytes / need.memory_bytes.max(1);
-    u32::try_from(by_cores.min(by_memory).max(1)).unwrap_or(u32::MAX)
+/// What a node of a job has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct NodeSize {
+    /// Cores.
+    pub cores: u32,
+    /// Memory.
+    pub memory_bytes: u64,
+    /// GPUs.
+    pub gpus: u32,
 }
 
-/// Cores and memory of a job of the pool that is made for tasks of this need.
-pub(super) fn size(shape: &Shape, need: Need) -> (u32, u64) {
-    let cores = shape.cores.unwrap_or(need.cores);
-    (cores.saturating_mul(shape.base.tasks.max(1)), shape.memory_bytes.unwrap_or(need.memory_bytes))
+impl NodeSize {
+    /// How many tasks of this need run side by side on it, one at least.
+    pub(super) fn slots(self, need: Need) -> u32 {
+        let by_cores = u64::from(self.cores / need.cores.max(1));
+        let by_memory = self.memory_bytes / need.memory_bytes.max(1);
+        let by_gpus = self.gpus.checked_div(need.gpus).map_or(u64::MAX, u64::from);
+        u32::try_from(by_cores.min(by_memory).min(by_gpus).max(1)).unwrap_or(u32::MAX)
+    }
+
+    /// Whether a task of this need fits.
+    pub(super) fn fits(self, need: Need) -> bool {
+        self.cores >= need.cores && self.memory_bytes >= need.memory_bytes && self.gpus >= need.gpus
+    }
+}
+
+/// Each node of a job of the pool that is made for tasks of this need.
+pub(super) fn size(shape: &Shape, need: Need) -> NodeSize {
+    NodeSize {
+        cores: shape.cores.unwrap_or(need.cores).saturating_mul(shape.base.tasks_per_node()),
+        memory_bytes: shape.memory_bytes.unwrap_or(need.memory_bytes),
+        gpus: shape.base.gpus,
+    }
 }
 
 /// What a job asks for that works on tasks of this need for `time`.

@@ -28,7 +28,7 @@ use std::time::Duration;
 use adapter::messages::{MessageClass, Verb};
 use adapter::template;
 use adapter::values::{Value, Values};
-pub use adapter::{Adapter, AdapterError, ScriptFacts, built_in_names};
+pub use adapter::{Adapter, AdapterError, LaunchFacts, ScriptFacts, built_in_names};
 use adapter::{Call, Variants};
 pub use answer::{
     ExitStatus, FindAnswer, JobLimits, JobSighting, PollAnswer, PostMortem, PostMortemAnswer, Refusal,

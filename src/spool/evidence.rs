@@ -3,6 +3,7 @@
 //! Network filesystems remember that a file was not there; listing its directory anew makes them forget. So a file is
 //! called missing only after its directory, and the one above, were listed.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -11,11 +12,65 @@ use serde::de::DeserializeOwned;
 
 use super::atomic;
 use super::error::SpoolError;
-use super::layout::{CLAIMED_PREFIX, JobDirectory};
+use super::layout::{CLAIMED_PREFIX, JobDirectory, node_named};
 use crate::model::chunk::ChunkName;
-use crate::model::task::{EndRecord, Heartbeat, StartRecord};
+use crate::model::ids::NodeIndex;
+use crate::model::task::{EndReason, EndRecord, Heartbeat, StartRecord};
 
 /// Everything a job directory tells of its job.
+#[derive(Clone, Default, PartialEq, Debug)]
+pub struct JobEvidence {
+    /// What the first node tells.
+    pub first: Evidence,
+    /// What each further node tells, where the job has several.
+    pub further: Vec<Evidence>,
+}
+
+impl JobEvidence {
+    /// What each node tells.
+    pub fn nodes(&self) -> impl Iterator<Item = (NodeIndex, &Evidence)> {
+        (0..).map(NodeIndex).zip(std::iter::once(&self.first).chain(&self.further))
+    }
+
+    /// Whether a runner ever touched the directory.
+    pub fn started(&self) -> bool {
+        self.nodes().any(|(_, node)| node.started())
+    }
+
+    /// Chunks of the pool that its runners claimed and that are not all reported.
+    pub fn claimed(&self) -> Vec<ChunkName> {
+        self.nodes().flat_map(|(_, node)| node.claimed.iter().copied()).collect()
+    }
+
+    /// Grows as long as one of its runners beats.
+    pub fn beat(&self) -> u64 {
+        self.nodes().filter_map(|(_, node)| node.heartbeat.as_ref()).map(|heartbeat| heartbeat.beat).sum()
+    }
+
+    /// The end of the job: there is one when each of its runners has said its last word. Of several, the reason that calls
+    /// for most attention counts.
+    pub fn end(&self) -> Option<EndRecord> {
+        let ends: Vec<&EndRecord> =
+            self.nodes().map(|(_, node)| node.end.as_ref()).collect::<Option<Vec<_>>>()?;
+        let worst = ends.iter().max_by_key(|end| attention(end.reason))?;
+        Some(EndRecord {
+            results: ends.iter().map(|end| end.results).sum(),
+            results_bytes: ends.iter().map(|end| end.results_bytes).sum(),
+            ..(*worst).clone()
+        })
+    }
+}
+
+fn attention(reason: EndReason) -> u8 {
+    match reason {
+        EndReason::Done => 0,
+        EndReason::WalltimeNear => 1,
+        EndReason::Signal => 2,
+        EndReason::Failed => 3,
+    }
+}
+
+/// Everything that the directory of one node tells of its runner.
 #[derive(Clone, Default, PartialEq, Debug)]
 pub struct Evidence {
     /// The runner's first words.
@@ -62,8 +117,18 @@ impl Evidence {
 }
 
 /// Gathers the evidence of one job. A directory that is not there gives the default.
-pub fn gather(directory: &JobDirectory) -> Result<Evidence, SpoolError> {
-    let Some(names) = list_anew(directory.path())? else { return Ok(Evidence::default()) };
+pub fn gather(directory: &JobDirectory) -> Result<JobEvidence, SpoolError> {
+    let Some(names) = list_anew(directory.path())? else { return Ok(JobEvidence::default()) };
+    let first = gather_node(directory, &names)?;
+    let last = names.iter().filter_map(|name| node_named(name.to_str()?)).max().unwrap_or_default();
+    let further = (1..=last.0).map(|node| {
+        let node = directory.node(NodeIndex(node));
+        list_anew(node.path())?.map_or(Ok(Evidence::default()), |names| gather_node(&node, &names))
+    });
+    Ok(JobEvidence { first, further: further.collect::<Result<_, _>>()? })
+}
+
+fn gather_node(directory: &JobDirectory, names: &[OsString]) -> Result<Evidence, SpoolError> {
     let mut unreadable = Vec::new();
     // The end record first: what was written before it is then visible or will be.
     let end = document(&directory.end(), &mut unreadable)?;
@@ -84,7 +149,7 @@ pub fn gather(directory: &JobDirectory) -> Result<Evidence, SpoolError> {
     Ok(Evidence { start, heartbeat, end, duplicate, results_bytes, chunk, claimed, unreadable })
 }
 
-fn list_anew(directory: &Path) -> Result<Option<Vec<std::ffi::OsString>>, SpoolError> {
+fn list_anew(directory: &Path) -> Result<Option<Vec<OsString>>, SpoolError> {
     let list = |path: &Path| -> io::Result<Vec<_>> {
         fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
     };
@@ -147,11 +212,11 @@ mod tests {
     fn evidence_grows_with_what_the_job_writes() {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path().join("0"));
-        assert_eq!(gather(&directory).unwrap(), Evidence::default());
+        assert_eq!(gather(&directory).unwrap(), JobEvidence::default());
         atomic::create_directory(directory.path()).unwrap();
         chunk::write_chunk(&directory.chunk(), orders(1)).unwrap();
         let evidence = gather(&directory).unwrap();
-        assert_eq!((evidence.chunk, evidence.started()), (ChunkState::Waiting, false));
+        assert_eq!((evidence.first.chunk, evidence.started()), (ChunkState::Waiting, false));
         chunk::claim(&directory).unwrap();
         assert!(gather(&directory).unwrap().started());
         fs::write(directory.results(), b"12345").unwrap();
@@ -164,10 +229,38 @@ mod tests {
             detail: None,
         };
         atomic::write_json(&directory.end(), &end).unwrap();
-        let evidence = gather(&directory).unwrap();
+        let evidence = gather(&directory).unwrap().first;
         assert!(!evidence.ended_and_visible(), "one byte of the results is not visible yet");
         fs::write(directory.results(), b"123456").unwrap();
-        assert!(gather(&directory).unwrap().ended_and_visible());
+        assert!(gather(&directory).unwrap().first.ended_and_visible());
+    }
+
+    fn end(reason: EndReason, results: u64) -> EndRecord {
+        EndRecord {
+            job_id: JobId(1),
+            reason,
+            exit_code: 0,
+            results,
+            results_bytes: 10 * results,
+            detail: None,
+        }
+    }
+
+    #[test]
+    fn a_job_of_several_nodes_ends_with_the_last_of_its_runners() {
+        let root = tempfile::tempdir().unwrap();
+        let job = JobDirectory::at(root.path().join("0"));
+        for node in 0..3 {
+            atomic::create_directory(job.node(NodeIndex(node)).path()).unwrap();
+        }
+        atomic::write_json(&job.end(), &end(EndReason::Done, 3)).unwrap();
+        atomic::write_json(&job.node(NodeIndex(2)).end(), &end(EndReason::Failed, 1)).unwrap();
+        let heartbeat = Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0 };
+        atomic::write_json(&job.node(NodeIndex(1)).heartbeat(), &heartbeat).unwrap();
+        let evidence = gather(&job).unwrap();
+        assert_eq!((evidence.end(), evidence.beat(), evidence.further.len()), (None, 7, 2));
+        atomic::write_json(&job.node(NodeIndex(1)).end(), &end(EndReason::WalltimeNear, 2)).unwrap();
+        assert_eq!(gather(&job).unwrap().end(), Some(end(EndReason::Failed, 6)));
     }
 
     #[test]
@@ -176,7 +269,7 @@ mod tests {
         let directory = JobDirectory::at(root.path());
         fs::write(directory.heartbeat(), b"{\"beat\": 1").unwrap();
         fs::write(directory.start(), b"").unwrap();
-        let evidence = gather(&directory).unwrap();
+        let evidence = gather(&directory).unwrap().first;
         assert_eq!(evidence.unreadable, vec![directory.start(), directory.heartbeat()]);
         assert_eq!((evidence.start, evidence.heartbeat), (None, None));
     }

@@ -4,10 +4,13 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::model::chunk::ChunkName;
-use crate::model::ids::{PoolName, Tag};
+use crate::model::ids::{NodeIndex, PoolName, Tag};
 
 /// What the names of claimed chunks in a job's directory begin with.
 pub const CLAIMED_PREFIX: &str = "chunk-";
+
+/// What the names of directories of a job's further nodes begin with.
+const NODE_PREFIX: &str = "node-";
 
 /// The root of the spool.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -81,20 +84,26 @@ impl SubmissionDirectory {
 
     /// The directory of the job with this array index; single jobs have index 0.
     pub fn job(&self, index: u32) -> JobDirectory {
-        JobDirectory { path: self.path.join(index.to_string()) }
+        JobDirectory::at(self.path.join(index.to_string()))
     }
 }
 
-/// `<spool>/<pool>/<tag>/<index>`: everything that one job reads and writes.
+/// `<spool>/<pool>/<tag>/<index>`: everything that one job reads and writes. Each further node of a job that has several
+/// has a directory like it in there, `node-1` and so on, without a manifest of its own.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct JobDirectory {
     path: PathBuf,
+    /// Where a further node's job is.
+    job: Option<PathBuf>,
 }
 
 impl JobDirectory {
-    /// The directory at `path`.
+    /// The directory at `path`, of a job or of a further node of one.
     pub fn at(path: impl Into<PathBuf>) -> JobDirectory {
-        JobDirectory { path: path.into() }
+        let path = path.into();
+        let name = path.file_name().and_then(|name| name.to_str());
+        let job = name.and_then(node_named).and_then(|_| path.parent()).map(Path::to_owned);
+        JobDirectory { path, job }
     }
 
     /// The directory itself.
@@ -102,9 +111,23 @@ impl JobDirectory {
         &self.path
     }
 
-    /// `JobManifest`, written before submission.
+    /// The directory of this node of the job.
+    pub fn node(&self, node: NodeIndex) -> JobDirectory {
+        match node {
+            NodeIndex::FIRST => self.clone(),
+            NodeIndex(number) => JobDirectory::at(self.path.join(format!("{NODE_PREFIX}{number}"))),
+        }
+    }
+
+    /// `JobManifest`, written before submission; one for all nodes.
     pub fn manifest(&self) -> PathBuf {
-        self.path.join("manifest.json")
+        self.job.as_ref().unwrap_or(&self.path).join("manifest.json")
+    }
+
+    /// What the job script tells the runners of its further nodes: names of signals, a line each. None where the runner is
+    /// the script's own child.
+    pub fn signals(&self) -> Option<PathBuf> {
+        self.job.as_ref().map(|job| job.join("signals"))
     }
 
     /// The tasks, until a runner claims them.
@@ -158,9 +181,26 @@ impl JobDirectory {
     }
 }
 
+/// The further node whose directory has this name.
+pub(super) fn node_named(name: &str) -> Option<NodeIndex> {
+    let number: u32 = name.strip_prefix(NODE_PREFIX)?.parse().ok()?;
+    (number > 0).then_some(NodeIndex(number))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_further_node_has_a_directory_of_its_own_and_its_jobs_manifest() {
+        let job = JobDirectory::at("/spool/short/tag/3");
+        let node = JobDirectory::at("/spool/short/tag/3/node-2");
+        assert_eq!(job.node(NodeIndex(2)), node);
+        assert_eq!(job.node(NodeIndex::FIRST), job);
+        assert_eq!(node.manifest(), job.manifest());
+        assert_eq!(node.results(), PathBuf::from("/spool/short/tag/3/node-2/results"));
+        assert_eq!((node.signals(), job.signals()), (Some("/spool/short/tag/3/signals".into()), None));
+    }
 
     #[test]
     fn a_job_lies_below_its_pool_and_its_tag() {

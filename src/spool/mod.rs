@@ -15,7 +15,7 @@ pub mod stage;
 pub mod sweep;
 
 pub use error::SpoolError;
-pub use evidence::Evidence;
+pub use evidence::{Evidence, JobEvidence};
 pub use frame::Finality;
 pub use layout::{JobDirectory, Spool, SubmissionDirectory};
 pub use results::{ResultBatch, ResultWriter, read_results};

@@ -8,6 +8,7 @@ use super::atomic::{self, Access};
 use super::chunk;
 use super::error::SpoolError;
 use super::layout::{JobDirectory, SubmissionDirectory};
+use crate::model::ids::NodeIndex;
 use crate::model::task::{JobManifest, TaskOrder};
 
 /// What staging found.
@@ -35,10 +36,15 @@ pub fn stage_job(
     orders: impl IntoIterator<Item = TaskOrder>,
 ) -> Result<Staged, SpoolError> {
     atomic::create_directory(directory.path())?;
-    if started(directory) {
+    if (0..manifest.nodes.max(1)).any(|node| started(&directory.node(NodeIndex(node)))) {
         return Ok(Staged::AlreadyStarted);
     }
     atomic::write_json(&directory.manifest(), manifest)?;
+    for node in (1..manifest.nodes).map(NodeIndex) {
+        let node = directory.node(node);
+        atomic::create_directory(node.path())?;
+        chunk::write_chunk(&node.chunk(), [])?;
+    }
     let tasks = chunk::write_chunk(&directory.chunk(), orders)?;
     if started(directory) {
         // A runner renamed the former chunk while this one was written: a second copy must not find it.
@@ -97,6 +103,7 @@ pub(crate) mod tests {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            nodes: 1,
         }
     }
 
@@ -109,6 +116,22 @@ pub(crate) mod tests {
         assert_eq!(stage_job(&directory, &manifest(3), orders(3)).unwrap(), Staged::Ready { tasks: 3 });
         assert_eq!(fs::read(directory.chunk()).unwrap(), first);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
+    }
+
+    #[test]
+    fn a_further_node_gets_a_ticket_and_one_that_was_used_stops_a_second_staging() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = JobDirectory::at(root.path().join("0"));
+        let manifest = JobManifest { nodes: 3, ..manifest(0) };
+        assert_eq!(stage_job(&directory, &manifest, orders(0)).unwrap(), Staged::Ready { tasks: 0 });
+        assert_eq!(stage_job(&directory, &manifest, orders(0)).unwrap(), Staged::Ready { tasks: 0 });
+        let node = directory.node(NodeIndex(2));
+        chunk::claim(&node).unwrap();
+        assert!(
+            directory.node(NodeIndex(1)).chunk().exists() && !directory.node(NodeIndex(3)).path().exists()
+        );
+        assert_eq!(stage_job(&directory, &manifest, orders(0)).unwrap(), Staged::AlreadyStarted);
+        assert!(!node.chunk().exists(), "a second copy of the job must not find it");
     }
 
     #[test]

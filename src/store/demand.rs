@@ -24,6 +24,7 @@ pub(crate) struct Demand {
     cores: Option<i32>,
     memory_bytes: Option<i64>,
     walltime_seconds: Option<i64>,
+    gpus: Option<i32>,
 }
 
 impl Demand {
@@ -44,6 +45,7 @@ impl Demand {
             cores: resources.cores.map(integer),
             memory_bytes: resources.memory_bytes.map(bigint),
             walltime_seconds: resources.walltime_seconds.map(bigint),
+            gpus: resources.gpus.filter(|gpus| *gpus > 0).map(integer),
         }
     }
 }
@@ -88,6 +90,7 @@ async fn run(
         .bind::<Array<Nullable<BigInt>>, _>(
             wanted.iter().map(|demand| demand.walltime_seconds).collect::<Vec<_>>(),
         )
+        .bind::<Array<Nullable<Integer>>, _>(wanted.iter().map(|demand| demand.gpus).collect::<Vec<_>>())
         .load(conn)
         .await
         .doing("storing demands")
@@ -95,16 +98,17 @@ async fn run(
 
 const GIVEN: &str = "
     SELECT ARRAY(SELECT jsonb_array_elements_text(programs::jsonb)) AS required_programs, compute_tag, pool, cores,
-        memory_bytes, walltime_seconds
-    FROM unnest($1, $2, $3, $4, $5, $6)
-        AS rows(programs, compute_tag, pool, cores, memory_bytes, walltime_seconds)";
+        memory_bytes, walltime_seconds, gpus
+    FROM unnest($1, $2, $3, $4, $5, $6, $7)
+        AS rows(programs, compute_tag, pool, cores, memory_bytes, walltime_seconds, gpus)";
 
 const ADD: &str = "
-    INSERT INTO demand (required_programs, compute_tag, pool, cores, memory_bytes, walltime_seconds)
+    INSERT INTO demand (required_programs, compute_tag, pool, cores, memory_bytes, walltime_seconds, gpus)
     SELECT * FROM given ON CONFLICT DO NOTHING RETURNING *";
 
 const FIND: &str = "
     SELECT d.* FROM demand d JOIN given g ON d.required_programs = g.required_programs
         AND d.compute_tag = g.compute_tag AND d.pool IS NOT DISTINCT FROM g.pool
         AND d.cores IS NOT DISTINCT FROM g.cores AND d.memory_bytes IS NOT DISTINCT FROM g.memory_bytes
-        AND d.walltime_seconds IS NOT DISTINCT FROM g.walltime_seconds";
+        AND d.walltime_seconds IS NOT DISTINCT FROM g.walltime_seconds
+        AND d.gpus IS NOT DISTINCT FROM g.gpus";

@@ -1,7 +1,7 @@
 //! Jobs: what is known of each, moved by compare-and-swap along the legal transitions only, one event per change.
 //! Touches `job`, `event`, and the status of the records that a job holds.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
@@ -13,7 +13,7 @@ use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::types::{Count, Json, Offset, integer, raw, storable};
 use super::write::Writer;
-use crate::model::ids::{JobId, PoolName, SchedulerJobId, SubmissionId, Tag};
+use crate::model::ids::{JobId, NodeIndex, PoolName, SchedulerJobId, SubmissionId, Tag};
 use crate::model::job::{JobState, SubmissionState};
 use crate::model::resources::JobResources;
 use crate::model::task::Placement;
@@ -56,6 +56,9 @@ pub struct JobRow {
     /// How far its results are stored, in bytes.
     #[diesel(deserialize_as = Offset)]
     pub results_offset: u64,
+    /// The same of its further nodes, where it has several.
+    #[diesel(deserialize_as = Json<BTreeMap<NodeIndex, u64>>)]
+    pub further_offsets: BTreeMap<NodeIndex, u64>,
     /// The last heartbeat seen.
     pub beat: i64,
     /// When that was.
@@ -233,6 +236,24 @@ pub struct LiveJobs {
     ids: Vec<i64>,
 }
 
+impl JobRow {
+    /// How far the results of one of its nodes are stored, in bytes.
+    pub fn offset(&self, node: NodeIndex) -> u64 {
+        match node {
+            NodeIndex::FIRST => self.results_offset,
+            further => self.further_offsets.get(&further).copied().unwrap_or(0),
+        }
+    }
+
+    /// The same after more of them were stored.
+    pub fn set_offset(&mut self, node: NodeIndex, offset: u64) {
+        match node {
+            NodeIndex::FIRST => self.results_offset = offset,
+            further => _ = self.further_offsets.insert(further, offset),
+        }
+    }
+}
+
 impl LiveJobs {
     /// The jobs.
     pub fn ids(&self) -> impl Iterator<Item = JobId> + '_ {
@@ -251,7 +272,7 @@ impl Store {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, s.array_size,
-                j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.beat, j.beat_on,
+                j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.further_offsets, j.beat, j.beat_on,
                 j.cancel_requested_on, j.missing_since, j.missing_polls, j.queued_on, j.started_on, j.hostname,
                 j.tasks,
                 j.state IN ('queued', 'blocked') AND NOT j.pilot

@@ -16,7 +16,7 @@ use super::output;
 use super::types::{Count, raw, storable};
 use super::write::Writer;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
-use crate::model::ids::{ChunkId, JobId, RecordId, TaskId};
+use crate::model::ids::{ChunkId, JobId, NodeIndex, RecordId, TaskId};
 use crate::model::job::JobOutcome;
 use crate::model::record::RecordStatus;
 
@@ -87,6 +87,15 @@ pub struct ReleasedTasks {
     pub failed: usize,
 }
 
+/// What has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    /// The job.
+    Job,
+    /// One of its node runners.
+    Node(NodeIndex),
+}
+
 /// A task that the ended job held.
 #[derive(diesel::QueryableByName)]
 #[diesel(table_name = super::schema::task)]
@@ -125,8 +134,45 @@ impl Writer {
             transaction.roll_back().await?;
             return Ok(ReleasedTasks::default());
         }
+        let (released, mut events) = self.release(conn, &end, Part::Job, decide).await?;
+        events.push(ended_event(&end, released));
+        event::write(conn, &events).await?;
+        fold(conn).await?;
+        transaction.commit().await?;
+        Ok(released)
+    }
+
+    /// The runner of one node of a job has ended while others go on: tasks of the chunks in its directory are free as at the
+    /// end of a job.
+    pub async fn end_runner(
+        &self,
+        end: JobEnd,
+        node: NodeIndex,
+        decide: Decide<'_>,
+    ) -> Result<ReleasedTasks, StoreError> {
+        let mut transaction = self.begin().await?;
+        let conn = transaction.conn();
+        let (released, events) = self.release(conn, &end, Part::Node(node), decide).await?;
+        event::write(conn, &events).await?;
+        fold(conn).await?;
+        transaction.commit().await?;
+        Ok(released)
+    }
+
+    /// Frees the tasks of what has ended, and closes its chunks.
+    async fn release(
+        &self,
+        conn: &mut AsyncPgConnection,
+        end: &JobEnd,
+        part: Part,
+        decide: Decide<'_>,
+    ) -> Result<(ReleasedTasks, Vec<NewEvent>), StoreError> {
+        let all_of = match part {
+            Part::Job => Some(end.id.0),
+            Part::Node(_) => None,
+        };
         diesel::sql_query("DELETE FROM chunk WHERE (job_id = $1 OR id = ANY($2)) AND site = $3")
-            .bind::<BigInt, _>(end.id.0)
+            .bind::<Nullable<BigInt>, _>(all_of)
             .bind::<Array<BigInt>, _>(raw(end.chunks.iter().copied()))
             .bind::<Text, _>(&self.site)
             .execute(conn)
@@ -136,7 +182,7 @@ impl Writer {
             "SELECT id, record_id, attempt, tries, losses FROM task WHERE job_id = $1 OR chunk_id = ANY($2)
              ORDER BY id FOR UPDATE",
         )
-        .bind::<BigInt, _>(end.id.0)
+        .bind::<Nullable<BigInt>, _>(all_of)
         .bind::<Array<BigInt>, _>(raw(end.chunks.iter().copied()))
         .load(conn)
         .await
@@ -154,7 +200,7 @@ impl Writer {
                 }
                 RetryDecision::Fail => {
                     released.failed += 1;
-                    attempts.push(given_up(&task, &end)?);
+                    attempts.push(given_up(&task, end, part)?);
                     "failed"
                 }
             };
@@ -162,19 +208,15 @@ impl Writer {
                 kind,
                 record_id: Some(task.record_id),
                 job_id: Some(end.id),
-                message: explain(&end),
+                message: explain(end, part),
                 ..NewEvent::default()
             });
-            let reason = explain(&end);
+            let reason = explain(end, part);
             settled.push(Settled { task_id: task.id, charge, decision, reason });
         }
         apply(conn, &settled).await?;
         history::insert(conn, &attempts).await?;
-        events.push(ended_event(&end, released));
-        event::write(conn, &events).await?;
-        fold(conn).await?;
-        transaction.commit().await?;
-        Ok(released)
+        Ok((released, events))
     }
 
     async fn mark_ended(&self, conn: &mut AsyncPgConnection, end: &JobEnd) -> Result<bool, StoreError> {
@@ -206,9 +248,13 @@ fn decision(task: &HeldRow, charge: Charge, decide: Decide<'_>) -> RetryDecision
     }
 }
 
-fn explain(end: &JobEnd) -> String {
+fn explain(end: &JobEnd, part: Part) -> String {
     let reason = end.reason.as_deref().map(|reason| format!(": {reason}")).unwrap_or_default();
-    format!("job {} ended ({}) before this task was reported{reason}", end.id, end.outcome.as_str())
+    let what = match part {
+        Part::Job => format!("job {}", end.id),
+        Part::Node(node) => format!("the runner on node {} of job {}", node.0 + 1, end.id),
+    };
+    format!("{what} ended ({}) before this task was reported{reason}", end.outcome.as_str())
 }
 
 fn ended_event(end: &JobEnd, released: ReleasedTasks) -> NewEvent {
@@ -228,13 +274,14 @@ fn ended_event(end: &JobEnd, released: ReleasedTasks) -> NewEvent {
 }
 
 /// The row of history of a task that was lost once too often.
-fn given_up(task: &HeldRow, end: &JobEnd) -> Result<NewAttempt, StoreError> {
+fn given_up(task: &HeldRow, end: &JobEnd, part: Part) -> Result<NewAttempt, StoreError> {
     let class = match end.charge {
         Charge::Failure(class) => class,
         Charge::Nothing => FailureClass::Infrastructure,
     };
     let error_type = format!("job_{}", end.outcome.as_str());
-    let message = format!("{}; {} tries and {} losses before that", explain(end), task.tries, task.losses);
+    let message =
+        format!("{}; {} tries and {} losses before that", explain(end, part), task.tries, task.losses);
     let error = json!({ "error_type": error_type, "error_message": message, "extras": null });
     let blob = output::pack(&error).map_err(|error| StoreError::Stored {
         what: format!("error of record {}", task.record_id),

@@ -79,6 +79,7 @@ table! {
         cores -> Nullable<Integer>,
         memory_bytes -> Nullable<BigInt>,
         walltime_seconds -> Nullable<BigInt>,
+        gpus -> Nullable<Integer>,
     }
 }
 
@@ -126,6 +127,7 @@ table! {
         ended_on -> Nullable<Timestamptz>,
         modified_on -> Timestamptz,
         pilot -> Bool,
+        further_offsets -> Jsonb,
     }
 }
 

@@ -171,7 +171,7 @@ async fn tasks_of(
     };
     let tasks: Vec<TaskRow> = diesel::sql_query(format!(
         "SELECT t.id, t.record_id, {held_by} AS held_by, t.attempt, t.placement, t.tries, t.losses,
-            t.last_failure, t.restart, d.cores, d.memory_bytes, d.walltime_seconds, r.specification_id, r.molecule_id,
+            t.last_failure, t.restart, d.cores, d.memory_bytes, d.walltime_seconds, d.gpus, r.specification_id, r.molecule_id,
             r.extras
          FROM task t JOIN demand d ON d.id = t.demand_id JOIN record r ON r.id = t.record_id
          WHERE {held_by} = ANY($1) ORDER BY t.compute_priority DESC, t.sort_date, t.id"

@@ -1,6 +1,8 @@
 //! How values of `model` look in PostgreSQL: enums as its own enum types, ids as bigint, documents as jsonb.
 //! Conversions only; no statement is run here.
 
+use std::collections::BTreeMap;
+
 use diesel::deserialize::{self, FromSql, Queryable};
 use diesel::pg::{Pg, PgValue};
 use diesel::sql_types::{BigInt, Integer, Jsonb, Text};
@@ -8,8 +10,8 @@ use diesel::sql_types::{BigInt, Integer, Jsonb, Text};
 use crate::model::calculation::Driver;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{
-    ChunkId, Fence, JobId, MoleculeId, PoolName, RecordId, SchedulerJobId, SpecificationId, SubmissionId,
-    Tag, TaskId,
+    ChunkId, Fence, JobId, MoleculeId, NodeIndex, PoolName, RecordId, SchedulerJobId, SpecificationId,
+    SubmissionId, Tag, TaskId,
 };
 use crate::model::job::{JobOutcome, JobState, SubmissionState};
 use crate::model::record::{RecordStatus, RecordType};
@@ -158,6 +160,13 @@ impl<T: serde::de::DeserializeOwned> FromSql<Jsonb, Pg> for Json<T> {
             Some((1, text)) => Ok(Json(serde_json::from_slice(text)?)),
             _ => Err("jsonb of an unknown version".into()),
         }
+    }
+}
+
+/// Positions in result files by node.
+impl From<Json<BTreeMap<NodeIndex, u64>>> for BTreeMap<NodeIndex, u64> {
+    fn from(json: Json<BTreeMap<NodeIndex, u64>>) -> Self {
+        json.0
     }
 }
 

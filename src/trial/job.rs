@@ -196,6 +196,7 @@ fn stage(trial: &Trial, directory: &SubmissionDirectory, tag: &Tag) -> Result<Su
         array_index_variable: None,
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
+        launch: None,
         tag: tag.clone(),
         pool: pool.name.clone(),
         directory: request.directory.clone(),

@@ -163,7 +163,12 @@ fn offers() -> Vec<Offer> {
         pool: PoolName("local".to_owned()),
         programs: ["mopac", "psi4", "geometric"].map(str::to_owned).to_vec(),
         compute_tags: vec!["*".to_owned()],
-        most: TaskResources { cores: Some(4), memory_bytes: Some(8 << 30), walltime_seconds: Some(14_400) },
+        most: TaskResources {
+            cores: Some(4),
+            memory_bytes: Some(8 << 30),
+            walltime_seconds: Some(14_400),
+            gpus: Some(0),
+        },
     }]
 }
 

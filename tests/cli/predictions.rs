@@ -20,7 +20,10 @@ fn without_history_a_prediction_is_the_stated_prior_and_the_defaults_hold() {
     let pool = &water["pools"][0];
     assert_eq!(pool["pool"], "local");
     assert_eq!(pool["prediction"]["wall_seconds"]["evidence"]["level"], "prior");
-    assert_eq!(pool["given"], json!({"cores": 1, "memory_bytes": 2u64 << 30, "walltime_seconds": 3600}));
+    assert_eq!(
+        pool["given"],
+        json!({"cores": 1, "memory_bytes": 2u64 << 30, "walltime_seconds": 3600, "gpus": null})
+    );
     assert_eq!(server.database.count("select count(*) from record"), 0);
 }
 

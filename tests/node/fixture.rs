@@ -133,6 +133,7 @@ impl Job {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            nodes: 1,
         };
         let directory = JobDirectory::at(root.join(format!("pool/tag/{index}")));
         Job { root: root.to_owned(), _own: None, directory, manifest, orders: vec![] }
@@ -244,7 +245,7 @@ impl Job {
     }
 
     pub fn evidence(&self) -> Evidence {
-        evidence::gather(&self.directory).unwrap()
+        evidence::gather(&self.directory).unwrap().first
     }
 
     pub fn end(&self) -> EndRecord {

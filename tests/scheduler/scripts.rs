@@ -18,6 +18,7 @@ pub fn script_input(scheduler: &Scheduler, request: &SubmitRequest) -> ScriptInp
         array_index_variable: facts.array_index_variable.clone(),
         first_array_index: facts.first_array_index,
         scheduler_job_id: facts.job_id.clone(),
+        launch: None,
         warn_after: scheduler
             .warns_itself()
             .then(|| request.resources.walltime.saturating_sub(request.warning)),

@@ -14,6 +14,7 @@ mod intake;
 mod looking;
 mod measure;
 mod migration;
+mod nodes;
 mod queue;
 mod removal;
 mod restart;

@@ -62,6 +62,25 @@ async fn a_pool_gets_what_it_can_run() {
 }
 
 #[tokio::test]
+async fn a_task_that_asks_for_gpus_goes_where_there_are_so_many() {
+    let world = World::new().await;
+    let mut records = vec![water_record(0), water_record(1), water_record(2)];
+    records[1].resources.gpus = Some(2);
+    records[2].resources.gpus = Some(0);
+    let ids: Vec<i64> = world.add(records).await.iter().map(|added| added.record_id.0).collect();
+    let mut filter = any_pool("alpha");
+    let mut with = async |gpus| {
+        filter.most = TaskResources { gpus: Some(gpus), ..TaskResources::default() };
+        found(&world, &filter).await
+    };
+    assert_eq!(with(0).await, [ids[0], ids[2]]);
+    assert_eq!(with(1).await, [ids[0], ids[2]]);
+    assert_eq!(with(2).await, ids);
+    let asked: Vec<Option<u32>> = world.candidates(9).await.iter().map(|task| task.resources.gpus).collect();
+    assert_eq!(asked, [None, Some(2), None], "to ask for none is to ask for nothing");
+}
+
+#[tokio::test]
 async fn a_task_that_is_not_due_waits() {
     let world = World::new().await;
     let ids = world.add_waters(2).await;

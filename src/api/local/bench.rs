@@ -2,6 +2,7 @@
 //! the jobs that it is asked about.
 
 use std::fs;
+use std::path::Path;
 use std::sync::Arc;
 
 use axum::Json;
@@ -18,7 +19,7 @@ use super::state::ApiState;
 use crate::api::wire::{
     BenchQuery, ErrorCode, JobMeter, MeterQuery, Meters, NDJSON, ProcessMeter, RemovalReceipt, StatusCounts,
 };
-use crate::model::ids::RecordId;
+use crate::model::ids::{NodeIndex, RecordId};
 use crate::model::record::RecordStatus;
 use crate::model::task::Heartbeat;
 use crate::model::timing::BENCH_TAG_PREFIX;
@@ -141,7 +142,10 @@ fn first(query: &BenchQuery) -> RecordId {
 /// Counts a job's files and reads its heartbeat; what cannot be read is not told.
 fn job_meter(spool: &Spool, ground: &JobGround) -> JobMeter {
     let directory = spool.submission(&ground.pool, &ground.tag).job(ground.array_index);
-    let entries = fs::read_dir(directory.path()).ok().map(|entries| entries.count() as u64);
+    let count = |path: &Path| fs::read_dir(path).ok().map(|entries| entries.count() as u64);
+    let further = (1..).map(|node| directory.node(NodeIndex(node)));
+    let further = further.map_while(|node| count(node.path())).sum::<u64>();
+    let entries = count(directory.path()).map(|entries| entries + further);
     let heartbeat: Option<Heartbeat> = atomic::read_json(&directory.heartbeat()).ok();
     JobMeter {
         job_id: ground.id,

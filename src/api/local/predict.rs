@@ -79,6 +79,7 @@ fn in_pools(
         cores: Some(config.defaults.cores),
         memory_bytes: Some(config.defaults.memory_bytes),
         walltime_seconds: Some(config.defaults.walltime.as_secs()),
+        gpus: Some(0),
     };
     let (mut pools, mut unfit) = (Vec::new(), Vec::new());
     for offer in offers {
@@ -94,6 +95,7 @@ fn in_pools(
             cores: Some(cores),
             memory_bytes: completed.memory_bytes.or(defaults.memory_bytes),
             walltime_seconds: completed.walltime_seconds.or(defaults.walltime_seconds),
+            gpus: completed.gpus,
         };
         let less = |given: Option<u64>, median: f64| given.is_some_and(|given| (given as f64) < median);
         let mut short_of = Vec::new();

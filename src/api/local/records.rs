@@ -49,6 +49,7 @@ fn no_pool_for(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<S
         cores: task.cores.and_then(|cores| u32::try_from(cores).ok()),
         memory_bytes: task.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
         walltime_seconds: task.walltime_seconds.and_then(|seconds| u64::try_from(seconds).ok()),
+        gpus: task.gpus,
     };
     let demand = Demand {
         required_programs: &task.required_programs,

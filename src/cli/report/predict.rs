@@ -165,6 +165,7 @@ mod tests {
                 cores: Some(1),
                 memory_bytes: Some(4 << 30),
                 walltime_seconds: Some(3600),
+                gpus: None,
             },
             short_of,
         }

@@ -117,6 +117,10 @@ pub struct TaskArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), help_heading = SCHEDULING)]
     pub cores: Option<u32>,
 
+    /// GPUs of each task, which no other task of its job sees
+    #[arg(long, value_name = "COUNT", help_heading = SCHEDULING)]
+    pub gpus: Option<u32>,
+
     /// Memory of each task, such as `4GiB`; without it what history says, or the configured default
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = SCHEDULING)]
     pub memory: Option<u64>,
@@ -190,6 +194,7 @@ impl TaskArgs {
                 cores: self.cores,
                 memory_bytes: self.memory,
                 walltime_seconds: self.walltime.map(|walltime| walltime.as_secs()),
+                gpus: self.gpus.filter(|gpus| *gpus > 0),
             },
             defaults: InputDefaults {
                 program: documents.program.clone(),

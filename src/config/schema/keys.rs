@@ -114,8 +114,8 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.constraint", Word, Absent("none"), "Node features asked for, in the scheduler's notation.";
     "pool.reservation", Word, Absent("none"), "Reservation to run in.";
     "pool.sharing", Choice(&["shared", "exclusive"]), Value("shared"), "Whether a job's nodes may run other jobs too.";
-    "pool.nodes", integer(1, 10_000), Value("1"), "Nodes per job.";
-    "pool.tasks", integer(1, 1_000_000), Value("1"), "Scheduler tasks (slots, MPI ranks) per job.";
+    "pool.nodes", integer(1, 10_000), Value("1"), "Nodes per job; each has a runner that works on tasks of its own.";
+    "pool.tasks", integer(1, 1_000_000), Value("1"), "Scheduler tasks (slots, MPI ranks) per job; rounded up to as many on each node.";
     "pool.cores", integer(1, 65_536), Absent("what its tasks ask for"), "Cores per scheduler task of every job.";
     "pool.memory", Size { least_bytes: MEBIBYTE }, Absent("what its tasks ask for"), "Memory per node of every job.";
     "pool.gpus", integer(0, 1_024), Value("0"), "GPUs per node.";

@@ -29,6 +29,23 @@ fn a_task_that_no_pool_can_run_says_why_of_each() {
 }
 
 #[test]
+fn a_task_with_more_gpus_than_any_pool_has_says_so() {
+    let with = |pool: &str, gpus| {
+        let offer = offer(pool, &["*"], 4);
+        Offer { most: TaskResources { gpus: Some(gpus), ..offer.most.clone() }, ..offer }
+    };
+    let offers = [with("cpu", 0), with("gpu", 2)];
+    let reason = |gpus| {
+        let asks = TaskResources { gpus: Some(gpus), ..Default::default() };
+        let demand = Demand { required_programs: &[], compute_tag: "*", pool: None, asks: &asks };
+        no_pool(&offers, &demand)
+    };
+    assert_eq!((reason(0), reason(1), reason(2)), (None, None, None));
+    let told = "no pool can run it (cpu: asks for 3 GPUs, a node of the pool has 0; gpu: asks for 3 GPUs, a node of the pool has 2)";
+    assert_eq!(reason(3).as_deref(), Some(told));
+}
+
+#[test]
 fn every_pool_has_synthetic_tasks_that_name_it() {
     let only_weekly = Offer { compute_tags: vec!["weekly".to_owned()], ..offer("p", &["mopac"], 4) };
     let (offers, programs, asks) = ([only_weekly], ["synthetic".to_owned()], ask(1));

@@ -48,12 +48,14 @@ fn tasks_run_side_by_side_as_cores_and_memory_allow() {
     let need = need_of(&task(1), &shape(), DEFAULTS);
     assert_eq!(
         size(&shape(), need),
-        (1, 2 * GIB),
+        NodeSize { cores: 1, memory_bytes: 2 * GIB, gpus: 0 },
         "a job of a pool that does not say is as large as its tasks"
     );
     let large = Shape { cores: Some(16), memory_bytes: Some(24 * GIB), ..shape() };
-    let (cores, memory) = size(&large, need);
-    assert_eq!(slots(cores, memory, need), 12);
+    assert_eq!(size(&large, need).slots(need), 12);
+    let with_gpus = Shape { base: JobResources { gpus: 4, ..large.base.clone() }, ..large };
+    assert_eq!(size(&with_gpus, need).slots(need), 12, "a task that asks for none needs none");
+    assert_eq!(size(&with_gpus, need).slots(Need { gpus: 2, ..need }), 2);
 }
 
 #[test]

@@ -4,11 +4,11 @@ use super::live::{LiveGroup, Phase};
 use super::{ChunkPlan, Group, Unclaimed};
 use crate::plan::packing::{Need, Shape};
 
-/// Work in one chunk, for each slot of the job that claims it, in seconds.
+/// Work in one chunk, for each slot of the runner that claims it, in seconds.
 const CHUNK_SECONDS: f64 = 60.0;
 /// Work that is staged ahead for each slot of a running job, in seconds.
 const BUFFER_SECONDS: f64 = 30.0;
-/// Chunks that are staged ahead at least, for each job.
+/// Chunks that are staged ahead at least, for each runner.
 const BUFFER_CHUNKS: u64 = 2;
 /// Less work than this is not worth a file of its own, in seconds.
 const LEAST_SECONDS: f64 = 1.0;
@@ -35,7 +35,7 @@ impl<'a> Buffer<'a> {
     pub(super) fn deal(&mut self, group: Group, shape: &Shape) -> Vec<ChunkPlan> {
         let crew = Crew::of(self.live, group.need);
         let mut dealt = Vec::new();
-        if crew.jobs == 0 {
+        if crew.runners == 0 {
             return dealt;
         }
         let mut tasks = group.tasks.into_iter().peekable();
@@ -54,7 +54,7 @@ impl<'a> Buffer<'a> {
                 expected_seconds: 0.0,
                 tasks: Vec::new(),
             };
-            let full = CHUNK_SECONDS * crew.slots_of_job as f64;
+            let full = CHUNK_SECONDS * crew.slots_of_runner as f64;
             while (chunk.tasks.len() as u64) < most && chunk.expected_seconds < full {
                 // One that was lost before does not draw others in.
                 let Some(task) = tasks.next_if(|task| task.losses == losses) else { break };
@@ -110,22 +110,22 @@ struct Ahead {
 
 /// The pilots that can run tasks of one need.
 struct Crew {
-    jobs: u64,
+    runners: u64,
     slots: u64,
     running_slots: u64,
     /// Of the largest of them.
-    slots_of_job: u64,
+    slots_of_runner: u64,
 }
 
 impl Crew {
     fn of(live: &[LiveGroup], need: Need) -> Crew {
-        let mut crew = Crew { jobs: 0, slots: 0, running_slots: 0, slots_of_job: 1 };
+        let mut crew = Crew { runners: 0, slots: 0, running_slots: 0, slots_of_runner: 1 };
         let takes = |group: &&LiveGroup| group.jobs > 0 && group.fits(need) && group.tasks_left != Some(0);
         for group in live.iter().filter(takes) {
             let slots = group.slots(need);
-            crew.jobs += u64::from(group.jobs);
+            crew.runners += group.runners();
             crew.slots += slots;
-            crew.slots_of_job = crew.slots_of_job.max(slots / u64::from(group.jobs));
+            crew.slots_of_runner = crew.slots_of_runner.max(slots / group.runners());
             if group.phase != Phase::Coming {
                 crew.running_slots += slots;
             }
@@ -137,7 +137,7 @@ impl Crew {
     /// that lie here cannot go to another pool.
     fn has_enough(&self, ahead: Ahead) -> bool {
         let enough_time = ahead.seconds >= BUFFER_SECONDS * self.running_slots as f64;
-        let enough_chunks = ahead.chunks >= BUFFER_CHUNKS * self.jobs;
+        let enough_chunks = ahead.chunks >= BUFFER_CHUNKS * self.runners;
         ahead.tasks >= MOST_STAGED || (enough_time && enough_chunks)
     }
 
@@ -145,13 +145,13 @@ impl Crew {
     /// that all cores end together.
     fn chunk_tasks(&self, mean_seconds: f64, remaining: u64, losses: u32, shape: &Shape) -> u64 {
         let mean = mean_seconds.max(1e-6);
-        let by_time = (CHUNK_SECONDS * self.slots_of_job as f64 / mean) as u64;
+        let by_time = (CHUNK_SECONDS * self.slots_of_runner as f64 / mean) as u64;
         let worth_it = (LEAST_SECONDS / mean) as u64;
         let guided = remaining.div_ceil(2 * self.slots.max(1));
         // A task that was lost with its job may be why: it shares its next chunk with few.
-        let by_losses = if losses > 0 { self.slots_of_job } else { u64::MAX };
+        let by_losses = if losses > 0 { self.slots_of_runner } else { u64::MAX };
         let most = by_time.min(guided.max(worth_it)).min(MOST_TASKS).min(by_losses).max(1);
-        shape.tasks_per_job.map_or(most, |limit| part_of(u64::from(limit.max(1)), most))
+        shape.tasks_per_runner().map_or(most, |limit| part_of(u64::from(limit), most))
     }
 }
 

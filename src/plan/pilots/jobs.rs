@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::live::{LiveGroup, Phase};
 use super::{Group, Snapshot};
 use crate::model::resources::{Filling, JobResources};
-use crate::plan::packing::{Need, Shape, job_resources, size, slots};
+use crate::plan::packing::{Need, Shape, job_resources, size};
 
 /// Work that a pilot of a pool that fills its jobs is worth submitting for.
 const FULL_JOB: Duration = Duration::from_secs(3600);
@@ -119,8 +119,7 @@ fn jobs_for(demand: &Demand, shape: &Shape) -> u32 {
     if demand.tasks < 0.5 {
         return 0;
     }
-    let (cores, memory_bytes) = size(shape, demand.need);
-    let slots = f64::from(slots(cores, memory_bytes, demand.need));
+    let slots = f64::from(size(shape, demand.need).slots(demand.need)) * f64::from(shape.nodes());
     let by_limit = shape.tasks_per_job.map_or(0.0, |most| demand.tasks / f64::from(most.max(1)));
     let by_time = match shape.filling {
         Filling::Fill => demand.seconds / (slots * full_job(shape)),
@@ -137,8 +136,7 @@ fn full_job(shape: &Shape) -> f64 {
 
 /// What one of `jobs` new pilots asks for: time for the longest task that it may take, and for its share of the work.
 fn resources(demand: &Demand, shape: &Shape, jobs: u32) -> JobResources {
-    let (cores, memory_bytes) = size(shape, demand.need);
-    let slots = f64::from(slots(cores, memory_bytes, demand.need));
+    let slots = f64::from(size(shape, demand.need).slots(demand.need)) * f64::from(shape.nodes());
     let share = demand.seconds / (f64::from(jobs) * slots) * WALLTIME_FACTOR;
     let share = Duration::try_from_secs_f64(share.ceil()).unwrap_or(Duration::MAX);
     let longest = Duration::from_secs(demand.need.walltime_seconds);

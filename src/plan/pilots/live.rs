@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::plan::packing::{Need, slots};
+use crate::plan::packing::{Need, NodeSize};
 
 /// A running job with less time than this is not counted on.
 const LEAST_LEFT: Duration = Duration::from_secs(60);
@@ -14,10 +14,10 @@ pub struct LiveGroup {
     pub phase: Phase,
     /// How many.
     pub jobs: u32,
-    /// Cores of each.
-    pub cores: u32,
-    /// Memory of each.
-    pub memory_bytes: u64,
+    /// Nodes of each, with a runner on each node.
+    pub nodes: u32,
+    /// What each node has.
+    pub node: NodeSize,
     /// Time that each of them has left.
     pub left: Duration,
     /// Tasks that all of them together may still take; no limit where open.
@@ -39,11 +39,16 @@ impl LiveGroup {
     /// Whether its jobs can run tasks of this need.
     pub(super) fn fits(&self, need: Need) -> bool {
         let time = LEAST_LEFT.min(Duration::from_secs(need.walltime_seconds) / 2);
-        self.cores >= need.cores && self.memory_bytes >= need.memory_bytes && self.left >= time
+        self.node.fits(need) && self.left >= time
+    }
+
+    /// Their node runners.
+    pub(super) fn runners(&self) -> u64 {
+        u64::from(self.jobs) * u64::from(self.nodes.max(1))
     }
 
     /// How many tasks of this need they run side by side.
     pub(super) fn slots(&self, need: Need) -> u64 {
-        u64::from(self.jobs) * u64::from(slots(self.cores, self.memory_bytes, need))
+        self.runners() * u64::from(self.node.slots(need))
     }
 }

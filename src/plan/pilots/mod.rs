@@ -127,7 +127,7 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
         free -= 1;
         let time = Duration::from_secs(need.walltime_seconds);
         plan.jobs.push(JobsPlan {
-            resources: job_resources(shape, need, time),
+            resources: one_node(job_resources(shape, need, time)),
             kind: JobKind::Bound { task, placement },
             tasks: 1,
         });
@@ -137,12 +137,11 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
     plan.surplus = wanted.surplus;
     let mut live = snapshot.live.to_vec();
     for NewPilots { need, resources, jobs, tasks } in wanted.new {
-        let (cores, memory_bytes) = super::packing::size(shape, need);
         live.push(LiveGroup {
             phase: Phase::Coming,
             jobs,
-            cores,
-            memory_bytes,
+            nodes: shape.nodes(),
+            node: super::packing::size(shape, need),
             left: resources.walltime,
             tasks_left: shape.tasks_per_job.map(|most| u64::from(most) * u64::from(jobs)),
         });
@@ -159,6 +158,11 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
         plan.chunks.extend(buffer.deal(group, shape));
     }
     plan
+}
+
+/// What a job asks for that works on one task only, which runs on one node.
+fn one_node(resources: JobResources) -> JobResources {
+    JobResources { nodes: 1, tasks: resources.tasks_per_node(), ..resources }
 }
 
 type BoundTask = (Need, TaskId, Placement);
@@ -199,17 +203,17 @@ fn split(jobs: u32, most: u32) -> impl Iterator<Item = u32> {
 }
 
 impl Need {
-    /// The same in the name of a chunk. Tasks ask for no GPUs.
+    /// The same in the name of a chunk.
     pub fn of_chunk(self) -> ChunkNeed {
-        let Need { cores, memory_bytes, walltime_seconds } = self;
-        ChunkNeed { cores, memory_bytes, gpus: 0, walltime_seconds }
+        let Need { cores, memory_bytes, walltime_seconds, gpus } = self;
+        ChunkNeed { cores, memory_bytes, gpus, walltime_seconds }
     }
 }
 
 impl From<ChunkNeed> for Need {
     fn from(need: ChunkNeed) -> Need {
-        let ChunkNeed { cores, memory_bytes, walltime_seconds, .. } = need;
-        Need { cores, memory_bytes, walltime_seconds }
+        let ChunkNeed { cores, memory_bytes, walltime_seconds, gpus } = need;
+        Need { cores, memory_bytes, walltime_seconds, gpus }
     }
 }
 

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::model::resources::{Filling, TaskResources};
+use crate::plan::packing::NodeSize;
 use crate::plan::packing::tests::{DEFAULTS, GIB, shape, task};
 
 fn tasks(count: i64, expected_seconds: f64) -> Vec<Waiting> {
@@ -19,7 +20,8 @@ fn snapshot<'a>(waiting: &'a [Waiting], live: &'a [LiveGroup], free_jobs: u32) -
 
 fn pilots(phase: Phase, jobs: u32) -> LiveGroup {
     let left = Duration::from_secs(3600);
-    LiveGroup { phase, jobs, cores: 1, memory_bytes: 2 * GIB, left, tasks_left: None }
+    let node = NodeSize { cores: 1, memory_bytes: 2 * GIB, gpus: 0 };
+    LiveGroup { phase, jobs, nodes: 1, node, left, tasks_left: None }
 }
 
 fn jobs(plan: &Plan) -> Vec<u32> {
@@ -174,13 +176,14 @@ fn a_pilot_asks_for_its_longest_task_and_its_share_of_the_work() {
 }
 
 fn any_task() -> impl Strategy<Value = Waiting> {
-    (1u32..5, 1u64..9, 1u64..100, any::<bool>(), 0u8..3, 0u32..4, 0.0f64..1000.0).prop_map(
-        |(cores, gib, minutes, alone, compute_priority, losses, expected_seconds)| Waiting {
+    (1u32..5, 1u64..9, 1u64..100, any::<bool>(), 0u8..3, 0u32..4, 0.0f64..1000.0, 0u32..3).prop_map(
+        |(cores, gib, minutes, alone, compute_priority, losses, expected_seconds, gpus)| Waiting {
             placement: if alone { Placement::Dedicated } else { Placement::Shared },
             asks: TaskResources {
                 cores: Some(cores),
                 memory_bytes: Some(gib * GIB),
                 walltime_seconds: Some(minutes * 60),
+                gpus: Some(gpus),
             },
             compute_priority,
             losses,
@@ -193,8 +196,9 @@ fn any_task() -> impl Strategy<Value = Waiting> {
 fn any_shape() -> impl Strategy<Value = Shape> {
     let per_job = prop::option::of(1u32..8);
     let walltime = prop::option::of(1u64..200);
-    (per_job, 1u32..6, any::<bool>(), prop::option::of(1u32..8), walltime).prop_map(
-        |(tasks_per_job, max_array, many, cores, minutes)| Shape {
+    (per_job, 1u32..6, any::<bool>(), prop::option::of(1u32..8), walltime, 1u32..4, 0u32..3).prop_map(
+        |(tasks_per_job, max_array, many, cores, minutes, nodes, gpus)| Shape {
+            base: JobResources { nodes, tasks: nodes, gpus, ..shape().base },
             tasks_per_job,
             max_array,
             cores,
@@ -206,15 +210,14 @@ fn any_shape() -> impl Strategy<Value = Shape> {
 }
 
 fn any_live() -> impl Strategy<Value = LiveGroup> {
-    (0usize..3, 1u32..5, 1u32..8, 1u64..16, 0u64..8000).prop_map(|(phase, jobs, cores, gib, seconds)| {
-        LiveGroup {
-            phase: [Phase::Coming, Phase::Idle, Phase::Busy][phase],
-            jobs,
-            cores,
-            memory_bytes: gib * GIB,
-            left: Duration::from_secs(seconds),
-            tasks_left: None,
-        }
+    let any = (0usize..3, 1u32..5, 1u32..4, 1u32..8, 1u64..16, 0u64..8000);
+    any.prop_map(|(phase, jobs, nodes, cores, gib, seconds)| LiveGroup {
+        phase: [Phase::Coming, Phase::Idle, Phase::Busy][phase],
+        jobs,
+        nodes,
+        node: NodeSize { cores, memory_bytes: gib * GIB, gpus: cores % 3 },
+        left: Duration::from_secs(seconds),
+        tasks_left: None,
     })
 }
 
@@ -255,7 +258,8 @@ proptest! {
         prop_assert!(submitted <= free);
         for chunk in &planned.chunks {
             prop_assert!(!chunk.tasks.is_empty() && chunk.tasks.len() <= 1000);
-            prop_assert!(chunk.tasks.len() <= shape.tasks_per_job.unwrap_or(1000) as usize);
+            prop_assert!(chunk.tasks.len() <= shape.tasks_per_runner().unwrap_or(1000) as usize);
+            prop_assert!(chunk.need.gpus <= shape.base.gpus);
             for task in &chunk.tasks {
                 prop_assert!(seen.insert(*task), "{task} twice");
                 prop_assert_eq!(need_of(by_id(*task), &shape, DEFAULTS), chunk.need);
@@ -299,8 +303,12 @@ proptest! {
             JobKind::Pilots(count) => Some(LiveGroup {
                 phase: Phase::Coming,
                 jobs: count,
-                cores: jobs.resources.cores,
-                memory_bytes: jobs.resources.memory_bytes.unwrap_or(u64::MAX),
+                nodes: jobs.resources.nodes,
+                node: NodeSize {
+                    cores: jobs.resources.cores_per_node(),
+                    memory_bytes: jobs.resources.memory_bytes.unwrap_or(u64::MAX),
+                    gpus: jobs.resources.gpus,
+                },
                 left: jobs.resources.walltime,
                 tasks_left: shape.tasks_per_job.map(|most| u64::from(most) * u64::from(count)),
             }),

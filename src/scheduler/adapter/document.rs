@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde::de::{MapAccess, SeqAccess, Visitor, value};
 use toml::Spanned;
 
-type Text = Option<Spanned<String>>;
+pub type Text = Option<Spanned<String>>;
 type Table<T> = BTreeMap<String, T>;
 
 /// The whole file.
@@ -85,6 +85,8 @@ pub struct ScriptDocument {
     pub array_index_variable: Text,
     pub job_id: Text,
     pub warns_itself: Option<Spanned<WarnsItself>>,
+    pub hosts: Text,
+    pub launch: Text,
     pub log_name: Text,
     pub array_log_name: Text,
     pub array_log_file: Text,

@@ -155,6 +155,17 @@ pub struct ScriptFacts {
     pub array_log_file: Option<String>,
     /// Lines that come before anything else in the script.
     pub lines: Vec<String>,
+    /// How a script starts itself on the further nodes of its job; none where jobs have one node.
+    pub launch: Option<LaunchFacts>,
+}
+
+/// How a job script reaches the further nodes of its job.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LaunchFacts {
+    /// A shell command that prints a word for each node, the script's own first.
+    pub hosts: String,
+    /// Shell words that run the command behind them on node `$qcb_host`.
+    pub command: String,
 }
 
 /// One command and how its answer is read.

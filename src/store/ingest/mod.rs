@@ -25,7 +25,7 @@ use super::restart::Underway;
 use super::types::{Count, bigint, raw};
 use super::write::Writer;
 use crate::model::failure::{RetryDecision, TaskTally};
-use crate::model::ids::{ChunkId, JobId, RecordId, TaskId};
+use crate::model::ids::{ChunkId, JobId, NodeIndex, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::model::task::TaskReport;
 
@@ -80,7 +80,14 @@ impl Batch {
         let (underway, reports) = Underway::split(reports);
         let reports = Arc::new(reports);
         let prepared = prepare::prepare(job_id, Arc::clone(&reports)).await?;
-        Ok(Batch { way: Span { job_id, from: from_offset, to: to_offset }, underway, reports, prepared })
+        let way = Span { job_id, node: NodeIndex::FIRST, from: from_offset, to: to_offset };
+        Ok(Batch { way, underway, reports, prepared })
+    }
+
+    /// The same, of the result file of another node than the first.
+    pub fn of_node(mut self, node: NodeIndex) -> Batch {
+        self.way.node = node;
+        self
     }
 
     /// The ends of attempts that it holds.
@@ -93,6 +100,7 @@ impl Batch {
 #[derive(Clone, Copy)]
 struct Span {
     job_id: JobId,
+    node: NodeIndex,
     from: u64,
     to: u64,
 }
@@ -182,30 +190,31 @@ impl Writer {
     async fn move_offset(
         &self,
         conn: &mut AsyncPgConnection,
-        Span { job_id, from, to }: Span,
+        Span { job_id, node, from, to }: Span,
     ) -> Result<Option<u64>, StoreError> {
-        let moved = diesel::sql_query(
-            "UPDATE job SET results_offset = $4, modified_on = now()
-             WHERE id = $1 AND site = $2 AND results_offset = $3",
-        )
+        let moved = diesel::sql_query(match node {
+            NodeIndex::FIRST => MOVE_FIRST,
+            _ => MOVE_FURTHER,
+        })
         .bind::<BigInt, _>(job_id.0)
         .bind::<Text, _>(&self.site)
         .bind::<BigInt, _>(bigint(from))
         .bind::<BigInt, _>(bigint(to))
+        .bind::<Text, _>(node.0.to_string())
         .execute(conn)
         .await
         .doing("moving a job's position")?;
         if moved > 0 {
             return Ok(None);
         }
-        let row: Option<OffsetRow> =
-            diesel::sql_query("SELECT results_offset FROM job WHERE id = $1 AND site = $2")
-                .bind::<BigInt, _>(job_id.0)
-                .bind::<Text, _>(&self.site)
-                .get_result(conn)
-                .await
-                .optional()
-                .doing("reading a job's position")?;
+        let row: Option<OffsetRow> = diesel::sql_query(POSITION)
+            .bind::<BigInt, _>(job_id.0)
+            .bind::<Text, _>(&self.site)
+            .bind::<Text, _>(node.0.to_string())
+            .get_result(conn)
+            .await
+            .optional()
+            .doing("reading a job's position")?;
         let row = row.ok_or_else(|| StoreError::Stored {
             what: format!("job {job_id}"),
             source: format!("site `{}` has no such job", self.site).into(),
@@ -213,6 +222,19 @@ impl Writer {
         Ok(Some(row.results_offset.unsigned_abs()))
     }
 }
+
+const MOVE_FIRST: &str = "
+    UPDATE job SET results_offset = $4, modified_on = now()
+    WHERE id = $1 AND site = $2 AND results_offset = $3 AND $5 = '0'";
+
+const MOVE_FURTHER: &str = "
+    UPDATE job SET further_offsets = further_offsets || jsonb_build_object($5, $4), modified_on = now()
+    WHERE id = $1 AND site = $2 AND coalesce((further_offsets ->> $5)::bigint, 0) = $3";
+
+const POSITION: &str = "
+    SELECT CASE $3 WHEN '0' THEN results_offset ELSE coalesce((further_offsets ->> $3)::bigint, 0) END
+        AS results_offset
+    FROM job WHERE id = $1 AND site = $2";
 
 /// Judges reports and stores what follows.
 async fn store(

@@ -37,12 +37,12 @@ pub fn output_of(program: &str, arguments: &[&str], output: &Output, logs: impl 
 }
 
 /// The ends of these logs, for failure messages.
-pub fn tails(directory: &Path, names: &[&str]) -> String {
-    let tail = |name: &&str| {
+pub fn tails(directory: &Path, names: &[impl AsRef<str>]) -> String {
+    let tail = |name: &str| {
         let text = fs::read_to_string(directory.join(name)).unwrap_or_default();
         let skip = text.lines().count().saturating_sub(30);
         let tail: Vec<&str> = text.lines().skip(skip).collect();
         format!("--- {name}\n{}\n", tail.join("\n"))
     };
-    names.iter().map(tail).collect()
+    names.iter().map(|name| tail(name.as_ref())).collect()
 }

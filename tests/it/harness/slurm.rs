@@ -1,4 +1,4 @@
-//! A private Slurm: munged, one controller and one node on this machine, own configuration and ports. Real jobs run in it.
+//! A private Slurm: munged, one controller and its nodes, all on this machine, own configuration and ports. Real jobs run in it.
 
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
@@ -16,9 +16,11 @@ use super::wait::{Within, wait_until};
 
 /// What a test may want different.
 pub struct SlurmOptions {
-    /// CPUs that the node claims; may be more than the machine has.
+    /// How many nodes there are.
+    pub nodes: u16,
+    /// CPUs that a node claims; may be more than the machine has.
     pub cpus: u32,
-    /// Memory that the node claims.
+    /// Memory that a node claims.
     pub memory_mib: u32,
     /// How long ended jobs stay listed (Slurm's default is 300; 2 is its least).
     pub min_job_age_seconds: u32,
@@ -33,6 +35,7 @@ pub struct SlurmOptions {
 impl Default for SlurmOptions {
     fn default() -> SlurmOptions {
         SlurmOptions {
+            nodes: 1,
             cpus: 8,
             memory_mib: 16_384,
             min_job_age_seconds: 300,
@@ -52,11 +55,11 @@ pub fn search_path() -> String {
 pub struct Slurm {
     conf: PathBuf,
     controller: Child,
-    node: Child,
+    nodes: Vec<Child>,
     // Last: what it names must still be there when the servers are told to end.
     directory: PrivateDir,
     _munge: Munge,
-    _ports: [Port; 2],
+    _ports: Vec<Port>,
 }
 
 impl Slurm {
@@ -70,8 +73,11 @@ impl Slurm {
         let directory = PrivateDir::new();
         let munge = Munge::start(&directory.subdirectory("munge", 0o755));
         directory.subdirectory("state", 0o700);
-        directory.subdirectory("spool-node1", 0o755);
-        let ports = [Port::take(), Port::take()];
+        let names: Vec<String> = (1..=options.nodes).map(|number| format!("node{number}")).collect();
+        for name in &names {
+            directory.subdirectory(&format!("spool-{name}"), 0o755);
+        }
+        let ports: Vec<Port> = (0..=options.nodes).map(|_| Port::take()).collect();
         let hostname = short_hostname();
         let user =
             User::from_uid(Uid::effective()).ok().flatten().expect("whoever runs the tests has a name").name;
@@ -80,15 +86,18 @@ impl Slurm {
             directory: directory.path(),
             munge_socket: &munge.socket,
             controller_port: ports[0].number,
-            node_port: ports[1].number,
+            node_ports: ports[1..].iter().map(|port| port.number).collect(),
             hostname: &hostname,
             user: &user,
         };
         fs::write(&conf, render(&identity, &options)).expect("the directory is ours");
         let controller = spawn_server("slurmctld", &["-D"], &conf, &directory.join("slurmctld.err"));
-        let node = spawn_server("slurmd", &["-D", "-N", "node1"], &conf, &directory.join("slurmd.err"));
-        let slurm = Slurm { conf, controller, node, directory, _munge: munge, _ports: ports };
-        slurm.wait_for_node();
+        let nodes = names.iter().map(|name| {
+            spawn_server("slurmd", &["-D", "-N", name], &conf, &directory.join(&format!("slurmd-{name}.err")))
+        });
+        let nodes = nodes.collect();
+        let slurm = Slurm { conf, controller, nodes, directory, _munge: munge, _ports: ports };
+        slurm.wait_for_nodes();
         slurm
     }
 
@@ -147,19 +156,24 @@ impl Slurm {
         );
     }
 
-    fn wait_for_node(&self) {
+    fn wait_for_nodes(&self) {
+        let idle = |listing: &[u8]| {
+            String::from_utf8_lossy(listing).lines().filter(|line| line.ends_with(" idle")).count()
+        };
         wait_until(
-            "the node takes jobs",
+            "the nodes take jobs",
             Within::AMoment,
-            || (self.client("sinfo", &["-h", "-o", "%T"]), self.logs()),
-            |(sinfo, _)| String::from_utf8_lossy(&sinfo.stdout).lines().any(|state| state == "idle"),
+            || (self.client("sinfo", &["-h", "-N", "-p", "main", "-o", "%N %T"]), self.logs()),
+            |(sinfo, _)| idle(&sinfo.stdout) == self.nodes.len(),
         );
     }
 
     /// The end of the servers' logs, for failure messages.
     pub fn logs(&self) -> String {
-        let names =
-            ["munge/stderr", "munge/log", "slurmctld.err", "slurmctld.log", "slurmd.err", "slurmd.log"];
+        let servers = ["munge/stderr", "munge/log", "slurmctld.err", "slurmctld.log"].map(str::to_owned);
+        let nodes = (1..=self.nodes.len())
+            .flat_map(|number| [format!("slurmd-node{number}.err"), format!("slurmd-node{number}.log")]);
+        let names: Vec<String> = servers.into_iter().chain(nodes).collect();
         server::tails(self.directory.path(), &names)
     }
 }
@@ -176,7 +190,7 @@ impl Drop for Slurm {
         {
             std::thread::sleep(std::time::Duration::from_millis(100));
         }
-        for child in [&mut self.node, &mut self.controller] {
+        for child in self.nodes.iter_mut().chain([&mut self.controller]) {
             let _ = child.kill();
             let _ = child.wait();
         }

@@ -1,4 +1,4 @@
-//! The configuration of a private one-node Slurm cluster as text. Bound to loopback; nothing here touches the machine.
+//! The configuration of a private Slurm cluster as text. Bound to loopback; nothing here touches the machine.
 
 use std::path::Path;
 
@@ -12,8 +12,8 @@ pub struct Identity<'a> {
     pub munge_socket: &'a Path,
     /// Port of the controller.
     pub controller_port: u16,
-    /// Port of the node.
-    pub node_port: u16,
+    /// Ports of the nodes: several servers on one machine need several.
+    pub node_ports: Vec<u16>,
     /// The machine's name, which Slurm compares with its own idea.
     pub hostname: &'a str,
     /// Who runs the servers.
@@ -22,7 +22,7 @@ pub struct Identity<'a> {
 
 /// Renders `slurm.conf`.
 pub fn render(identity: &Identity<'_>, options: &SlurmOptions) -> String {
-    let Identity { munge_socket, controller_port, node_port, hostname, user, .. } = identity;
+    let Identity { munge_socket, controller_port, node_ports, hostname, user, .. } = identity;
     let directory = identity.directory.display();
     let munge_socket = munge_socket.display();
     let SlurmOptions {
@@ -34,12 +34,20 @@ pub fn render(identity: &Identity<'_>, options: &SlurmOptions) -> String {
         ..
     } = options;
     let max_array_size = options.max_array_size;
+    let nodes: String = (1..)
+        .zip(node_ports)
+        .map(|(number, port)| {
+            format!(
+                "NodeName=node{number} NodeHostname={hostname} NodeAddr=127.0.0.1 Port={port} CPUs={cpus} \
+                 RealMemory={memory_mib} State=UNKNOWN\n"
+            )
+        })
+        .collect();
     format!(
         "\
 ClusterName=qcbatchtest
 SlurmctldHost={hostname}(127.0.0.1)
 SlurmctldPort={controller_port}
-SlurmdPort={node_port}
 SlurmUser={user}
 SlurmdUser={user}
 CommunicationParameters=NoInAddrAny,NoCtldInAddrAny
@@ -50,7 +58,7 @@ SlurmdSpoolDir={directory}/spool-%n
 SlurmctldPidFile={directory}/slurmctld.pid
 SlurmdPidFile={directory}/slurmd-%n.pid
 SlurmctldLogFile={directory}/slurmctld.log
-SlurmdLogFile={directory}/slurmd.log
+SlurmdLogFile={directory}/slurmd-%n.log
 SlurmctldDebug=verbose
 SlurmdDebug=verbose
 MailProg=/bin/true
@@ -73,9 +81,8 @@ MaxArraySize={max_array_size}
 SlurmdTimeout=300
 InactiveLimit=0
 DefMemPerCPU=256
-NodeName=node1 NodeHostname={hostname} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory_mib} State=UNKNOWN
-PartitionName=main Nodes=node1 Default=YES MaxTime=1-00:00:00 DefaultTime=10 State=UP
-PartitionName=short Nodes=node1 MaxTime=5 DefaultTime=1 State=UP
+{nodes}PartitionName=main Nodes=ALL Default=YES MaxTime=1-00:00:00 DefaultTime=10 State=UP
+PartitionName=short Nodes=ALL MaxTime=5 DefaultTime=1 State=UP
 "
     )
 }

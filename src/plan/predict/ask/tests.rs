@@ -15,7 +15,7 @@ fn prediction(level: Level, runs: u64, seconds: f64) -> Prediction {
 }
 
 const DEFAULTS: TaskResources =
-    TaskResources { cores: Some(1), memory_bytes: Some(2 << 30), walltime_seconds: Some(3600) };
+    TaskResources { cores: Some(1), memory_bytes: Some(2 << 30), walltime_seconds: Some(3600), gpus: None };
 
 #[test]
 fn without_history_the_configured_default_holds() {

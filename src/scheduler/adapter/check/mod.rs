@@ -14,7 +14,7 @@ use toml::Spanned;
 use super::document::{CallDocument, DirectivesDocument, Document, IdsDocument, ScriptDocument, WarnsItself};
 use super::messages::Verb;
 use super::problems::{Problem, Problems, Sources};
-use super::{Adapter, Call, IdForm, ScriptFacts, Variants, placeholders};
+use super::{Adapter, Call, IdForm, LaunchFacts, ScriptFacts, Variants, placeholders};
 use crate::scheduler::times;
 use crate::scheduler::version::{Version, VersionRange};
 
@@ -165,7 +165,8 @@ impl Checker {
     fn script(&mut self, script: ScriptDocument, first_array_index: u32) -> ScriptFacts {
         let lines = script.lines.unwrap_or_default();
         let log_name = script.log_name.map_or_else(|| "scheduler.log".to_owned(), Spanned::into_inner);
-        for line in lines.iter().chain(&script.job_id).chain(&script.array_index_variable) {
+        let words = [&script.job_id, &script.array_index_variable, &script.hosts, &script.launch];
+        for line in lines.iter().chain(words.into_iter().flatten()) {
             if line.get_ref().contains(char::is_control) {
                 self.problems.add(
                     line.span(),
@@ -183,6 +184,21 @@ impl Checker {
             array_log_name: script.array_log_name.map_or_else(|| log_name.clone(), Spanned::into_inner),
             log_name,
             lines: lines.into_iter().map(Spanned::into_inner).collect(),
+            launch: self.launch(script.hosts, script.launch),
+        }
+    }
+
+    fn launch(&mut self, hosts: Text, launch: Text) -> Option<LaunchFacts> {
+        match (hosts, launch) {
+            (Some(hosts), Some(launch)) => {
+                Some(LaunchFacts { hosts: hosts.into_inner(), command: launch.into_inner() })
+            }
+            (Some(alone), None) | (None, Some(alone)) => {
+                let allowed = "both `hosts` and `launch`, or neither";
+                self.problems.add(alone.span(), "no way to start a runner on each node", allowed);
+                None
+            }
+            (None, None) => None,
         }
     }
 
