@@ -50,7 +50,7 @@ pub struct SiteConfig {
     pub name: String,
     /// The state directory.
     pub state: PathBuf,
-    /// Where a site's own adapter files are, the first match winning.
+    /// Where a site's own adapter files are; the first directory's have the last word.
     pub adapter_directories: Vec<PathBuf>,
     /// Where a site's own templates are, the first match winning.
     pub template_directories: Vec<PathBuf>,

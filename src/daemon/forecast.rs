@@ -68,7 +68,7 @@ pub struct Asked {
 impl Asked {
     /// One of the queue; nothing is to be expected of one that the node runner answers itself.
     fn of(task: &Candidate) -> Option<Asked> {
-        (!task.required_program.as_deref().is_some_and(is_synthetic)).then(|| Asked {
+        (!task.required_program.as_deref().is_some_and(is_synthetic)).then_some(Asked {
             task_id: task.task_id,
             record_id: task.record_id,
             cores: task.resources.cores,
@@ -78,7 +78,7 @@ impl Asked {
 
     /// The same of a task that is about to be handed out.
     pub fn staged(task: &StagedTask) -> Option<Asked> {
-        (!is_synthetic(&task.calculation.specification.qc().program)).then(|| Asked {
+        (!is_synthetic(&task.calculation.specification.qc().program)).then_some(Asked {
             task_id: task.task_id,
             record_id: task.record_id,
             cores: task.resources.cores,

@@ -52,6 +52,17 @@ fn adapters_are_listed_and_a_missing_one_is_told() {
     let listed = text(&qcbatch(&home, &["adapter", "list"]));
     assert!(listed.contains("local") && listed.contains("slurm"), "{listed}");
     assert_eq!(text(&qcbatch(&home, &["adapter", "list", "-q"])), "local\nlsf\npbs\nsge\nslurm\ntorque\n");
+    let own = home.subdirectory("adapters", 0o700);
+    std::fs::write(own.join("slurm.toml"), "[states]\nRUNNING = \"runing\"\n").unwrap();
+    let setting = format!("site.adapter_directories=[\"{}\"]", own.display());
+    let refused = qcbatch(&home, &["--set", &setting, "adapter", "list"]);
+    assert_eq!(refused.status.code(), Some(6), "{refused:?}");
+    assert!(text(&refused).contains("cannot be used: adapter `slurm` has 1 mistake\n"), "{refused:?}");
+    let place = format!("{}:2:11", own.join("slurm.toml").display());
+    assert!(
+        errors(&refused).contains(&place) && errors(&refused).contains("\n2 | RUNNING = \"runing\"\n"),
+        "{refused:?}"
+    );
     let missing = qcbatch(&home, &["adapter", "check", "moon"]);
     assert_eq!(missing.status.code(), Some(5), "{missing:?}");
     let checked = qcbatch(&home, &["adapter", "check", "local"]);

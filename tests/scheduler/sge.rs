@@ -221,6 +221,31 @@ async fn the_books_tell_how_jobs_ended() {
     assert!(job.started_on < job.ended_on && job.max_memory_bytes == Some(5_627_707), "{job:?}");
 }
 
+/// F47: what a real one booked of jobs that had more than they asked for: several processes together, with a warning (2) and
+/// without (3), in two slots (7); a single one that was refused more, and failed by itself (1); one killed by a stranger (4); and
+/// one that hit the soft limit (6), of which the books do not say which one it was.
+#[tokio::test]
+async fn recorded_ends_over_memory_are_read() {
+    let (_recorded, scheduler) = answering("qacct", "books-memory");
+    let asked = ids(&["1", "2", "3", "4", "6", "7"]);
+    let PostMortemAnswer::Known(books) = scheduler.post_mortem(&asked).await else { panic!("no answer") };
+    let told: Vec<_> = asked
+        .iter()
+        .map(|id| (books[id].outcome().unwrap(), books[id].exit.code, books[id].exit.signal))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (Failed, Some(1), None),
+            (Memory, None, Some(12)),
+            (Memory, None, Some(9)),
+            (Cancelled, None, Some(9)),
+            (Failed, None, Some(24)),
+            (Memory, None, Some(12)),
+        ]
+    );
+}
+
 #[tokio::test]
 async fn empty_books_know_nothing() {
     // F95: not in the books yet is no end.

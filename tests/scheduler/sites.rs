@@ -8,7 +8,7 @@ use qcbatch::jobscript::{ScriptInput, TemplateSet, render};
 use qcbatch::scheduler::{Adapter, Scheduler, SubmitRequest};
 
 use crate::scripts::script_input;
-use crate::support::{settings, tag};
+use crate::support::{Recorded, settings, tag};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/sites")
@@ -45,10 +45,24 @@ fn load(name: &str) -> Config {
     loaded.config
 }
 
-/// What the daemon would submit for three jobs of the pool: the command, and the script. Nothing was probed, so that
-/// they are those for the oldest version that the adapter knows.
-fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, String) {
-    let scheduler = Scheduler::new(adapter, settings("/usr/bin:/bin"));
+/// What the sites' own pages say of their LSF: the version, and that memory is reserved for each core.
+const LSF: [(&str, &str); 3] = [
+    (
+        "lsid",
+        "IBM Spectrum LSF Standard 10.1.0.12, Jun 10 2021\n\nMy cluster name is chem\nMy master name is m1\n",
+    ),
+    ("bparams", "    RESOURCE_RESERVE_PER_TASK = Y\n"),
+    ("badmin", ""),
+];
+
+/// What the daemon would submit for three jobs of the pool: the command, and the script. Only LSF's depend on the probe.
+async fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (String, String) {
+    let recorded = LSF.into_iter().fold(Recorded::new(), |all, (name, says)| all.answers(name, says, "", 0));
+    let path = format!("{}:/usr/bin:/bin", recorded.path().display());
+    let scheduler = Scheduler::new(adapter, settings(&path));
+    if pool.adapter == "lsf" {
+        scheduler.probe().await.unwrap();
+    }
     let directory = config.spool.path.join(&pool.name.0).join(tag().as_str());
     let mut resources = pool.resources.clone();
     resources.cores = pool.cores.unwrap_or(1);
@@ -89,8 +103,8 @@ fn own_lines(script: &str) -> String {
     shown.join("\n")
 }
 
-#[test]
-fn every_site_file_renders_its_golden_scripts() {
+#[tokio::test]
+async fn every_site_file_renders_its_golden_scripts() {
     let names = names();
     assert!(names.len() >= 8, "{names:?}");
     for name in names {
@@ -99,7 +113,7 @@ fn every_site_file_renders_its_golden_scripts() {
         for pool in &config.pools {
             let adapter = Adapter::load(&pool.adapter, &[folder().join("adapters")])
                 .unwrap_or_else(|error| panic!("{name}: {error}"));
-            let (command, script) = rendered(&config, pool, adapter);
+            let (command, script) = rendered(&config, pool, adapter).await;
             assert!(script.starts_with("#!/bin/bash\n"), "{script}");
             golden.push_str(&format!("==== pool {}\n{command}\n----\n{}\n\n", pool.name, own_lines(&script)));
         }

@@ -94,17 +94,27 @@ async fn list(config: &Config, session: &Session) -> Result<ExitCode, CliError> 
     names.dedup();
     let learned = learned(session).await;
     let mut lines = Vec::with_capacity(names.len());
+    let mut refused = Vec::new();
     for name in names {
         let description = match load(&name, config) {
             Ok(adapter) => adapter.description,
-            Err(error) => format!("cannot be used: {error}"),
+            Err(error) => {
+                // The report has lines of its own, with the places in the file.
+                let text = error.to_string();
+                let first = text.lines().next().unwrap_or_default().to_owned();
+                refused.push(text);
+                format!("cannot be used: {first}")
+            }
         };
         let pools = config.pools.iter().filter(|pool| pool.adapter == name).map(|pool| pool.name.to_string());
         let scheduler = learned.iter().find(|pool| pool.adapter == name).map(|pool| pool.scheduler.clone());
         lines.push(AdapterLine { pools: pools.collect(), name, description, scheduler });
     }
     session.screen.print(&AdapterList(lines))?;
-    Ok(ExitCode::Success)
+    if refused.is_empty() {
+        return Ok(ExitCode::Success);
+    }
+    Err(CliError::Config { report: refused.join("\n\n") })
 }
 
 /// The pools as the running daemon sees them; none when there is no daemon.

@@ -56,7 +56,7 @@ use Preset::*;
 pub(in super::super) const KEYS: &[Key] = keys![
     "site.name", Name, Value("default"), "Name of the site. Sites that share a database must differ in it.";
     "site.state", Path, Value("~/.local/state/qcbatch"), "State directory, on a local file system if there is one. `XDG_STATE_HOME`, where set, takes the place of `~/.local/state`.";
-    "site.adapter_directories", List(&Path), Value(r#"["~/.config/qcbatch/adapters", "/etc/qcbatch/adapters"]"#), "Where a site's own adapter files are looked for, the first match winning, before the built-in ones.";
+    "site.adapter_directories", List(&Path), Value(r#"["~/.config/qcbatch/adapters", "/etc/qcbatch/adapters"]"#), "Where a site's own adapter files are looked for. All of one name are laid over the built-in one, the first directory's last.";
     "site.template_directories", List(&Path), Value(r#"["~/.config/qcbatch/jobscripts", "/etc/qcbatch/jobscripts"]"#), "Where a site's own job script templates are looked for, the first match winning, before the built-in ones.";
 
     "database.url", DatabaseUrl, Absent("private cluster"), "External server. Never shown in logs or by `config show`; refused on the command line.";

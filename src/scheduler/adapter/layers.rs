@@ -37,15 +37,25 @@ pub(super) fn read(name: &str, user_dirs: &[PathBuf]) -> Result<(Document, Sourc
     let padded: Vec<String> = files.into_iter().map(|(path, text)| sources.add(path, text)).collect();
     let mut problems = Problems::default();
     let mut merged: Option<Spanned<DeTable<'_>>> = None;
+    let mut broken = Vec::new();
     for text in &padded {
         let (table, errors) = DeTable::parse_recoverable(text);
         for error in errors {
-            problems.add(error.span().unwrap_or(0..0), error.message(), "not valid TOML");
+            let span = error.span().unwrap_or(0..0);
+            broken.push(Problem {
+                span,
+                title: error.message().to_owned(),
+                allowed: "not valid TOML".to_owned(),
+            });
         }
         match &mut merged {
             None => merged = Some(table),
             Some(base) => lay_over(base.get_mut(), table.into_inner()),
         }
+    }
+    // What follows such a place may stand where nobody meant it to stand.
+    if !broken.is_empty() {
+        return Err(AdapterError::invalid(name, &sources, &broken));
     }
     let document = merged.map(|table| deserialize(table, &sources, &mut problems)).unwrap_or_default();
     Ok((document, sources, problems))
@@ -58,14 +68,12 @@ fn collect(
     above: &mut Vec<String>,
     files: &mut Vec<(PathBuf, String)>,
 ) -> Result<(), AdapterError> {
-    if above.iter().any(|one| one == name) {
-        return Err(AdapterError::Circle { name: name.to_owned() });
-    }
     if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.')) {
         return Err(AdapterError::Name { name: name.to_owned() });
     }
     let mut own = Vec::new();
-    for directory in user_dirs {
+    // The first directory has the last word.
+    for directory in user_dirs.iter().rev() {
         let path = directory.join(format!("{name}.toml"));
         match std::fs::read_to_string(&path) {
             Ok(text) => own.push((path, text)),
@@ -73,13 +81,30 @@ fn collect(
             Err(source) => return Err(AdapterError::Read { path, source }),
         }
     }
-    let base = own.iter().find_map(|(_, text)| extends(text)).filter(|base| base != name);
-    if let Some(base) = base {
-        let before = files.len();
+    let extending = own.iter().rev().find_map(|(path, text)| Some((path, text, extends(text)?)));
+    let extending = extending.filter(|(_, _, base)| base.get_ref() != name);
+    if let Some((path, text, base)) = extending {
+        let refused = |title: String, allowed: String| {
+            let mut sources = Sources::default();
+            sources.add(path.clone(), text.clone());
+            AdapterError::invalid(name, &sources, &[Problem { span: base.span(), title, allowed }])
+        };
+        let (base, before) = (base.get_ref(), files.len());
         above.push(name.to_owned());
-        collect(&base, user_dirs, above, files)?;
+        if above.contains(base) {
+            let way = above.join("` extends `");
+            return Err(refused(
+                format!("`{way}` extends `{base}`"),
+                "an adapter that does not extend this one".to_owned(),
+            ));
+        }
+        collect(base, user_dirs, above, files)?;
         if files.len() == before {
-            return Err(AdapterError::Extends { name: name.to_owned(), base });
+            let known = built_in_names().collect::<Vec<_>>().join(", ");
+            return Err(refused(
+                format!("there is no adapter `{base}`"),
+                format!("one of {known}, or another file's name"),
+            ));
         }
     } else if let Some((_, text)) = BUILT_IN.iter().find(|(built_in, _)| *built_in == name) {
         let path = Path::new("<built-in>").join(format!("{name}.toml"));
@@ -89,9 +114,10 @@ fn collect(
     Ok(())
 }
 
-fn extends(text: &str) -> Option<String> {
+fn extends(text: &str) -> Option<Spanned<String>> {
     let (table, _) = DeTable::parse_recoverable(text);
-    table.get_ref().get("extends").and_then(|value| value.get_ref().as_str()).map(str::to_owned)
+    let value = table.get_ref().get("extends")?;
+    Some(Spanned::new(value.span(), value.get_ref().as_str()?.to_owned()))
 }
 
 /// Tables are merged key by key, except `read`: half of one form and half of another make no reading.

@@ -87,8 +87,13 @@ fn circles_and_strangers_are_refused() {
         ("b.toml", "extends = \"a\"\n"),
         ("c.toml", "extends = \"nobody\"\n"),
     ]);
-    assert!(matches!(Adapter::load("a", &dirs), Err(AdapterError::Circle { .. })));
-    assert!(matches!(Adapter::load("c", &dirs), Err(AdapterError::Extends { .. })));
+    let line = |name: &str| match Adapter::load(name, &dirs) {
+        Err(AdapterError::Invalid { lines, .. }) => lines[0].rsplit('/').next().unwrap().to_owned(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(line("a"), "b.toml:1: `a` extends `b` extends `a`; an adapter that does not extend this one");
+    let known = "one of local, lsf, pbs, sge, slurm, torque, or another file's name";
+    assert_eq!(line("c"), format!("c.toml:1: there is no adapter `nobody`; {known}"));
     assert!(matches!(Adapter::load("../c", &dirs), Err(AdapterError::Name { .. })));
 }
 
@@ -136,7 +141,19 @@ fn a_report_shows_the_offending_line() {
 #[test]
 fn broken_toml_is_shown_too() {
     let (lines, _) = problems(&[("slurm.toml", "[states\nx = \n")], "slurm");
-    assert!(lines.iter().any(|line| line.starts_with("slurm.toml:1")), "{lines:?}");
+    // What stands behind the broken place is not held against anybody.
+    assert!(lines[0].starts_with("slurm.toml:1"), "{lines:?}");
+    assert!(lines.iter().all(|line| line.ends_with("not valid TOML")), "{lines:?}");
+}
+
+#[test]
+fn the_first_directory_has_the_last_word() {
+    let (_own, mut dirs) = directory(&[("slurm.toml", "[calls]\nids_per_call = 7\n")]);
+    let text = "[calls]\nids_per_call = 9\nquery_timeout = \"5s\"\n";
+    let (_site, site) = directory(&[("slurm.toml", text)]);
+    dirs.extend(site);
+    let adapter = Adapter::load("slurm", &dirs).unwrap();
+    assert_eq!((adapter.cancel.0[0].ids_per_call, adapter.query_timeout), (7, Duration::from_secs(5)));
 }
 
 #[test]

@@ -21,6 +21,7 @@ use super::version::VersionRange;
 pub use ids::IdForm;
 pub use layers::built_in_names;
 use messages::{Messages, Verb};
+use problems::{Problem, Sources};
 use reading::Reading;
 use states::StateMap;
 use template::{Piece, Template};
@@ -38,20 +39,6 @@ pub enum AdapterError {
         /// The built-in ones.
         known: String,
     },
-    /// Its `extends` names none.
-    #[error("adapter `{name}` extends `{base}`, which is neither built in nor beside it")]
-    Extends {
-        /// The adapter.
-        name: String,
-        /// What it extends.
-        base: String,
-    },
-    /// Its `extends` go in a circle.
-    #[error("the files that adapter `{name}` extends go in a circle")]
-    Circle {
-        /// The adapter.
-        name: String,
-    },
     /// Its name is none.
     #[error("`{name}` is no name of an adapter; letters, digits, `_`, `-` and `.` make one")]
     Name {
@@ -68,7 +55,7 @@ pub enum AdapterError {
         source: std::io::Error,
     },
     /// The files are wrong; the report shows every problem with its place.
-    #[error("adapter `{name}` has {count} problem(s)\n{report}")]
+    #[error("adapter `{name}` has {}\n{report}", counted(*count))]
     Invalid {
         /// The adapter.
         name: String,
@@ -79,6 +66,25 @@ pub enum AdapterError {
         /// `file:line: what is wrong` of each.
         lines: Vec<String>,
     },
+}
+
+impl AdapterError {
+    fn invalid(name: &str, sources: &Sources, problems: &[Problem]) -> AdapterError {
+        let line = |problem: &Problem| {
+            format!("{}: {}; {}", sources.place(&problem.span), problem.title, problem.allowed)
+        };
+        AdapterError::Invalid {
+            name: name.to_owned(),
+            count: problems.len(),
+            lines: problems.iter().map(line).collect(),
+            report: sources.report(problems),
+        }
+    }
+}
+
+/// `1 mistake`, `2 mistakes`.
+fn counted(mistakes: usize) -> String {
+    format!("{mistakes} mistake{}", if mistakes == 1 { "" } else { "s" })
 }
 
 /// A checked adapter.
@@ -246,21 +252,12 @@ pub struct Probe {
 }
 
 impl Adapter {
-    /// Loads the adapter `name`: the built-in one with the files `<name>.toml` of `user_dirs` laid over it, later
-    /// directories last, or the one that a file's `extends` names with that file laid over.
+    /// Loads the adapter `name`: the built-in one with the files `<name>.toml` of `user_dirs` laid over it, the first
+    /// directory's last, or the one that a file's `extends` names with that file laid over.
     pub fn load(name: &str, user_dirs: &[PathBuf]) -> Result<Adapter, AdapterError> {
         let (document, sources, problems) = layers::read(name, user_dirs)?;
-        check::adapter(name, document, &sources, problems).map_err(|problems| AdapterError::Invalid {
-            name: name.to_owned(),
-            count: problems.len(),
-            lines: problems
-                .iter()
-                .map(|problem| {
-                    format!("{}: {}; {}", sources.place(&problem.span), problem.title, problem.allowed)
-                })
-                .collect(),
-            report: sources.report(&problems),
-        })
+        check::adapter(name, document, &sources, problems)
+            .map_err(|problems| AdapterError::invalid(name, &sources, &problems))
     }
 }
 

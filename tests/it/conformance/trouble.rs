@@ -25,7 +25,7 @@ pub async fn f01_lost_answer_is_found_by_tag(ground: &Ground) {
     assert_eq!(ground.end(&ids[0]).await.0, JobOutcome::Completed);
 }
 
-/// F7: accepted, but only a banner came; that is no refusal either. A banner before the id does not hide it.
+/// F7: accepted, but only a banner came; that is no refusal either. A banner before the id does not hide it, nor does a complaint.
 pub async fn f07_unreadable_id_is_unclear(ground: &Ground) {
     ground.mischief(&json!({"id_unreadable": 1}));
     let request = ground.request(1, "true");
@@ -36,13 +36,19 @@ pub async fn f07_unreadable_id_is_unclear(ground: &Ground) {
     assert!(matches!(&found, FindAnswer::Known(ids) if ids.len() == 1), "{found:?}");
     ground.mischief(&json!({"banner": "*** 13 nodes are down ***\n"}));
     let behind_banner = ground.submit("true").await;
+    ground.mischief(&json!({"complains": "*** 13 nodes are down ***\n"}));
+    let behind_complaint = ground.submit("true").await;
+    ground.mischief(&json!({"banner": "*** 13 nodes are down ***\n"}));
     let answer = ground.scheduler.poll().await;
     if let (PollAnswer::Valid { jobs, .. }, FindAnswer::Known(first)) = (&answer, &found) {
         let mut ids = jobs.keys();
-        assert!(ids.all(|id| first.contains(id) || *id == behind_banner), "a banner is no job: {jobs:?}");
+        let ours = |id| first.contains(id) || [&behind_banner, &behind_complaint].contains(&id);
+        assert!(ids.all(ours), "a banner is no job: {jobs:?}");
     }
     ground.mischief(&json!({}));
-    assert_eq!(ground.end(&behind_banner).await.0, JobOutcome::Completed);
+    for id in [behind_banner, behind_complaint] {
+        assert_eq!(ground.end(&id).await.0, JobOutcome::Completed);
+    }
 }
 
 /// F16: the longest tag is a name that comes back whole.

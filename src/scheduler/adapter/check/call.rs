@@ -168,7 +168,8 @@ impl Checker {
         let template = match Template::parse(text.get_ref(), known) {
             Ok(template) => template,
             Err(why) => {
-                self.problems.add(text.span(), "the text cannot be filled in", why);
+                let (title, allowed) = why.split_once("; ").unwrap_or(("the text cannot be filled in", &why));
+                self.problems.add(text.span(), title, allowed);
                 return None;
             }
         };

@@ -1,0 +1,1 @@
+qacct -o root -d 7 -j
