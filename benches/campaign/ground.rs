@@ -19,6 +19,7 @@ pub fn as_shipped(config: DaemonConfig) -> DaemonConfig {
     config
         .with_env("QCBATCH_DAEMON__TICK", "2s")
         .with_env("QCBATCH_DAEMON__POLL_INTERVAL", "30s")
+        .with_env("QCBATCH_DAEMON__LEASE", "60s")
         .with_env("QCBATCH_DAEMON__LOG", "info")
         .with_env("QCBATCH_WORKER__HEARTBEAT", "10s")
         .with_env("QCBATCH_RETRY__DELAY", "30s")

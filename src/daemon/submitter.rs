@@ -4,6 +4,7 @@
 //! an unreadable id, a dead daemon — the next pass finds the row and looks the tag up before anything else.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use jiff::{SignedDuration, Timestamp};
 use thiserror::Error;
@@ -222,6 +223,7 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
             return Ok(());
         }
     };
+    let still_ours = Instant::now();
     let taken = site
         .writer
         .move_submission(
@@ -232,6 +234,11 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
         )
         .await?;
     if !taken {
+        return Ok(());
+    }
+    if still_ours.elapsed() >= site.config.daemon.lease / 2 {
+        // Stopped here for longer than its lease, this daemon may have a successor that asked for the tag in vain and
+        // submitted again. Nobody was called: whoever has the lease now looks the tag up.
         return Ok(());
     }
     let answer = pool.cluster.scheduler.submit(&request).await;

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use qcbatch::config::{Config, LoadOptions, Machine, PoolConfig, RenderStyle};
 use qcbatch::jobscript::{ScriptInput, TemplateSet, render};
+use qcbatch::model::ids::JobId;
 use qcbatch::scheduler::{Adapter, Scheduler, SubmitRequest};
 
 use crate::scripts::script_input;
@@ -78,6 +79,7 @@ async fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (Stri
     let input = ScriptInput {
         template: pool.template.clone(),
         pool: pool.name.clone(),
+        job_ids: vec![JobId(1), JobId(2), JobId(3)],
         setup: pool.setup.clone(),
         environment: pool.environment.clone(),
         scratch: pool.scratch.clone(),
