@@ -35,13 +35,10 @@ pub fn run(scale: Scale) {
             .expect("the interpreter runs");
         let text = String::from_utf8_lossy(&output.stdout);
         // HyperQueue's server introduces itself before.
-        let seconds: f64 = text
-            .trim()
-            .lines()
-            .next_back()
-            .unwrap_or_default()
-            .parse()
-            .unwrap_or_else(|_| panic!("seconds, not {text:?}: {}", String::from_utf8_lossy(&output.stderr)));
+        let seconds: f64 =
+            text.trim().lines().next_back().unwrap_or_default().parse().unwrap_or_else(|_| {
+                panic!("seconds, not {text:?}: {}", String::from_utf8_lossy(&output.stderr))
+            });
         f64::from(tasks) / (seconds - WAIT_STEP).max(0.1)
     };
     let daemon = daemon();

@@ -70,7 +70,7 @@ async fn take_chunks(database: &Database) -> Result<Vec<Duration>, StoreError> {
     let lease = store.acquire("chunks", &holder, Duration::from_secs(600), TakeOver::Now).await?;
     let LeaseAnswer::Held(fence) = lease else { panic!("nobody else has that site") };
     let writer = store.writer("chunks", fence);
-    let pool = PoolName("chunks".to_owned());
+    let pool = PoolName("local".to_owned());
     let filter = CandidateFilter {
         pool: pool.clone(),
         programs: None,
