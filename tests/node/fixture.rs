@@ -337,9 +337,9 @@ impl Runner {
         found
     }
 
-    /// Waits until a program of this name computes below the runner.
-    pub fn wait_for(&self, name: &str) -> Pid {
-        until(name, || self.descendants(name).first().copied())
+    /// Waits until Psi4 computes below the runner.
+    pub fn wait_for_psi4(&self) -> Pid {
+        until("Psi4", || self.descendants("psi4").into_iter().find(|pid| psi4_scratch(*pid).is_some()))
     }
 }
 
@@ -374,15 +374,21 @@ fn processes() -> Vec<(Pid, Pid, String)> {
     fs::read_dir("/proc").unwrap().flatten().filter_map(|entry| stat(entry.file_name().to_str()?)).collect()
 }
 
-/// The process that started `pid`.
-pub fn parent(pid: Pid) -> Pid {
-    processes().into_iter().find(|(other, _, _)| *other == pid).unwrap().1
+/// The process that started `pid`; nothing when `pid` is gone.
+pub fn parent(pid: Pid) -> Option<Pid> {
+    processes().into_iter().find(|(other, _, _)| *other == pid).map(|(_, parent, _)| parent)
 }
 
 /// What a process was started with; nothing when it is gone.
-pub fn arguments(pid: Pid) -> Vec<String> {
+fn arguments(pid: Pid) -> Vec<String> {
     let line = fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
     line.split('\0').map(str::to_owned).collect()
+}
+
+/// Where a Psi4 that computes has its scratch directory. QCEngine starts Psi4 at other times too, to ask for its
+/// version: those have none.
+pub fn psi4_scratch(pid: Pid) -> Option<String> {
+    arguments(pid).into_iter().skip_while(|argument| argument != "--scratch").nth(1)
 }
 
 /// Waits until a process has computed for a while.

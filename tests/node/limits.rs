@@ -86,7 +86,7 @@ fn scratch_of_a_killed_runner_is_removed_by_the_next_one() {
     let root = tempfile::tempdir().unwrap();
     let first = Job::below(Generation::V1, root.path(), 0).task(endless()).staged();
     let runner = first.start();
-    let psi4 = runner.wait_for("psi4");
+    let psi4 = runner.wait_for_psi4();
     let workers = runner.descendants("python");
     runner.signal(Signal::SIGKILL);
     runner.wait();

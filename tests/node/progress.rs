@@ -38,16 +38,11 @@ fn numbers(value: &Value) -> Vec<f64> {
 /// A gradient begins after the one before it was told; this many have begun when two at least were told.
 const BEGUN: usize = 4;
 
-/// Lets so many gradients of Psi4 begin below the runner. QCEngine starts Psi4 at other times too, to ask for its
-/// version: only a gradient has a scratch directory, and each has its own.
+/// Lets so many gradients of Psi4 begin below the runner: each has a scratch directory of its own.
 fn wait_for_gradients(runner: &Runner, begun: usize) {
     let mut seen = BTreeSet::new();
     until("gradients of Psi4", || {
-        for process in runner.descendants("psi4") {
-            let arguments = arguments(process);
-            let scratch = arguments.iter().skip_while(|argument| *argument != "--scratch").nth(1);
-            seen.extend(scratch.cloned());
-        }
+        seen.extend(runner.descendants("psi4").into_iter().filter_map(psi4_scratch));
         (seen.len() >= begun).then_some(())
     });
 }
@@ -88,7 +83,8 @@ fn goes_on(generation: Generation, specification: &Value, stop: impl FnOnce(&Run
 fn an_optimization_whose_worker_is_killed_leaves_its_geometry() {
     let reports = goes_on(Generation::V1, &optimization("psi4", "hf", "sto-3g"), |runner| {
         for worker in runner.descendants("python") {
-            kill(worker, Signal::SIGKILL).unwrap();
+            // What it had just forked may be gone.
+            let _ = kill(worker, Signal::SIGKILL);
         }
     });
     assert_eq!(error_of(reports.last().unwrap()).0, FailureClass::Memory);

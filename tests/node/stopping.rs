@@ -10,7 +10,7 @@ use crate::fixture::*;
 fn a_terminated_runner_stores_what_is_done_and_hands_back_the_rest() {
     let job = Job::new(Generation::V1).task(pm7()).task(endless()).task(endless()).task(pm7()).staged();
     let runner = job.start();
-    let psi4 = runner.wait_for("psi4");
+    let psi4 = runner.wait_for_psi4();
     job.wait_for_reports(1);
     runner.signal(Signal::SIGTERM);
     assert_eq!(runner.wait(), 0);
@@ -26,7 +26,7 @@ fn a_terminated_runner_stores_what_is_done_and_hands_back_the_rest() {
 fn a_program_killed_together_with_the_job_is_not_blamed() {
     let job = Job::new(Generation::V1).task(endless()).staged();
     let runner = job.start();
-    runner.wait_for("psi4");
+    runner.wait_for_psi4();
     // As schedulers do: everything in the job gets the signal, in any order.
     let workers = runner.descendants("python");
     for pid in workers.into_iter().chain(runner.descendants("psi4")) {
@@ -46,7 +46,7 @@ fn after_the_warning_no_task_is_started_and_running_ones_may_end() {
         .task(pm7())
         .staged();
     let runner = job.start();
-    runner.wait_for("psi4");
+    runner.wait_for_psi4();
     runner.signal(Signal::SIGUSR2);
     assert_eq!(runner.wait(), 0);
     let end = job.end();

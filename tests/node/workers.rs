@@ -15,8 +15,8 @@ fn a_killed_worker_takes_only_its_task_with_it() {
         .task(pm7())
         .staged();
     let runner = job.start();
-    let psi4 = runner.wait_for("psi4");
-    let worker = runner.descendants("python").into_iter().find(|pid| *pid != psi4).unwrap();
+    let psi4 = runner.wait_for_psi4();
+    let worker = parent(psi4).unwrap();
     kill(worker, Signal::SIGKILL).unwrap();
     assert_eq!(runner.wait(), 0);
     let reports = job.by_task();
@@ -40,7 +40,7 @@ fn a_task_that_does_not_end_is_killed_at_its_limit_with_all_it_started() {
         .task(pm7())
         .staged();
     let runner = job.start();
-    let psi4 = runner.wait_for("psi4");
+    let psi4 = runner.wait_for_psi4();
     wait_for_cpu(psi4);
     // A stopped program heeds no TERM: only the KILL that follows ends it.
     kill(psi4, Signal::SIGSTOP).unwrap();
@@ -111,8 +111,9 @@ fn an_idle_worker_that_dies_costs_no_task() {
     let job = Job::new(Generation::V1).task(pm7()).task(endless()).limit(8).task(pm7()).cores(2).staged();
     let runner = job.start();
     job.wait_for_reports(1);
-    let busy = parent(runner.wait_for("psi4"));
-    let idle = runner.descendants("python").into_iter().find(|pid| *pid != busy && parent(*pid) != busy);
+    let busy = parent(runner.wait_for_psi4());
+    let idle =
+        runner.descendants("python").into_iter().find(|pid| Some(*pid) != busy && parent(*pid) != busy);
     kill(idle.unwrap(), Signal::SIGKILL).unwrap();
     assert_eq!(runner.wait(), 0);
     let reports = job.by_task();
