@@ -8,6 +8,7 @@ pub mod error;
 pub mod evidence;
 pub mod frame;
 pub mod layout;
+mod listing;
 pub mod publish;
 pub mod ready;
 pub mod results;

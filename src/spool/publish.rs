@@ -11,6 +11,8 @@ use super::atomic;
 use super::chunk;
 use super::error::SpoolError;
 use super::layout::Spool;
+use super::listing::names;
+use super::ready;
 use crate::model::chunk::ChunkName;
 use crate::model::ids::PoolName;
 use crate::model::task::TaskOrder;
@@ -86,12 +88,12 @@ impl ChunkStore {
 
     /// Chunks that are published and not claimed.
     pub fn ready(&self) -> Result<HashSet<ChunkName>, SpoolError> {
-        chunks_in(&self.ready)
+        Ok(ready::list(&self.ready)?.into_iter().collect())
     }
 
     /// Chunks that are written and not published.
     pub fn staged(&self) -> Result<HashSet<ChunkName>, SpoolError> {
-        chunks_in(&self.staged)
+        Ok(ready::list(&self.staged)?.into_iter().collect())
     }
 
     /// Removes what a daemon that died left half-done beside the written chunks, and those of them that `keep` does not
@@ -106,20 +108,6 @@ impl ChunkStore {
         }
         Ok(())
     }
-}
-
-fn chunks_in(directory: &Path) -> Result<HashSet<ChunkName>, SpoolError> {
-    Ok(names(directory)?.iter().filter_map(|name| name.to_str()?.parse().ok()).collect())
-}
-
-fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>, SpoolError> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(SpoolError::io("list", directory))?,
-    };
-    entries
-        .map(|entry| entry.map(|entry| entry.file_name()).map_err(SpoolError::io("list", directory)))
-        .collect()
 }
 
 /// Whether it was there.

@@ -2,6 +2,7 @@
 //!
 //! Whoever renames a chunk has it; nobody copies, locks or asks. Nothing is written here, only moved away.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::chunk;
 use super::error::SpoolError;
 use super::layout::{CLAIMED_PREFIX, JobDirectory};
+use super::listing;
 use crate::model::chunk::ChunkName;
 use crate::model::task::TaskOrder;
 
@@ -23,17 +25,9 @@ pub fn claimed(directory: &JobDirectory) -> Result<Vec<ChunkName>, SpoolError> {
 }
 
 fn list_names(directory: &Path, prefix: &str) -> Result<Vec<ChunkName>, SpoolError> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(SpoolError::io("list", directory))?,
-    };
-    let mut names = Vec::new();
-    for entry in entries {
-        let name = entry.map_err(SpoolError::io("list", directory))?.file_name();
-        let name = name.to_str().and_then(|text| text.strip_prefix(prefix));
-        names.extend(name.and_then(|text| text.parse::<ChunkName>().ok()));
-    }
-    names.sort_unstable_by_key(|name: &ChunkName| (std::cmp::Reverse(name.compute_priority), name.chunk_id));
+    let chunk = |name: OsString| name.to_str()?.strip_prefix(prefix)?.parse().ok();
+    let mut names: Vec<ChunkName> = listing::names(directory)?.into_iter().filter_map(chunk).collect();
+    names.sort_unstable_by_key(|name| (std::cmp::Reverse(name.compute_priority), name.chunk_id));
     Ok(names)
 }
 

@@ -6,7 +6,8 @@ use std::path::Path;
 use std::str::FromStr;
 
 use super::error::SpoolError;
-use super::layout::{JobDirectory, Spool, SubmissionDirectory};
+use super::layout::{Spool, SubmissionDirectory};
+use super::listing::names;
 use crate::model::ids::Tag;
 
 /// What became of a directory that was to be removed.
@@ -20,11 +21,6 @@ pub enum Swept {
 
 /// Removes a whole submission: script, logs and the directories of all its jobs.
 pub fn remove_submission(directory: &SubmissionDirectory) -> Result<Swept, SpoolError> {
-    remove(directory.path())
-}
-
-/// Removes the directory of one job.
-pub fn remove_job(directory: &JobDirectory) -> Result<Swept, SpoolError> {
     remove(directory.path())
 }
 
@@ -44,16 +40,6 @@ pub fn submissions(spool: &Spool) -> Result<Vec<(Tag, SubmissionDirectory)>, Spo
         }
     }
     Ok(found)
-}
-
-fn names(directory: &Path) -> Result<Vec<std::ffi::OsString>, SpoolError> {
-    let entries = match fs::read_dir(directory) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other.map_err(SpoolError::io("list", directory))?,
-    };
-    entries
-        .map(|entry| entry.map(|entry| entry.file_name()).map_err(SpoolError::io("list", directory)))
-        .collect()
 }
 
 fn remove(path: &Path) -> Result<Swept, SpoolError> {
