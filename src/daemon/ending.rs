@@ -10,7 +10,6 @@ use super::pools::{Pool, Ran};
 use super::site::Site;
 use super::troubles::chain;
 use crate::model::chunk::ChunkName;
-use crate::model::failure::{FailureClass, TaskTally};
 use crate::model::ids::{JobId, NodeIndex, TaskId};
 use crate::model::job::JobOutcome;
 use crate::model::task::{EndReason, EndRecord};
@@ -71,8 +70,7 @@ pub async fn end(
         charged: charged(job, found),
         chunks: found.claimed().iter().map(|name| name.chunk_id).collect(),
     };
-    let policy = ingester::policy(site);
-    let decide = move |tally: &TaskTally, class: FailureClass| retry::decide(policy, *tally, class);
+    let decide = ingester::decider(site);
     let released = site.writer.end_job(job_end, &decide).await?;
     log_end(job.id, &ending, stored, released.returned, released.failed);
     pool.board.see_job(job.id, &[]);
@@ -136,8 +134,7 @@ async fn end_runner(
         charged: Charged::Only(running.collect()),
         chunks: found.claimed.iter().map(|name| name.chunk_id).collect(),
     };
-    let policy = ingester::policy(site);
-    let decide = move |tally: &TaskTally, class: FailureClass| retry::decide(policy, *tally, class);
+    let decide = ingester::decider(site);
     let released = site.writer.end_runner(runner_end, node, &decide).await?;
     tracing::info!(
         job.id = job.id.0,

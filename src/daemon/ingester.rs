@@ -42,10 +42,11 @@ pub enum IngestError {
     },
 }
 
-/// The retry limits of the configuration.
-pub(super) fn policy(site: &Site) -> RetryPolicy {
+/// Whether a failed task is tried again, by the retry limits of the configuration.
+pub(super) fn decider(site: &Site) -> impl Fn(&TaskTally, FailureClass) -> RetryDecision + Sync + use<> {
     let retry = &site.config.retry;
-    RetryPolicy { tries: retry.tries, losses: retry.losses, delay: retry.delay }
+    let policy = RetryPolicy { tries: retry.tries, losses: retry.losses, delay: retry.delay };
+    move |tally, class| retry::decide(policy, *tally, class)
 }
 
 /// Stores every whole result of one node of a job after `offset`; returns the new offset. `directory` is the job's.
@@ -57,10 +58,7 @@ pub(super) async fn bring_in(
     offset: u64,
     finality: Finality,
 ) -> Result<u64, IngestError> {
-    let policy = policy(site);
-    let decide = move |tally: &TaskTally, class: FailureClass| -> RetryDecision {
-        retry::decide(policy, *tally, class)
-    };
+    let decide = decider(site);
     let results = Results { job, node, path: directory.node(node).results(), finality };
     bring_in_file(&site.writer, &results, offset, &decide, |reports, stored| {
         pool.pace.reported(reports);
