@@ -35,10 +35,11 @@ impl Remembered {
         }
         let (mut asked, mut attempts) = (Vec::new(), HashMap::new());
         for task in tasks {
+            let Some(question) = Asked::of(task) else { continue };
             match known.remove(&task.task_id).filter(|(attempt, _)| *attempt == task.attempt) {
                 Some(expectation) => _ = self.tasks.insert(task.task_id, expectation),
                 None => {
-                    asked.extend(Asked::of(task));
+                    asked.push(question);
                     attempts.insert(task.task_id, task.attempt);
                 }
             }
