@@ -25,22 +25,6 @@ use crate::store::submission::SubmissionRow;
 /// Jobs whose tasks are in memory at once.
 const JOBS_AT_ONCE: usize = 100;
 
-/// Which nodes of a job have a runner.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Runners {
-    /// Each: the job takes what is ready.
-    OnEachNode,
-    /// The first: the job was made for one task.
-    OnFirstNode,
-}
-
-impl Runners {
-    /// Of a job that is a pilot or not.
-    fn of(jobs: &[JobOrders]) -> Runners {
-        if jobs.iter().any(|job| job.pilot) { Runners::OnEachNode } else { Runners::OnFirstNode }
-    }
-}
-
 /// What became of staging.
 pub enum Staged {
     /// Everything is in place for this request.
@@ -61,13 +45,10 @@ pub async fn stage(
     let mut after = None;
     let mut work = 0;
     let mut job_ids = Vec::new();
-    let mut runners = Runners::OnFirstNode;
     loop {
         let batch = site.store.orders(submission.id, after, JOBS_AT_ONCE).await?;
         let Some(last) = batch.last() else { break };
         after = Some(last.array_index);
-        // Jobs of one submission are alike.
-        runners = Runners::of(&batch);
         work += batch.iter().filter(|job| job.pilot || !job.orders.is_empty()).count();
         job_ids.extend(batch.iter().map(|job| job.job_id));
         let tasks = batch.iter().flat_map(|job| &job.orders).filter_map(Asked::staged);
@@ -84,7 +65,7 @@ pub async fn stage(
     }
     let request =
         request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
-    let script = script(site, pool, &request, job_ids, runners)?;
+    let script = script(site, pool, &request, job_ids)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
     Ok(Staged::Ready(Box::new(request)))
 }
@@ -126,11 +107,10 @@ pub fn script(
     pool: &Pool,
     request: &SubmitRequest,
     job_ids: Vec<JobId>,
-    runners: Runners,
 ) -> Result<String, SubmitterError> {
     let facts = pool.cluster.scheduler.script_facts();
-    let several = runners == Runners::OnEachNode && request.resources.nodes > 1;
-    let launch = facts.launch.as_ref().filter(|_| several);
+    // Only a pilot has several: the planner gives a job that is made for one task one node.
+    let launch = facts.launch.as_ref().filter(|_| request.resources.nodes > 1);
     let input = ScriptInput {
         template: pool.config.template.clone(),
         directives: pool.cluster.scheduler.directives(request)?,
@@ -200,7 +180,7 @@ fn staged_job(
         tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: site.config.worker.native_programs.clone(),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
-        nodes: if job.pilot { resources.nodes } else { 1 },
+        nodes: resources.nodes,
     };
     StagedJob { index: job.array_index, manifest, orders }
 }
