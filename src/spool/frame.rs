@@ -122,34 +122,71 @@ pub enum Decoded {
     Corrupt,
 }
 
-/// Reads the frame at the beginning of `bytes`.
-pub fn decode(bytes: &[u8]) -> Decoded {
+/// Reads frames one after another; keeps zstd's state and its buffer, which cost more than a small report.
+pub struct Decoder {
+    decompressor: zstd::bulk::Decompressor<'static>,
+    json: Vec<u8>,
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder").finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// A new one; the error is of memory.
+    pub fn new() -> io::Result<Decoder> {
+        Ok(Decoder { decompressor: zstd::bulk::Decompressor::new()?, json: Vec::new() })
+    }
+
+    /// Reads the frame at the beginning of `bytes`.
+    pub fn decode(&mut self, bytes: &[u8]) -> Decoded {
+        match payload_of(bytes) {
+            Ok((payload, length)) => self.report_of(payload, length),
+            Err(no_payload) => no_payload,
+        }
+    }
+
+    fn report_of(&mut self, payload: &[u8], length: usize) -> Decoded {
+        self.json.clear();
+        self.json.shrink_to(KEPT_BYTES);
+        self.json.reserve(length);
+        let whole = self.decompressor.decompress_to_buffer(payload, &mut self.json);
+        if !whole.is_ok_and(|bytes| bytes == length) {
+            return Decoded::Corrupt;
+        }
+        match serde_json::from_slice(&self.json) {
+            Ok(report) => {
+                Decoded::Report { report, frame_bytes: HEADER_BYTES + payload.len(), report_bytes: length }
+            }
+            Err(_) => Decoded::Corrupt,
+        }
+    }
+}
+
+/// The payload of the frame at the beginning of `bytes`, and its length when decompressed.
+fn payload_of(bytes: &[u8]) -> Result<(&[u8], usize), Decoded> {
     let seen = bytes.len().min(MAGIC.len());
     if bytes[..seen] != MAGIC[..seen] {
-        return Decoded::Corrupt;
+        return Err(Decoded::Corrupt);
     }
     if bytes.len() < HEADER_BYTES {
-        return Decoded::Short { needed: HEADER_BYTES };
+        return Err(Decoded::Short { needed: HEADER_BYTES });
     }
     let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let (payload_length, length, expected) = (word(4), word(8), word(12));
     if payload_length > MAX_PAYLOAD_BYTES || length > MAX_REPORT_BYTES {
-        return Decoded::Corrupt;
+        return Err(Decoded::Corrupt);
     }
     let frame_bytes = HEADER_BYTES + payload_length as usize;
     let Some(payload) = bytes.get(HEADER_BYTES..frame_bytes) else {
-        return Decoded::Short { needed: frame_bytes };
+        return Err(Decoded::Short { needed: frame_bytes });
     };
     if checksum(payload_length, length, payload) != expected {
-        return Decoded::Corrupt;
+        return Err(Decoded::Corrupt);
     }
-    match zstd::bulk::decompress(payload, length as usize) {
-        Ok(json) if json.len() == length as usize => match serde_json::from_slice(&json) {
-            Ok(report) => Decoded::Report { report, frame_bytes, report_bytes: json.len() },
-            Err(_) => Decoded::Corrupt,
-        },
-        _ => Decoded::Corrupt,
-    }
+    Ok((payload, length as usize))
 }
 
 /// Whether more may still be written to a file.
@@ -173,6 +210,7 @@ pub enum WindowEnd {
 /// Goes through the frames in a window of a result file.
 #[derive(Debug)]
 pub struct FrameReader<'a> {
+    decoder: &'a mut Decoder,
     window: &'a [u8],
     window_offset: u64,
     window_end: WindowEnd,
@@ -184,8 +222,15 @@ pub struct FrameReader<'a> {
 
 impl<'a> FrameReader<'a> {
     /// Reads `window`, which lies at `window_offset` in its file.
-    pub fn new(window: &'a [u8], window_offset: u64, window_end: WindowEnd, finality: Finality) -> Self {
+    pub fn new(
+        decoder: &'a mut Decoder,
+        window: &'a [u8],
+        window_offset: u64,
+        window_end: WindowEnd,
+        finality: Finality,
+    ) -> Self {
         FrameReader {
+            decoder,
             window,
             window_offset,
             window_end,
@@ -214,7 +259,7 @@ impl<'a> FrameReader<'a> {
     /// The next report and its length as JSON; none at the end of what can be read now.
     pub fn next_report(&mut self) -> Option<(TaskReport, usize)> {
         while self.position < self.window.len() {
-            match decode(&self.window[self.position..]) {
+            match self.decoder.decode(&self.window[self.position..]) {
                 Decoded::Report { report, frame_bytes, report_bytes } => {
                     self.position += frame_bytes;
                     return Some((*report, report_bytes));

@@ -64,7 +64,8 @@ fn file(texts: &[String]) -> File {
 }
 
 fn read(bytes: &[u8], finality: Finality) -> (Vec<String>, u64, Vec<Range<u64>>) {
-    let mut reader = FrameReader::new(bytes, 0, WindowEnd::FileEnds, finality);
+    let mut decoder = Decoder::new().unwrap();
+    let mut reader = FrameReader::new(&mut decoder, bytes, 0, WindowEnd::FileEnds, finality);
     let mut seen = vec![];
     while let Some((report, report_bytes)) = reader.next_report() {
         let json = serde_json::to_string(&report).unwrap();
@@ -156,11 +157,13 @@ proptest! {
         file.bytes[at] ^= flip;
         let (expected, _, _) = read(&file.bytes, Finality::Final);
         let (mut seen, mut offset, mut size) = (vec![], 0, window);
+        let mut decoder = Decoder::new().unwrap();
         while offset < file.bytes.len() {
             let end = (offset + size).min(file.bytes.len());
             let window_end = if end == file.bytes.len() { WindowEnd::FileEnds } else { WindowEnd::FileGoesOn };
+            let piece = &file.bytes[offset..end];
             let mut reader =
-                FrameReader::new(&file.bytes[offset..end], offset as u64, window_end, Finality::Final);
+                FrameReader::new(&mut decoder, piece, offset as u64, window_end, Finality::Final);
             while let Some((report, _)) = reader.next_report() {
                 seen.push(serde_json::to_string(&report).unwrap());
             }
@@ -174,9 +177,10 @@ proptest! {
 
 #[test]
 fn a_header_that_lies_about_its_length_is_no_frame() {
+    let mut decoder = Decoder::new().unwrap();
     let mut bytes = encode(&report(1, "x")).unwrap().bytes().to_vec();
     bytes[4..8].copy_from_slice(&u32::MAX.to_le_bytes());
-    assert!(matches!(decode(&bytes), Decoded::Corrupt));
+    assert!(matches!(decoder.decode(&bytes), Decoded::Corrupt));
     bytes[4..8].copy_from_slice(&4096u32.to_le_bytes());
-    assert!(matches!(decode(&bytes), Decoded::Short { needed } if needed == 4096 + HEADER_BYTES));
+    assert!(matches!(decoder.decode(&bytes), Decoded::Short { needed } if needed == 4096 + HEADER_BYTES));
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use super::atomic;
 use super::error::SpoolError;
-use super::frame::{Finality, Frame, FrameReader, WindowEnd};
+use super::frame::{Decoder, Finality, Frame, FrameReader, WindowEnd};
 use super::layout::JobDirectory;
 use crate::model::task::TaskReport;
 
@@ -68,11 +68,12 @@ pub fn read_results(
     batch.file_bytes = file.metadata().map_err(SpoolError::io("read", path))?.len();
     let left = usize::try_from(batch.file_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
     let mut size = max_bytes.max(1).min(left);
+    let mut decoder = Decoder::new().map_err(SpoolError::io("decompress", path))?;
     while size > 0 {
         let mut window = vec![0; size];
         file.read_exact_at(&mut window, offset).map_err(SpoolError::io("read", path))?;
         let window_end = if size == left { WindowEnd::FileEnds } else { WindowEnd::FileGoesOn };
-        let mut reader = FrameReader::new(&window, offset, window_end, finality);
+        let mut reader = FrameReader::new(&mut decoder, &window, offset, window_end, finality);
         let mut report_bytes = 0;
         while report_bytes < max_bytes {
             let Some((report, bytes)) = reader.next_report() else { break };
