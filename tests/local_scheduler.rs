@@ -40,8 +40,11 @@ impl Local {
 
     fn try_submit(&self, tag: &Tag, body: &str, more: &[&str]) -> Output {
         let script = self.directory.path().join(format!("{tag}.sh"));
-        fs::write(&script, format!("#!/bin/bash\n{body}\n")).unwrap();
-        fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        // One that was submitted before may be running: it cannot be written.
+        if !script.exists() {
+            fs::write(&script, format!("#!/bin/bash\n{body}\n")).unwrap();
+            fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
+        }
         let path = |path: PathBuf| path.display().to_string();
         let directory = path(self.directory.path().to_owned());
         let log = path(self.directory.path().join("log-%a"));
