@@ -153,7 +153,11 @@ fn fail(
 /// The failure on one line, shortened: the whole text is among the outputs.
 fn summarise(class: FailureClass, error_type: &str, message: &str) -> String {
     const MOST: usize = 300;
-    let last = message.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
+    // QCEngine ends what it says of a failed program with the traceback of an exception, where there was one.
+    let says = |line: &&str| {
+        line.contains(char::is_alphanumeric) && !matches!(*line, "NoneType: None" | "TRACEBACK:")
+    };
+    let last = message.lines().map(str::trim).rfind(says).unwrap_or_default();
     let shown: String = last.chars().take(MOST).collect();
     storable(&format!("{} failure ({error_type}): {shown}", class.as_str()))
 }
