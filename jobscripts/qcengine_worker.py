@@ -2,7 +2,8 @@
 
 It is started by `qcbatch node` and talks to nobody else. One JSON line in, one JSON line out:
 
-    stdin   {"calculation": {...}, "cores": 1, "memory_bytes": 1073741824, "scratch_directory": "/scratch/..."}
+    stdin   {"calculation": {...}, "cores": 1, "memory_bytes": 1073741824, "nodes": 1, "mpiexec": null,
+             "scratch_directory": "/scratch/..."}
     stdout  {"ready": {"qcengine_version": "..."}}                                      once, after the imports
             {"progress": {"geometry": [...], "energy": -1.0, "gradients": 2}}               now and then, of an optimization
             {"result": {...} | null, "error": {"error_type": "...", "error_message": "..."} | null, "stdout": ...,
@@ -30,6 +31,9 @@ REQUESTS = os.fdopen(os.dup(0), "rb")
 ANSWERS = os.fdopen(os.dup(1), "wb")
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 os.dup2(2, 1)
+
+# The job's own, on this node.
+NODE_TMPDIR = tempfile.gettempdir()
 
 # Psi4 before 1.4 reads QCSchema v1 only, QCEngine 0.50 and later send it v2.
 PSI4_TOO_OLD = "Schema name of 'qcschema_atomic_input' not understood"
@@ -238,16 +242,20 @@ def run(qcengine, order):
     """Computes one order."""
     cores = str(order["cores"])
     os.environ.update(OMP_NUM_THREADS=cores, MKL_NUM_THREADS=cores, OPENBLAS_NUM_THREADS=cores)
-    os.environ.update(TMPDIR=order["scratch_directory"], PSI_SCRATCH=order["scratch_directory"])
-    tempfile.tempdir = order["scratch_directory"]
+    # A scratch directory that several nodes see is no place for what MPI keeps of each of them.
+    temporary = order["scratch_directory"] if order["nodes"] == 1 else NODE_TMPDIR
+    os.environ.update(TMPDIR=temporary, PSI_SCRATCH=order["scratch_directory"])
+    tempfile.tempdir = temporary
     os.chdir(order["scratch_directory"])
     program = order["calculation"]["specification"]["program"]
     task_config = {
         "ncores": order["cores"],
-        "nnodes": 1,
+        "nnodes": order["nodes"],
         "memory": order["memory_bytes"] / 1024**3,
         "scratch_directory": order["scratch_directory"],
     }
+    if order["nodes"] > 1:
+        task_config["mpiexec_command"] = order["mpiexec"]
     started = cpu_seconds()
     try:
         request, program = build(order["calculation"])

@@ -29,6 +29,7 @@ pub(super) fn check(filled: &Layer) -> (Vec<Problem>, Option<Secret>) {
     for pool in &filled.pools {
         problems.extend(pool_warning(filled, &pool.values));
         problems.extend(pool_polls(filled, &pool.values));
+        problems.extend(pool_mpi(filled, &pool.values));
     }
     problems.extend(default_task_fits(filled));
     let url = match database_url(filled) {
@@ -160,6 +161,27 @@ fn pool_polls(filled: &Layer, pool: &Values) -> Vec<Problem> {
         problems.push(between(title, grace, interval, allowed, other));
     }
     problems
+}
+
+/// Programs on several nodes are started somehow.
+fn pool_mpi(filled: &Layer, pool: &Values) -> Option<Problem> {
+    let [nodes] = all(filled, pool, ["pool.task_nodes"])?;
+    if filled.refused.contains("pool.mpiexec") {
+        return None;
+    }
+    match (&nodes.value, pool.get("pool.mpiexec")) {
+        (Value::Integer(2..), None) => {
+            let title = "`pool.task_nodes` without `pool.mpiexec`";
+            let label = "expected `mpiexec` too, which starts a program on the nodes";
+            Some(Problem::error(title, nodes.origin.place().clone(), label))
+        }
+        (Value::Integer(..2), Some(mpiexec)) => {
+            let title = "`pool.mpiexec` has no effect";
+            let label = "no task of the pool has several nodes; `task_nodes` allows them";
+            Some(Problem::warning(title, mpiexec.origin.place().clone(), label))
+        }
+        _ => None,
+    }
 }
 
 fn pool_name(pool: &Values) -> &str {

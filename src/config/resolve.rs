@@ -192,6 +192,8 @@ fn resolve_pool(view: &View<'_>) -> PoolConfig {
         filling: view.choice("pool.filling", FILLINGS),
         idle: view.duration("pool.idle"),
         max_array: view.count("pool.max_array"),
+        task_nodes: view.count("pool.task_nodes"),
+        mpiexec: view.optional_text("pool.mpiexec"),
         setup: view.list("pool.setup"),
         environment: view.table("pool.environment"),
         worker_python: view.text("pool.worker_python"),

@@ -244,6 +244,10 @@ pub struct PoolConfig {
     pub idle: Duration,
     /// Most elements of one array.
     pub max_array: u32,
+    /// Most nodes of one task.
+    pub task_nodes: u32,
+    /// Starts a program on several nodes, in QCEngine's words.
+    pub mpiexec: Option<String>,
     /// Lines of shell that a job runs first.
     pub setup: Vec<String>,
     /// Variables that a job exports.

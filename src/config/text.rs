@@ -3,7 +3,7 @@
 
 use tracing_subscriber::EnvFilter;
 
-use super::schema::{Kind, PATH_PLACEHOLDERS};
+use super::schema::{Kind, MPI_PLACEHOLDERS, PATH_PLACEHOLDERS};
 
 /// Longest name of a site or pool: it is a directory's name and a column's key.
 const NAME_BYTES: usize = 63;
@@ -30,6 +30,7 @@ pub(super) fn check(kind: &Kind, content: &str) -> Result<(), Option<String>> {
         Kind::ProgramName => content == "*" || content.bytes().all(|byte| is_lower(byte) || byte == b'+'),
         Kind::ComputeTag => content == "*" || (content.len() <= TAG_BYTES && content.bytes().all(is_lower)),
         Kind::ShellLine => true,
+        Kind::MpiCommand => return check_mpi_command(content),
         Kind::Directive => content.starts_with('-'),
         Kind::VariableName => is_variable_name(content),
         Kind::DatabaseUrl => return check_database_url(content),
@@ -69,15 +70,31 @@ fn check_path(content: &str) -> Result<(), Option<String>> {
     if !["/", "~/", "{home}", "{state}"].iter().any(|start| content.starts_with(start)) {
         return Err(Some("not absolute".into()));
     }
-    let mut rest = content;
+    placeholders(content, &PATH_PLACEHOLDERS).map(|_| ())
+}
+
+/// The words between braces, all of them among `known`.
+fn placeholders<'a>(content: &'a str, known: &[&str]) -> Result<Vec<&'a str>, Option<String>> {
+    let (mut rest, mut words) = (content, Vec::new());
     while let Some(open) = rest.find('{') {
         let after = &rest[open + 1..];
         let close = after.find('}').ok_or_else(|| Some("`{` without `}`".to_owned()))?;
         let word = &after[..close];
-        if !PATH_PLACEHOLDERS.contains(&word) {
+        if !known.contains(&word) {
             return Err(Some(format!("`{{{word}}}` stands for nothing")));
         }
+        words.push(word);
         rest = &after[close + 1..];
+    }
+    Ok(words)
+}
+
+/// As strict as QCEngine, which would refuse it in every job.
+fn check_mpi_command(content: &str) -> Result<(), Option<String>> {
+    let words = placeholders(content, &MPI_PLACEHOLDERS)?;
+    let has = |word| words.contains(&word);
+    if !has("ranks_per_node") || !(has("total_ranks") || has("nnodes")) {
+        return Err(Some("it says not how many".into()));
     }
     Ok(())
 }

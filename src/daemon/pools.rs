@@ -64,6 +64,7 @@ impl Pool {
             memory_bytes: self.config.resources.memory_bytes,
             walltime: Some(self.config.resources.walltime),
             tasks_per_job: self.config.tasks_per_job,
+            task_nodes: self.config.task_nodes,
             max_array: max_array.unwrap_or(u32::MAX).min(self.config.max_array),
             filling: self.config.filling,
             margin: self.config.warning,

@@ -3,7 +3,7 @@
 use super::planner;
 use super::pools::Pool;
 use super::site::Site;
-use super::staging;
+use super::staging::{self, Runners};
 use super::submitter::SubmitterError;
 use crate::api::wire::PreviewedSubmission;
 use crate::model::ids::{JobId, PoolName, TaskId};
@@ -126,9 +126,9 @@ fn render(
     for submission in plan.jobs {
         let tag = planner::new_tag();
         let directory = site.spool.submission(&pool.config.name, &tag);
-        let jobs = match submission.kind {
-            JobKind::Pilots(jobs) => jobs,
-            JobKind::Bound { .. } => 1,
+        let (jobs, runners) = match submission.kind {
+            JobKind::Pilots(jobs) => (jobs, Runners::OnEachNode),
+            JobKind::Bound { .. } => (1, Runners::OnFirstNode),
         };
         let request = staging::request(pool, &directory, &tag, jobs, submission.resources);
         previewed.push(PreviewedSubmission {
@@ -139,6 +139,7 @@ fn render(
                 pool,
                 &request,
                 (1..=jobs).map(|id| JobId(i64::from(id))).collect(),
+                runners,
             )?,
             jobs,
             tasks: submission.tasks,

@@ -157,12 +157,7 @@ async fn write(site: &Arc<Site>, pool: &Pool, names: Vec<ChunkName>) -> Result<(
             empty.push(name);
             continue;
         };
-        let need = name.need;
-        let order = |task: crate::store::staging::StagedTask| TaskOrder {
-            gpus: need.gpus,
-            ..task.into_order(need.cores, need.memory_bytes, need.walltime_seconds)
-        };
-        files.push((name, tasks.into_iter().map(order).collect()));
+        files.push((name, tasks.into_iter().map(|task| task.into_order(name.need)).collect()));
     }
     if !empty.is_empty() {
         // Every task of it was cancelled.

@@ -10,6 +10,7 @@ use super::pools::Pool;
 use super::site::Site;
 use super::submitter::SubmitterError;
 use crate::jobscript::{Launch, ScriptInput, render};
+use crate::model::chunk::ChunkNeed;
 use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
@@ -24,6 +25,22 @@ use crate::store::submission::SubmissionRow;
 
 /// Jobs whose tasks are in memory at once.
 const JOBS_AT_ONCE: usize = 100;
+
+/// Which nodes of a job have a runner.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Runners {
+    /// Each: the job takes what is ready.
+    OnEachNode,
+    /// The first: the job was made for one task.
+    OnFirstNode,
+}
+
+impl Runners {
+    /// Of a job that is a pilot or not.
+    fn of(jobs: &[JobOrders]) -> Runners {
+        if jobs.iter().any(|job| job.pilot) { Runners::OnEachNode } else { Runners::OnFirstNode }
+    }
+}
 
 /// What became of staging.
 pub enum Staged {
@@ -45,16 +62,21 @@ pub async fn stage(
     let mut after = None;
     let mut work = 0;
     let mut job_ids = Vec::new();
+    let mut runners = Runners::OnFirstNode;
     loop {
         let batch = site.store.orders(submission.id, after, JOBS_AT_ONCE).await?;
         let Some(last) = batch.last() else { break };
         after = Some(last.array_index);
+        // Jobs of one submission are alike.
+        runners = Runners::of(&batch);
         work += batch.iter().filter(|job| job.pilot || !job.orders.is_empty()).count();
         job_ids.extend(batch.iter().map(|job| job.job_id));
         let tasks = batch.iter().flat_map(|job| &job.orders).filter_map(Asked::staged);
         let expected = forecast::expectations(site, pool, tasks).await?;
-        let jobs: Vec<StagedJob> =
-            batch.into_iter().map(|job| staged_job(site, pool, submission, job, &expected)).collect();
+        let jobs: Vec<StagedJob> = batch
+            .into_iter()
+            .map(|job| staged_job(site, pool, (submission, &directory), job, &expected))
+            .collect();
         let directory = directory.clone();
         if run_blocking(move || stage_jobs(&directory, jobs)).await? == stage::Staged::AlreadyStarted {
             return Ok(Staged::Started);
@@ -65,7 +87,7 @@ pub async fn stage(
     }
     let request =
         request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
-    let script = script(site, pool, &request, job_ids)?;
+    let script = script(site, pool, &request, job_ids, runners)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
     Ok(Staged::Ready(Box::new(request)))
 }
@@ -107,10 +129,11 @@ pub fn script(
     pool: &Pool,
     request: &SubmitRequest,
     job_ids: Vec<JobId>,
+    runners: Runners,
 ) -> Result<String, SubmitterError> {
     let facts = pool.cluster.scheduler.script_facts();
-    // Only a pilot has several: the planner gives a job that is made for one task one node.
-    let launch = facts.launch.as_ref().filter(|_| request.resources.nodes > 1);
+    let several = runners == Runners::OnEachNode && request.resources.nodes > 1;
+    let launch = facts.launch.as_ref().filter(|_| several);
     let input = ScriptInput {
         template: pool.config.template.clone(),
         directives: pool.cluster.scheduler.directives(request)?,
@@ -146,7 +169,7 @@ struct StagedJob {
 fn staged_job(
     site: &Site,
     pool: &Pool,
-    submission: &SubmissionRow,
+    (submission, directory): (&SubmissionRow, &SubmissionDirectory),
     job: JobOrders,
     expected: &HashMap<TaskId, Expectation>,
 ) -> StagedJob {
@@ -160,6 +183,12 @@ fn staged_job(
             order(site, pool, resources, task, expectation)
         })
         .collect();
+    // Programs on several nodes work in a directory that all of them see.
+    let seen_by_all = !job.pilot && resources.nodes > 1;
+    let scratch = match seen_by_all {
+        true => Some(directory.job(job.array_index).path().to_owned()),
+        false => pool.config.scratch.clone(),
+    };
     let manifest = JobManifest {
         job_id: job.job_id,
         tasks: u32::try_from(orders.len()).unwrap_or(u32::MAX),
@@ -171,7 +200,7 @@ fn staged_job(
         memory_bytes: resources.memory_bytes.unwrap_or_else(|| most_memory(&orders)),
         walltime_seconds: resources.walltime.as_secs(),
         worker_command: vec![pool.config.worker_python.clone(), site.worker_script.display().to_string()],
-        scratch: pool.config.scratch.as_ref().map(|path| path.display().to_string()),
+        scratch: scratch.map(|path| path.display().to_string()),
         recycle_after: site.config.worker.recycle_after,
         heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
         gpus: resources.gpus,
@@ -180,7 +209,8 @@ fn staged_job(
         tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: site.config.worker.native_programs.clone(),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
-        nodes: resources.nodes,
+        mpiexec: pool.config.mpiexec.clone(),
+        nodes: if job.pilot { resources.nodes } else { 1 },
     };
     StagedJob { index: job.array_index, manifest, orders }
 }
@@ -207,8 +237,8 @@ fn order(
     };
     let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
     let memory_bytes = job.memory_bytes.map_or(need.memory_bytes, |most| need.memory_bytes.min(most));
-    let order = task.into_order(need.cores, memory_bytes, need.walltime_seconds);
-    TaskOrder { gpus: need.gpus, ..order }
+    let order = task.into_order(ChunkNeed { memory_bytes, ..need.of_chunk() });
+    TaskOrder { nodes: need.nodes, ..order }
 }
 
 fn most_memory(orders: &[TaskOrder]) -> u64 {

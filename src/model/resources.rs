@@ -16,6 +16,9 @@ pub struct TaskResources {
     pub walltime_seconds: Option<u64>,
     /// GPUs that it gets for itself; none where it says nothing.
     pub gpus: Option<u32>,
+    /// Nodes over which the program runs with MPI, all of them its own; cores, memory and GPUs are of each. One where it
+    /// says nothing.
+    pub nodes: Option<u32>,
 }
 
 /// What one batch job asks its scheduler for. Adapters turn it into directives.

@@ -54,6 +54,9 @@ pub struct TaskOrder {
     /// GPUs the program may use.
     #[serde(default)]
     pub gpus: u32,
+    /// Nodes over which the program runs with MPI; cores, memory and GPUs are of each.
+    #[serde(default = "one")]
+    pub nodes: u32,
     /// The task's own limit; the job's end limits it too.
     pub walltime_seconds: u64,
 }
@@ -122,9 +125,9 @@ pub struct TaskProvenance {
     pub job_id: JobId,
     /// The scheduler's id of it, as the job's environment told.
     pub scheduler_job_id: Option<String>,
-    /// Cores it was given.
+    /// Cores it was given, on all its nodes.
     pub cores: u32,
-    /// Memory it was given, in bytes.
+    /// Memory it was given on each node, in bytes.
     pub memory_bytes: u64,
     /// Elapsed time.
     pub wall_seconds: f64,
@@ -185,6 +188,9 @@ pub struct JobManifest {
     /// A worker that has grown by so much is replaced by a fresh one.
     #[serde(default)]
     pub recycle_growth_bytes: Option<u64>,
+    /// Starts a program on several nodes, in QCEngine's words (`{total_ranks}`).
+    #[serde(default)]
+    pub mpiexec: Option<String>,
     /// Nodes that have a runner each; cores, memory, GPUs and the limit on tasks are of one of them.
     #[serde(default = "one")]
     pub nodes: u32,

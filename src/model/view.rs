@@ -124,6 +124,9 @@ pub struct TaskLine {
     /// GPUs asked for.
     #[serde(default)]
     pub gpus: Option<u32>,
+    /// Nodes asked for.
+    #[serde(default)]
+    pub nodes: Option<u32>,
     /// Tries spent.
     pub tries: i32,
     /// Attempts lost without fault of the task.

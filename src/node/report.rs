@@ -68,7 +68,7 @@ impl Reporter {
                 hostname: self.environment.hostname.clone(),
                 job_id: self.job_id,
                 scheduler_job_id: self.environment.scheduler_job_id.clone(),
-                cores: facts.granted.cores,
+                cores: facts.granted.cores.saturating_mul(order.nodes),
                 memory_bytes: facts.granted.memory_bytes,
                 wall_seconds: facts.wall.as_secs_f64(),
                 cpu_seconds: facts.cpu_seconds,

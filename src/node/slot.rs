@@ -62,6 +62,8 @@ pub struct SlotContext {
     pub recycle_after: u32,
     /// Growth after which a worker is replaced.
     pub recycle_growth_bytes: Option<u64>,
+    /// Starts a program on several nodes.
+    pub mpiexec: Option<String>,
     /// Where workers' standard error goes.
     pub stderr: StderrLog,
     /// Where tasks have their scratch.
@@ -221,6 +223,8 @@ async fn attempt(
         calculation: &order.calculation,
         cores: granted.share.cores,
         memory_bytes: granted.share.memory_bytes,
+        nodes: order.nodes,
+        mpiexec: context.mpiexec.as_deref(),
         scratch_directory: scratch.path(),
     };
     let memory_limit = memory::limit_of(granted.share.memory_bytes);

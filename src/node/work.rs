@@ -103,6 +103,7 @@ impl Work {
         let context = Arc::new(SlotContext {
             worker_command: manifest.worker_command.clone(),
             recycle_after: manifest.recycle_after,
+            mpiexec: manifest.mpiexec.clone(),
             recycle_growth_bytes: manifest.recycle_growth_bytes,
             stderr: StderrLog::open(directory)?,
             scratch: Scratch::new(wanted, &environment.temporary_directory, &environment.hostname)?,

@@ -41,6 +41,10 @@ pub struct Request<'a> {
     pub cores: u32,
     /// Memory for the program.
     pub memory_bytes: u64,
+    /// Nodes over which the program runs; the others are of each.
+    pub nodes: u32,
+    /// What starts it there.
+    pub mpiexec: Option<&'a str>,
     /// An empty directory of its own.
     pub scratch_directory: &'a Path,
 }

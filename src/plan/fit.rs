@@ -67,6 +67,11 @@ pub fn too_large(asks: &TaskResources, most: &TaskResources) -> Option<String> {
         let word = if gpus == 1 { "GPU" } else { "GPUs" };
         return Some(format!("asks for {gpus} {word}, a node of the pool has {most}"));
     }
+    if let (Some(nodes), Some(most)) = (asks.nodes, most.nodes)
+        && nodes > most
+    {
+        return Some(format!("asks for {nodes} nodes, a task of the pool gets {most}"));
+    }
     if let (Some(memory), Some(most)) = (asks.memory_bytes, most.memory_bytes)
         && memory > most
     {

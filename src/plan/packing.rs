@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::model::failure::FailureClass;
 use crate::model::ids::TaskId;
-use crate::model::resources::{Filling, JobResources, TaskResources};
+use crate::model::resources::{Filling, JobResources, NodeSharing, TaskResources};
 use crate::model::task::Placement;
 use crate::plan::fit::too_large;
 use crate::plan::predict::Expectation;
@@ -59,6 +59,8 @@ pub struct Need {
     pub walltime_seconds: u64,
     /// GPUs.
     pub gpus: u32,
+    /// Nodes over which it runs with MPI; the others are of each.
+    pub nodes: u32,
 }
 
 /// A pool as the packer sees it.
@@ -74,6 +76,8 @@ pub struct Shape {
     pub walltime: Option<Duration>,
     /// Most tasks that one job takes; no limit where the pool sets none.
     pub tasks_per_job: Option<u32>,
+    /// Most nodes of one task.
+    pub task_nodes: u32,
     /// Most jobs of one array.
     pub max_array: u32,
     /// Whether few jobs work through the tasks one after the other, or many side by side.
@@ -86,18 +90,22 @@ impl Shape {
     /// The most that one task may ask for; no limit where the pool sets none.
     pub fn most(&self) -> TaskResources {
         TaskResources {
-            cores: self.cores,
+            cores: self.cores_per_node(),
             memory_bytes: self.memory_bytes,
             walltime_seconds: self.walltime.map(|walltime| walltime.saturating_sub(self.margin).as_secs()),
             gpus: Some(self.base.gpus),
+            nodes: Some(self.task_nodes),
         }
     }
-}
 
-impl Shape {
     /// Nodes of a job.
     pub fn nodes(&self) -> u32 {
         self.base.nodes.max(1)
+    }
+
+    /// Cores of each node of a job, where the pool says them.
+    fn cores_per_node(&self) -> Option<u32> {
+        self.cores.map(|cores| cores.saturating_mul(self.base.tasks_per_node()))
     }
 
     /// Most tasks that the runner of one node takes.
@@ -114,6 +122,7 @@ impl TaskDefaults {
             memory_bytes: Some(self.memory_bytes),
             walltime_seconds: Some(self.walltime.as_secs()),
             gpus: Some(0),
+            nodes: Some(1),
         }
     }
 }
@@ -125,10 +134,17 @@ pub fn need_of(task: &Waiting, shape: &Shape, defaults: TaskDefaults) -> Need {
     let asks = task.expectation.completes(&task.asks);
     let ran_out = task.expectation.ran_out;
     let most = shape.most();
+    let nodes = asks.nodes.unwrap_or(1).max(1);
+    // Nodes of its own are whole: it is given all that it does not say.
+    let (cores, memory_bytes) = match nodes {
+        1 => (asks.cores, asks.memory_bytes),
+        _ => (asks.cores.or(shape.cores_per_node()), task.asks.memory_bytes.or(shape.memory_bytes)),
+    };
     Need {
-        cores: asks.cores.unwrap_or(defaults.cores),
+        nodes,
+        cores: cores.unwrap_or(defaults.cores),
         memory_bytes: grown(
-            asks.memory_bytes.unwrap_or(defaults.memory_bytes),
+            memory_bytes.unwrap_or(defaults.memory_bytes),
             failures_of(FailureClass::Memory),
             ran_out.memory_bytes,
             most.memory_bytes,
@@ -150,6 +166,7 @@ pub(super) fn misfit(need: Need, shape: &Shape) -> Option<String> {
         memory_bytes: Some(need.memory_bytes),
         walltime_seconds: Some(need.walltime_seconds),
         gpus: Some(need.gpus),
+        nodes: Some(need.nodes),
     };
     too_large(&asks, &shape.most())
 }
@@ -200,6 +217,24 @@ pub(super) fn job_resources(shape: &Shape, need: Need, time: Duration) -> JobRes
             .min(shape.walltime.unwrap_or(Duration::MAX)),
         ..shape.base.clone()
     }
+}
+
+/// What a job asks for that is made for one task of this need. A task that runs on several nodes has them to itself, and a
+/// scheduler's task on every core: that is what MPI's launchers count.
+pub(super) fn bound_resources(shape: &Shape, need: Need) -> JobResources {
+    let resources = job_resources(shape, need, Duration::from_secs(need.walltime_seconds));
+    let (tasks_per_node, cores_per_node) = (resources.tasks_per_node(), resources.cores_per_node());
+    if need.nodes > 1 {
+        let tasks = need.nodes.saturating_mul(cores_per_node);
+        return JobResources {
+            nodes: need.nodes,
+            tasks,
+            cores: 1,
+            sharing: NodeSharing::Exclusive,
+            ..resources
+        };
+    }
+    JobResources { nodes: 1, tasks: tasks_per_node, ..resources }
 }
 
 #[cfg(test)]

@@ -80,6 +80,7 @@ pub(crate) mod tests {
                 cores: 1,
                 memory_bytes: 1 << 30,
                 gpus: 0,
+                nodes: 1,
                 walltime_seconds: 60,
             })
             .collect()
@@ -103,6 +104,7 @@ pub(crate) mod tests {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            mpiexec: None,
             nodes: 1,
         }
     }

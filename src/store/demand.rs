@@ -25,6 +25,7 @@ pub(crate) struct Demand {
     memory_bytes: Option<i64>,
     walltime_seconds: Option<i64>,
     gpus: Option<i32>,
+    nodes: Option<i32>,
 }
 
 impl Demand {
@@ -46,6 +47,7 @@ impl Demand {
             memory_bytes: resources.memory_bytes.map(bigint),
             walltime_seconds: resources.walltime_seconds.map(bigint),
             gpus: resources.gpus.filter(|gpus| *gpus > 0).map(integer),
+            nodes: resources.nodes.filter(|nodes| *nodes > 1).map(integer),
         }
     }
 }
@@ -91,6 +93,7 @@ async fn run(
             wanted.iter().map(|demand| demand.walltime_seconds).collect::<Vec<_>>(),
         )
         .bind::<Array<Nullable<Integer>>, _>(wanted.iter().map(|demand| demand.gpus).collect::<Vec<_>>())
+        .bind::<Array<Nullable<Integer>>, _>(wanted.iter().map(|demand| demand.nodes).collect::<Vec<_>>())
         .load(conn)
         .await
         .doing("storing demands")
@@ -98,12 +101,12 @@ async fn run(
 
 const GIVEN: &str = "
     SELECT ARRAY(SELECT jsonb_array_elements_text(programs::jsonb)) AS required_programs, compute_tag, pool, cores,
-        memory_bytes, walltime_seconds, gpus
-    FROM unnest($1, $2, $3, $4, $5, $6, $7)
-        AS rows(programs, compute_tag, pool, cores, memory_bytes, walltime_seconds, gpus)";
+        memory_bytes, walltime_seconds, gpus, nodes
+    FROM unnest($1, $2, $3, $4, $5, $6, $7, $8)
+        AS rows(programs, compute_tag, pool, cores, memory_bytes, walltime_seconds, gpus, nodes)";
 
 const ADD: &str = "
-    INSERT INTO demand (required_programs, compute_tag, pool, cores, memory_bytes, walltime_seconds, gpus)
+    INSERT INTO demand (required_programs, compute_tag, pool, cores, memory_bytes, walltime_seconds, gpus, nodes)
     SELECT * FROM given ON CONFLICT DO NOTHING RETURNING *";
 
 const FIND: &str = "
@@ -111,4 +114,4 @@ const FIND: &str = "
         AND d.compute_tag = g.compute_tag AND d.pool IS NOT DISTINCT FROM g.pool
         AND d.cores IS NOT DISTINCT FROM g.cores AND d.memory_bytes IS NOT DISTINCT FROM g.memory_bytes
         AND d.walltime_seconds IS NOT DISTINCT FROM g.walltime_seconds
-        AND d.gpus IS NOT DISTINCT FROM g.gpus";
+        AND d.gpus IS NOT DISTINCT FROM g.gpus AND d.nodes IS NOT DISTINCT FROM g.nodes";

@@ -102,6 +102,7 @@ pub(crate) struct Asks {
     memory_bytes: Option<i64>,
     walltime_seconds: Option<i64>,
     gpus: Option<i32>,
+    nodes: Option<i32>,
 }
 
 impl From<Asks> for TaskResources {
@@ -111,13 +112,14 @@ impl From<Asks> for TaskResources {
             memory_bytes: asks.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
             walltime_seconds: asks.walltime_seconds.and_then(|seconds| u64::try_from(seconds).ok()),
             gpus: asks.gpus.and_then(|gpus| u32::try_from(gpus).ok()),
+            nodes: asks.nodes.and_then(|nodes| u32::try_from(nodes).ok()),
         }
     }
 }
 
 /// Every fitting demand leads into the index `task_queue`, so that the cost depends on `limit` alone.
 const CANDIDATES: &str = "
-    SELECT t.*, d.cores, d.memory_bytes, d.walltime_seconds, d.gpus,
+    SELECT t.*, d.cores, d.memory_bytes, d.walltime_seconds, d.gpus, d.nodes,
         CASE WHEN cardinality(d.required_programs) = 1 THEN d.required_programs[1] END AS required_program
     FROM demand d CROSS JOIN LATERAL (
         SELECT id, demand_id, record_id, placement, compute_priority, attempt, tries, losses, last_failure, sort_date
@@ -144,7 +146,8 @@ const SUITS: &str = "
         AND ($5 IS NULL OR coalesce(d.cores, $6, 0) <= $5)
         AND ($7 IS NULL OR coalesce(d.memory_bytes, $8, 0) <= $7)
         AND ($9 IS NULL OR coalesce(d.walltime_seconds, $10, 0) <= $9)
-        AND ($11 IS NULL OR coalesce(d.gpus, 0) <= $11)";
+        AND ($11 IS NULL OR coalesce(d.gpus, 0) <= $11)
+        AND ($12 IS NULL OR coalesce(d.nodes, 1) <= $12)";
 
 /// Just after a large intake there are no statistics yet, and the planner would read and sort whole demands.
 const BY_INDEX: &str = "SET LOCAL enable_bitmapscan = off; SET LOCAL enable_seqscan = off";
@@ -216,6 +219,7 @@ fn bound<'a>(
         .bind::<Nullable<BigInt>, _>(most.walltime_seconds.map(bigint))
         .bind::<Nullable<BigInt>, _>(defaults.walltime_seconds.map(bigint))
         .bind::<Nullable<Integer>, _>(most.gpus.map(integer))
+        .bind::<Nullable<Integer>, _>(most.nodes.map(integer))
 }
 
 fn candidate(row: CandidateRow) -> Candidate {

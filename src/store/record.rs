@@ -238,7 +238,8 @@ fn document(specification: &Specification) -> Value {
 async fn task(conn: &mut AsyncPgConnection, id: RecordId) -> Result<Option<TaskLine>, StoreError> {
     let row: Option<TaskRow> = diesel::sql_query(
         "SELECT t.compute_priority, t.tries, t.losses, t.job_id, d.required_programs, d.pool, d.cores, d.memory_bytes,
-            d.walltime_seconds, d.gpus, CASE WHEN t.not_before > now() THEN t.not_before END AS not_before
+            d.walltime_seconds, d.gpus, d.nodes,
+            CASE WHEN t.not_before > now() THEN t.not_before END AS not_before
          FROM task t JOIN demand d ON d.id = t.demand_id WHERE t.record_id = $1",
     )
     .bind::<BigInt, _>(id.0)
@@ -260,6 +261,7 @@ async fn task(conn: &mut AsyncPgConnection, id: RecordId) -> Result<Option<TaskL
         memory_bytes: asks.memory_bytes.and_then(|bytes| i64::try_from(bytes).ok()),
         walltime_seconds: asks.walltime_seconds.and_then(|seconds| i64::try_from(seconds).ok()),
         gpus: asks.gpus,
+        nodes: asks.nodes,
         tries: row.tries,
         losses: row.losses,
         job,

@@ -80,6 +80,7 @@ table! {
         memory_bytes -> Nullable<BigInt>,
         walltime_seconds -> Nullable<BigInt>,
         gpus -> Nullable<Integer>,
+        nodes -> Nullable<Integer>,
     }
 }
 

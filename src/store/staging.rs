@@ -13,6 +13,7 @@ use super::queue::Asks;
 use super::types::{Count, integer, raw};
 use super::{molecule, restart, specification};
 use crate::model::calculation::Calculation;
+use crate::model::chunk::ChunkNeed;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{ChunkId, JobId, MoleculeId, RecordId, SpecificationId, SubmissionId, TaskId};
 use crate::model::resources::TaskResources;
@@ -57,8 +58,9 @@ pub struct StagedTask {
 }
 
 impl StagedTask {
-    /// The order, with what the task gets.
-    pub fn into_order(self, cores: u32, memory_bytes: u64, walltime_seconds: u64) -> TaskOrder {
+    /// The order, with what the task gets on one node.
+    pub fn into_order(self, given: ChunkNeed) -> TaskOrder {
+        let ChunkNeed { cores, memory_bytes, gpus, walltime_seconds } = given;
         TaskOrder {
             task_id: self.task_id,
             record_id: self.record_id,
@@ -66,7 +68,8 @@ impl StagedTask {
             calculation: self.calculation,
             cores,
             memory_bytes,
-            gpus: 0,
+            gpus,
+            nodes: 1,
             walltime_seconds,
         }
     }
@@ -171,7 +174,7 @@ async fn tasks_of(
     };
     let tasks: Vec<TaskRow> = diesel::sql_query(format!(
         "SELECT t.id, t.record_id, {held_by} AS held_by, t.attempt, t.placement, t.tries, t.losses,
-            t.last_failure, t.restart, d.cores, d.memory_bytes, d.walltime_seconds, d.gpus, r.specification_id, r.molecule_id,
+            t.last_failure, t.restart, d.cores, d.memory_bytes, d.walltime_seconds, d.gpus, d.nodes, r.specification_id, r.molecule_id,
             r.extras
          FROM task t JOIN demand d ON d.id = t.demand_id JOIN record r ON r.id = t.record_id
          WHERE {held_by} = ANY($1) ORDER BY t.compute_priority DESC, t.sort_date, t.id"

@@ -168,6 +168,7 @@ fn offers() -> Vec<Offer> {
             memory_bytes: Some(8 << 30),
             walltime_seconds: Some(14_400),
             gpus: Some(0),
+            nodes: Some(1),
         },
     }]
 }

@@ -22,7 +22,7 @@ fn without_history_a_prediction_is_the_stated_prior_and_the_defaults_hold() {
     assert_eq!(pool["prediction"]["wall_seconds"]["evidence"]["level"], "prior");
     assert_eq!(
         pool["given"],
-        json!({"cores": 1, "memory_bytes": 2u64 << 30, "walltime_seconds": 3600, "gpus": null})
+        json!({"cores": 1, "memory_bytes": 2u64 << 30, "walltime_seconds": 3600, "gpus": null, "nodes": null})
     );
     assert_eq!(server.database.count("select count(*) from record"), 0);
 }

@@ -19,6 +19,7 @@ mod let_go;
 mod main_job_gridengine;
 mod main_job_local;
 mod main_job_slurm;
+mod mpi;
 mod predictions;
 mod restart;
 mod several_nodes;

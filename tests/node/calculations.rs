@@ -41,7 +41,7 @@ fn psi4_mopac_and_geometric_with_the_older_generation() {
         .task(pm7())
         .task(pm7_optimization())
         .task(singlepoint("mopac", "energy", "no-such-method", ""))
-        .task(singlepoint("nwchem", "energy", "hf", "sto-3g"))
+        .task(singlepoint("molpro", "energy", "hf", "sto-3g"))
         .staged();
     assert_eq!(job.run(), 0);
     let end = job.end();

@@ -92,6 +92,7 @@ pub fn order(number: i64, specification: &Value) -> TaskOrder {
         cores: 1,
         memory_bytes: 1 << 30,
         gpus: 0,
+        nodes: 1,
         walltime_seconds: 600,
     }
 }
@@ -133,6 +134,7 @@ impl Job {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            mpiexec: None,
             nodes: 1,
         };
         let directory = JobDirectory::at(root.join(format!("pool/tag/{index}")));

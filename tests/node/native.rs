@@ -113,6 +113,7 @@ impl QcEngine {
     /// The answer, and what was told before it.
     pub fn ask_hearing(&mut self, calculation: &Calculation) -> (Vec<Progress>, Reply) {
         let order = json!({"calculation": calculation, "cores": SHARE.cores, "memory_bytes": SHARE.memory_bytes,
+            "nodes": 1, "mpiexec": null,
             "scratch_directory": self.scratch.path()});
         writeln!(self.requests.as_mut().unwrap(), "{order}").unwrap();
         let mut told = vec![];

@@ -8,6 +8,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qcbatch::jobscript::{Launch, TemplateSet, render};
+use qcbatch::model::resources::{JobResources, NodeSharing};
 use qcbatch::model::task::{EndReason, EndRecord};
 
 use crate::scripts::{script_input, shown};
@@ -37,6 +38,20 @@ fn slurm_on_several_nodes() {
 #[test]
 fn each_adapter_on_several_nodes() {
     let scripts = ["slurm", "pbs", "torque", "lsf", "sge"].map(|name| (name, own_lines(&rendered(name))));
+    let text: String = scripts.iter().map(|(name, script)| format!("== {name}\n{script}\n\n")).collect();
+    insta::assert_snapshot!(text);
+}
+
+#[test]
+fn each_adapter_with_a_rank_on_every_core_of_whole_nodes() {
+    let directives = |adapter| {
+        let scheduler = scheduler(adapter);
+        let mut request = request("/spool/main/qcb-x", 1);
+        let JobResources { nodes, tasks, cores, sharing, .. } = &mut request.resources;
+        (*nodes, *tasks, *cores, *sharing) = (3, 48, 1, NodeSharing::Exclusive);
+        own_lines(&shown(&scheduler, &request, &script_input(&scheduler, &request)))
+    };
+    let scripts = ["slurm", "pbs", "torque", "lsf", "sge"].map(|name| (name, directives(name)));
     let text: String = scripts.iter().map(|(name, script)| format!("== {name}\n{script}\n\n")).collect();
     insta::assert_snapshot!(text);
 }

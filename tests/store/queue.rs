@@ -81,6 +81,25 @@ async fn a_task_that_asks_for_gpus_goes_where_there_are_so_many() {
 }
 
 #[tokio::test]
+async fn a_task_over_several_nodes_goes_where_one_task_may_have_so_many() {
+    let world = World::new().await;
+    let mut records = vec![water_record(0), water_record(1), water_record(2)];
+    records[1].resources.nodes = Some(3);
+    records[2].resources.nodes = Some(1);
+    let ids: Vec<i64> = world.add(records).await.iter().map(|added| added.record_id.0).collect();
+    let mut filter = any_pool("alpha");
+    let mut with = async |nodes| {
+        filter.most = TaskResources { nodes: Some(nodes), ..TaskResources::default() };
+        found(&world, &filter).await
+    };
+    assert_eq!(with(1).await, [ids[0], ids[2]]);
+    assert_eq!(with(2).await, [ids[0], ids[2]]);
+    assert_eq!(with(3).await, ids);
+    let asked: Vec<Option<u32>> = world.candidates(9).await.iter().map(|task| task.resources.nodes).collect();
+    assert_eq!(asked, [None, Some(3), None], "one node is what a task has anyhow");
+}
+
+#[tokio::test]
 async fn a_task_that_is_not_due_waits() {
     let world = World::new().await;
     let ids = world.add_waters(2).await;

@@ -80,6 +80,7 @@ fn in_pools(
         memory_bytes: Some(config.defaults.memory_bytes),
         walltime_seconds: Some(config.defaults.walltime.as_secs()),
         gpus: Some(0),
+        nodes: Some(1),
     };
     let (mut pools, mut unfit) = (Vec::new(), Vec::new());
     for offer in offers {
@@ -96,6 +97,7 @@ fn in_pools(
             memory_bytes: completed.memory_bytes.or(defaults.memory_bytes),
             walltime_seconds: completed.walltime_seconds.or(defaults.walltime_seconds),
             gpus: completed.gpus,
+            nodes: completed.nodes,
         };
         let less = |given: Option<u64>, median: f64| given.is_some_and(|given| (given as f64) < median);
         let mut short_of = Vec::new();

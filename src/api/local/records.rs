@@ -50,6 +50,7 @@ fn no_pool_for(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<S
         memory_bytes: task.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
         walltime_seconds: task.walltime_seconds.and_then(|seconds| u64::try_from(seconds).ok()),
         gpus: task.gpus,
+        nodes: task.nodes,
     };
     let demand = Demand {
         required_programs: &task.required_programs,

@@ -166,6 +166,7 @@ mod tests {
                 memory_bytes: Some(4 << 30),
                 walltime_seconds: Some(3600),
                 gpus: None,
+                nodes: None,
             },
             short_of,
         }

@@ -89,6 +89,7 @@ fn describe_task(text: &mut String, task: &TaskLine, screen: &Screen) {
     asked.extend(task.cores.map(|cores| format::count(u64::try_from(cores).unwrap_or(0), "core")));
     asked.extend(task.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()).map(format::bytes));
     asked.extend(task.walltime_seconds.map(|seconds| format::duration(seconds as f64)));
+    asked.extend(task.nodes.map(|nodes| format::count(u64::from(nodes), "node")));
     asked.extend(task.gpus.map(|gpus| format::count(u64::from(gpus), "GPU")));
     asked.extend(task.pool.as_ref().map(|pool| format!("pool {pool}")));
     field(text, "asks for", &asked.join(", "));

@@ -258,6 +258,7 @@ fn show_why_a_record_waits() {
             memory_bytes: Some(3 << 30),
             walltime_seconds: Some(7200),
             gpus: Some(2),
+            nodes: Some(4),
             tries: 1,
             losses: 2,
             job: Some(JobLine {

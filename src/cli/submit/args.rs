@@ -121,6 +121,10 @@ pub struct TaskArgs {
     #[arg(long, value_name = "COUNT", help_heading = SCHEDULING)]
     pub gpus: Option<u32>,
 
+    /// Nodes of each task, over which its program runs with MPI; cores, GPUs and memory are of each of them
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..), help_heading = SCHEDULING)]
+    pub nodes: Option<u32>,
+
     /// Memory of each task, such as `4GiB`; without it what history says, or the configured default
     #[arg(long, value_name = "SIZE", value_parser = parse_memory, help_heading = SCHEDULING)]
     pub memory: Option<u64>,
@@ -195,6 +199,7 @@ impl TaskArgs {
                 memory_bytes: self.memory,
                 walltime_seconds: self.walltime.map(|walltime| walltime.as_secs()),
                 gpus: self.gpus.filter(|gpus| *gpus > 0),
+                nodes: self.nodes.filter(|nodes| *nodes > 1),
             },
             defaults: InputDefaults {
                 program: documents.program.clone(),

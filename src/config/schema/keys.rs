@@ -127,6 +127,8 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.filling", Choice(&["fill", "spread"]), LocalElse("spread", "fill"), "`fill` submits as few jobs as get the work done in about an hour each; `spread` submits as many as may be free, one for each task that can run.";
     "pool.idle", duration(SECOND, DAY), Value("2m"), "How long a job without work waits for more before it ends.";
     "pool.max_array", integer(1, 100_000), Value("1000"), "Most elements of one job array; 1 means no arrays.";
+    "pool.task_nodes", integer(1, 10_000), Value("1"), "Most nodes of one task. A task over several of them gets a job of its own with whole nodes, whatever `nodes` says, and a scheduler task on every core.";
+    "pool.mpiexec", MpiCommand, Absent("no task has several nodes"), "Starts an MPI program in a job, as QCEngine's `mpiexec_command`: `{total_ranks}`, `{ranks_per_node}`, `{nnodes}` and `{cores_per_rank}` stand for the task's numbers.";
     "pool.setup", List(&ShellLine), Value("[]"), "Lines of shell that a job runs first: module loads, conda activation.";
     "pool.environment", Variables, Value("{}"), "Variables that a job exports.";
     "pool.extra", List(&Directive), Value("[]"), "Scheduler options passed on word by word.";

@@ -31,6 +31,8 @@ pub(in super::super) enum Kind {
     ComputeTag,
     /// One line of shell.
     ShellLine,
+    /// A command that starts MPI programs, with QCEngine's placeholders.
+    MpiCommand,
     /// One scheduler option, such as `--mail-type=END`.
     Directive,
     /// The name of an environment variable.
@@ -47,6 +49,10 @@ pub(in super::super) enum Kind {
 
 /// What a path may contain besides itself.
 pub(in super::super) const PATH_PLACEHOLDERS: [&str; 4] = ["home", "user", "hostname", "state"];
+
+/// What the command that starts MPI programs may contain besides itself: QCEngine's names (`NodeDescriptor`).
+pub(in super::super) const MPI_PLACEHOLDERS: [&str; 4] =
+    ["total_ranks", "ranks_per_node", "nnodes", "cores_per_rank"];
 
 impl Kind {
     /// Whether values must not be shown.
@@ -78,6 +84,9 @@ impl Kind {
             Kind::ProgramName => "a program's name in lower case (letters, digits, `_`, `.`, `+`, `-`), or `*`".into(),
             Kind::ComputeTag => "a tag of at most 64 lower-case letters, digits, `_`, `.` and `-`, or `*`".into(),
             Kind::ShellLine => "one line of shell".into(),
+            Kind::MpiCommand => {
+                "a command with `{ranks_per_node}` and one of `{total_ranks}` and `{nnodes}`, such as \"mpiexec -n {total_ranks} -N {ranks_per_node}\"".into()
+            }
             Kind::Directive => "one scheduler option that begins with `-`, such as \"--mail-type=END\"".into(),
             Kind::VariableName => "a variable's name of letters, digits and `_`".into(),
             Kind::Variables => "a table of variables, such as { OMP_PROC_BIND = \"close\" }".into(),
@@ -110,6 +119,7 @@ impl Kind {
             Kind::ProgramName => "program name or `*`".into(),
             Kind::ComputeTag => "tag or `*`".into(),
             Kind::ShellLine => "shell line".into(),
+            Kind::MpiCommand => "command".into(),
             Kind::Directive => "scheduler option".into(),
             Kind::VariableName => "variable name".into(),
             Kind::Variables => "table of texts".into(),

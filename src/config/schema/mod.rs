@@ -5,7 +5,7 @@ mod keys;
 mod kind;
 
 pub(super) use keys::{KEYS, SECTIONS};
-pub(super) use kind::{Kind, PATH_PLACEHOLDERS};
+pub(super) use kind::{Kind, MPI_PLACEHOLDERS, PATH_PLACEHOLDERS};
 
 /// One section of the file.
 pub(super) struct Section {

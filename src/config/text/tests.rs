@@ -19,6 +19,19 @@ fn what_is_allowed_and_what_is_not() {
         (Kind::ProgramName, vec!["psi4", "*", "dftd4", "s-dftd3", "xtb+"], vec!["Psi4", "a*"]),
         (Kind::ComputeTag, vec!["*", "small_mem", "v1.2-b"], vec!["Big", "a b", "a*", &long]),
         (Kind::ShellLine, vec!["module load psi4", "x=$(y)\t# z"], vec!["a\nb", "a\0"]),
+        (
+            Kind::MpiCommand,
+            vec![
+                "srun -N {nnodes} --ntasks-per-node={ranks_per_node}",
+                "mpiexec -n {total_ranks} -N {ranks_per_node}",
+            ],
+            vec![
+                "mpiexec",
+                "mpiexec -n {total_ranks}",
+                "mpiexec -n {ranks} -N {ranks_per_node}",
+                "m {nnodes",
+            ],
+        ),
         (Kind::Directive, vec!["--x=y", "-l nodes=1"], vec!["x", "#SBATCH -x"]),
         (Kind::VariableName, vec!["OMP_NUM_THREADS", "_x1"], vec!["1x", "a-b", "a b", "ä"]),
         (

@@ -14,6 +14,7 @@ pub(in crate::plan) fn shape() -> Shape {
         memory_bytes: None,
         walltime: None,
         tasks_per_job: None,
+        task_nodes: 1,
         max_array: 1000,
         filling: Filling::Fill,
         margin: Duration::from_secs(120),

@@ -8,13 +8,12 @@ mod jobs;
 mod live;
 
 use std::collections::HashMap;
-use std::time::Duration;
 
 pub use live::{LiveGroup, Phase};
 
 use self::chunks::Buffer;
 use self::jobs::NewPilots;
-use super::packing::{Need, Shape, TaskDefaults, Waiting, job_resources, misfit, need_of};
+use super::packing::{Need, Shape, TaskDefaults, Waiting, bound_resources, misfit, need_of};
 use crate::model::chunk::ChunkNeed;
 use crate::model::ids::TaskId;
 use crate::model::resources::JobResources;
@@ -86,7 +85,7 @@ pub enum JobKind {
     Bound {
         /// The task.
         task: TaskId,
-        /// Why it has one of its own: asked for, or suspected.
+        /// Whether it was asked for; it may be suspected, or run on several nodes, instead.
         placement: Placement,
     },
 }
@@ -125,9 +124,8 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
     let mut free = snapshot.free_jobs;
     for (need, task, placement) in bound.into_iter().take(free as usize) {
         free -= 1;
-        let time = Duration::from_secs(need.walltime_seconds);
         plan.jobs.push(JobsPlan {
-            resources: one_node(job_resources(shape, need, time)),
+            resources: bound_resources(shape, need),
             kind: JobKind::Bound { task, placement },
             tasks: 1,
         });
@@ -160,11 +158,6 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
     plan
 }
 
-/// What a job asks for that works on one task only, which runs on one node.
-fn one_node(resources: JobResources) -> JobResources {
-    JobResources { nodes: 1, tasks: resources.tasks_per_node(), ..resources }
-}
-
 type BoundTask = (Need, TaskId, Placement);
 
 /// Tasks with a job of their own, and the others by what they need, in the order of their first.
@@ -183,7 +176,8 @@ fn sort(
             plan.unfit.push((task.task_id, reason));
             continue;
         }
-        if task.placement == Placement::Dedicated || task.losses >= SUSPECT_LOSSES {
+        let alone = task.placement == Placement::Dedicated || task.losses >= SUSPECT_LOSSES;
+        if alone || need.nodes > 1 {
             bound.push((need, task.task_id, task.placement));
             continue;
         }
@@ -203,9 +197,9 @@ fn split(jobs: u32, most: u32) -> impl Iterator<Item = u32> {
 }
 
 impl Need {
-    /// The same in the name of a chunk.
+    /// The same in the name of a chunk, whose tasks run on one node.
     pub fn of_chunk(self) -> ChunkNeed {
-        let Need { cores, memory_bytes, walltime_seconds, gpus } = self;
+        let Need { cores, memory_bytes, walltime_seconds, gpus, nodes: _ } = self;
         ChunkNeed { cores, memory_bytes, gpus, walltime_seconds }
     }
 }
@@ -213,7 +207,7 @@ impl Need {
 impl From<ChunkNeed> for Need {
     fn from(need: ChunkNeed) -> Need {
         let ChunkNeed { cores, memory_bytes, walltime_seconds, gpus } = need;
-        Need { cores, memory_bytes, walltime_seconds, gpus }
+        Need { cores, memory_bytes, walltime_seconds, gpus, nodes: 1 }
     }
 }
 

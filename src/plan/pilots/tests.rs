@@ -2,11 +2,12 @@
 //! chunks shrink towards the end, and no job is submitted that is not wanted.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::resources::{Filling, TaskResources};
+use crate::model::resources::{Filling, NodeSharing, TaskResources};
 use crate::plan::packing::NodeSize;
 use crate::plan::packing::tests::{DEFAULTS, GIB, shape, task};
 
@@ -175,22 +176,47 @@ fn a_pilot_asks_for_its_longest_task_and_its_share_of_the_work() {
     assert_eq!(planned.jobs[0].resources.walltime, Duration::from_secs(5000));
 }
 
+#[test]
+fn a_task_over_several_nodes_has_whole_ones_to_itself_and_a_rank_on_every_core() {
+    let wide = Waiting { asks: TaskResources { nodes: Some(3), ..Default::default() }, ..task(1) };
+    let base = JobResources { nodes: 2, tasks: 4, ..shape().base };
+    let shape = Shape { base, cores: Some(8), memory_bytes: Some(64 * GIB), task_nodes: 4, ..shape() };
+    let planned = plan(&snapshot(&[wide.clone(), task(2)], &[], 10), &shape, DEFAULTS);
+    let [bound, pilot] = &planned.jobs[..] else { panic!("{planned:#?}") };
+    assert_eq!(bound.kind, JobKind::Bound { task: TaskId(1), placement: Placement::Shared });
+    let JobResources { nodes, tasks, cores, sharing, .. } = bound.resources;
+    assert_eq!((nodes, tasks, cores, sharing), (3, 48, 1, NodeSharing::Exclusive));
+    let need = need_of(&wide, &shape, DEFAULTS);
+    assert_eq!((need.cores, need.memory_bytes), (16, 64 * GIB), "what it leaves open is the whole node");
+    assert_eq!((pilot.kind.clone(), pilot.resources.nodes), (JobKind::Pilots(1), 2));
+    let fewer_ranks = TaskResources { cores: Some(4), memory_bytes: Some(GIB), ..wide.asks.clone() };
+    let need = need_of(&Waiting { asks: fewer_ranks, ..wide.clone() }, &shape, DEFAULTS);
+    assert_eq!((need.cores, need.memory_bytes), (4, GIB));
+
+    let wider = Waiting { asks: TaskResources { nodes: Some(5), ..Default::default() }, ..task(1) };
+    let planned = plan(&snapshot(&[wider], &[], 10), &shape, DEFAULTS);
+    let told = "asks for 5 nodes, a task of the pool gets 4";
+    assert_eq!((planned.jobs.len(), &planned.unfit[0].1[..]), (0, told));
+}
+
 fn any_task() -> impl Strategy<Value = Waiting> {
-    (1u32..5, 1u64..9, 1u64..100, any::<bool>(), 0u8..3, 0u32..4, 0.0f64..1000.0, 0u32..3).prop_map(
-        |(cores, gib, minutes, alone, compute_priority, losses, expected_seconds, gpus)| Waiting {
+    let any = (1u32..5, 1u64..9, 1u64..100, any::<bool>(), 0u8..3, 0u32..4, 0.0f64..1000.0, 0u32..3, 1u32..4);
+    any.prop_map(|(cores, gib, minutes, alone, compute_priority, losses, expected_seconds, gpus, nodes)| {
+        Waiting {
             placement: if alone { Placement::Dedicated } else { Placement::Shared },
             asks: TaskResources {
                 cores: Some(cores),
                 memory_bytes: Some(gib * GIB),
                 walltime_seconds: Some(minutes * 60),
                 gpus: Some(gpus),
+                nodes: Some(nodes),
             },
             compute_priority,
             losses,
             expected_seconds,
             ..task(0)
-        },
-    )
+        }
+    })
 }
 
 fn any_shape() -> impl Strategy<Value = Shape> {
@@ -199,6 +225,7 @@ fn any_shape() -> impl Strategy<Value = Shape> {
     (per_job, 1u32..6, any::<bool>(), prop::option::of(1u32..8), walltime, 1u32..4, 0u32..3).prop_map(
         |(tasks_per_job, max_array, many, cores, minutes, nodes, gpus)| Shape {
             base: JobResources { nodes, tasks: nodes, gpus, ..shape().base },
+            task_nodes: gpus + 1,
             tasks_per_job,
             max_array,
             cores,
@@ -250,7 +277,8 @@ proptest! {
                     submitted += 1;
                     prop_assert!(seen.insert(task), "{task} twice");
                     let need = need_of(by_id(task), &shape, DEFAULTS);
-                    prop_assert!(need.cores <= jobs.resources.cores);
+                    prop_assert!(need.cores <= jobs.resources.cores_per_node());
+                    prop_assert!(need.nodes == jobs.resources.nodes && need.nodes <= shape.task_nodes);
                     prop_assert!(need.walltime_seconds <= jobs.resources.walltime.as_secs());
                 }
             }
@@ -259,7 +287,7 @@ proptest! {
         for chunk in &planned.chunks {
             prop_assert!(!chunk.tasks.is_empty() && chunk.tasks.len() <= 1000);
             prop_assert!(chunk.tasks.len() <= shape.tasks_per_runner().unwrap_or(1000) as usize);
-            prop_assert!(chunk.need.gpus <= shape.base.gpus);
+            prop_assert!(chunk.need.gpus <= shape.base.gpus && chunk.need.nodes == 1);
             for task in &chunk.tasks {
                 prop_assert!(seen.insert(*task), "{task} twice");
                 prop_assert_eq!(need_of(by_id(*task), &shape, DEFAULTS), chunk.need);

@@ -14,8 +14,13 @@ fn prediction(level: Level, runs: u64, seconds: f64) -> Prediction {
     Prediction { wall_seconds: estimate(seconds), memory_bytes: estimate(1e9) }
 }
 
-const DEFAULTS: TaskResources =
-    TaskResources { cores: Some(1), memory_bytes: Some(2 << 30), walltime_seconds: Some(3600), gpus: None };
+const DEFAULTS: TaskResources = TaskResources {
+    cores: Some(1),
+    memory_bytes: Some(2 << 30),
+    walltime_seconds: Some(3600),
+    gpus: None,
+    nodes: None,
+};
 
 #[test]
 fn without_history_the_configured_default_holds() {
