@@ -1,5 +1,6 @@
-//! What taking inputs in and storing results costs, beside a bare COPY of the same bytes into one indexed table of the
-//! same server in the same run. `cargo bench --bench ingest`; prints figures and judges nothing.
+//! What taking inputs in and storing results costs, beside two bare COPYs of the same into one indexed table of the same
+//! server in the same run: of the reports as documents (text into `json`, as psql's `\copy` does it), and of the bytes
+//! that end in the tables (binary into `bytea`, the cheapest that there is). `cargo bench --bench ingest`; prints figures and judges nothing.
 //!
 //! Processor time is that of this process and of every process of the server, from /proc.
 
@@ -182,18 +183,23 @@ async fn ingest(world: &World, kind: &Kind, jobs: &[(JobId, Vec<StagedTask>)], p
     let copier = Copier::new(world).await;
     let directory = tempfile::tempdir().unwrap();
     let result: Box<RawValue> = RawValue::from_string(kind.result.clone()).unwrap();
-    let (mut stored, mut copied) = (Turn::default(), Turn::default());
+    let (mut stored, mut documents, mut copied) = (Turn::default(), Turn::default(), Turn::default());
     for (job, tasks) in jobs {
         let file = directory.path().join(format!("results-{job}"));
         let reports: Vec<TaskReport> = tasks.iter().map(|task| report(kind, &result, *job, task)).collect();
         write_results(&file, &reports);
         let rows: Vec<(i64, Vec<u8>)> =
             reports.iter().map(|report| (report.record_id.0, payload(kind, report))).collect();
+        let lines: Vec<String> = reports.iter().map(line).collect();
         drop(reports);
 
         let turn = stored.begin(processor);
         bring_in(world, *job, file).await;
         stored.end(turn, tasks.len(), processor);
+
+        let turn = documents.begin(processor);
+        copier.copy_documents(&lines).await;
+        documents.end(turn, lines.len(), processor);
 
         let turn = copied.begin(processor);
         copier.copy(&rows).await;
@@ -201,13 +207,16 @@ async fn ingest(world: &World, kind: &Kind, jobs: &[(JobId, Vec<StagedTask>)], p
         copied.bytes += rows.iter().map(|(_, payload)| payload.len()).sum::<usize>();
     }
     stored.say("ingest");
-    copied.say("bare COPY of the same bytes");
+    documents.say("bare COPY, documents");
+    copied.say("bare COPY, binary");
+    let times = |other: &Turn| stored.time.as_secs_f64() / other.time.as_secs_f64();
     say(&format!(
-        "  ingest / COPY: {:.2} in time, {:.0} bytes of payload a row",
-        stored.time.as_secs_f64() / copied.time.as_secs_f64(),
+        "  ingest / COPY: {:.2} in time of documents, {:.2} of binary rows of {:.0} bytes",
+        times(&documents),
+        times(&copied),
         copied.bytes as f64 / copied.rows as f64
     ));
-    world.execute("DROP TABLE bare").await;
+    world.execute("DROP TABLE bare, bare_document").await;
 }
 
 fn report(kind: &Kind, result: &RawValue, job: JobId, task: &StagedTask) -> TaskReport {
@@ -226,6 +235,12 @@ fn payload(kind: &Kind, report: &TaskReport) -> Vec<u8> {
         payload.extend(zstd::bulk::compress(stdout.as_bytes(), 3).unwrap());
     }
     payload
+}
+
+/// A line of COPY's text format: the record's id and the report.
+fn line(report: &TaskReport) -> String {
+    let document = serde_json::to_string(report).unwrap();
+    format!("{}\t{}\n", report.record_id, document.replace('\\', "\\\\"))
 }
 
 fn write_results(path: &Path, reports: &[TaskReport]) {
@@ -273,7 +288,7 @@ impl Turn {
     }
 }
 
-/// COPY into a table of an id and a payload.
+/// COPY into tables of an id and a payload.
 struct Copier {
     client: tokio_postgres::Client,
 }
@@ -282,11 +297,21 @@ impl Copier {
     async fn new(world: &World) -> Copier {
         world.execute("CREATE TABLE bare (id bigint PRIMARY KEY, payload bytea)").await;
         world.execute("ALTER TABLE bare ALTER payload SET STORAGE EXTERNAL").await;
+        world.execute("CREATE TABLE bare_document (id bigint PRIMARY KEY, payload json)").await;
         let socket = world.server.cluster.home().unwrap().join("run");
         let target = format!("host={} user=qcbatch dbname=qcbatch", socket.display());
         let (client, connection) = tokio_postgres::connect(&target, tokio_postgres::NoTls).await.unwrap();
         tokio::spawn(connection);
         Copier { client }
+    }
+
+    async fn copy_documents(&self, lines: &[String]) {
+        let sink = self.client.copy_in("COPY bare_document FROM STDIN").await.unwrap();
+        let mut sink = std::pin::pin!(sink);
+        for some in lines.chunks(100) {
+            sink.send(hyper::body::Bytes::from(some.concat())).await.unwrap();
+        }
+        sink.finish().await.unwrap();
     }
 
     /// Binary format, the cheapest that there is.
