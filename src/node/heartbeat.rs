@@ -6,7 +6,11 @@ use super::error::chain;
 use super::memory;
 use crate::model::ids::TaskId;
 use crate::model::task::Heartbeat;
-use crate::spool::{JobDirectory, atomic};
+use crate::spool::{JobDirectory, SpoolError, atomic};
+
+/// With its directory gone for so many beats the job is nobody's any more: the daemon removes the directories of jobs
+/// that have ended, as far as it knows.
+pub const GONE_BEATS: u32 = 30;
 
 /// Writes the heartbeat when it is due.
 #[derive(Debug)]
@@ -15,6 +19,7 @@ pub struct HeartbeatWriter {
     beat: u64,
     interval: Duration,
     due: Instant,
+    beats_without_directory: u32,
 }
 
 impl HeartbeatWriter {
@@ -22,7 +27,8 @@ impl HeartbeatWriter {
     pub fn new(directory: JobDirectory, interval: Duration, now: Instant) -> HeartbeatWriter {
         let former = atomic::read_json::<Heartbeat>(&directory.heartbeat());
         let beat = former.map_or(0, |heartbeat| heartbeat.beat);
-        HeartbeatWriter { directory, beat, interval: interval.max(Duration::from_secs(1)), due: now }
+        let interval = interval.max(Duration::from_secs(1));
+        HeartbeatWriter { directory, beat, interval, due: now, beats_without_directory: 0 }
     }
 
     /// When the next one is due.
@@ -40,9 +46,17 @@ impl HeartbeatWriter {
         let running = running.copied().collect();
         let heartbeat =
             Heartbeat { beat: self.beat, results, running, resident_bytes: memory::of_this_process() };
-        if let Err(error) = atomic::write_json(&self.directory.heartbeat(), &heartbeat) {
+        let written = atomic::write_json(&self.directory.heartbeat(), &heartbeat);
+        let gone = written.as_ref().is_err_and(SpoolError::is_absent);
+        self.beats_without_directory = if gone { self.beats_without_directory + 1 } else { 0 };
+        if let Err(error) = written {
             tracing::warn!(error = chain(&error), "heartbeat not written");
         }
+    }
+
+    /// Whether the job's directory has been gone for so long that nobody will read what the job writes.
+    pub fn is_for_nobody(&self) -> bool {
+        self.beats_without_directory >= GONE_BEATS
     }
 }
 
@@ -64,5 +78,26 @@ mod tests {
         assert_eq!(read(), 2);
         HeartbeatWriter::new(directory.clone(), Duration::from_secs(10), now).beat(now, 0, [].iter());
         assert_eq!(read(), 3);
+    }
+
+    #[test]
+    fn a_directory_that_stays_away_is_nobodys_and_one_that_comes_back_is_not() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("job");
+        let mut now = Instant::now();
+        let mut writer = HeartbeatWriter::new(JobDirectory::at(&path), Duration::from_secs(10), now);
+        let mut beats = |count: u32| {
+            for _ in 0..count {
+                writer.beat(now, 0, [].iter());
+                now += Duration::from_secs(10);
+            }
+            writer.is_for_nobody()
+        };
+        assert!(!beats(GONE_BEATS - 1));
+        std::fs::create_dir(&path).unwrap();
+        assert!(!beats(1));
+        std::fs::remove_dir_all(&path).unwrap();
+        assert!(!beats(GONE_BEATS - 1));
+        assert!(beats(1));
     }
 }

@@ -9,6 +9,7 @@ use super::clock::JobClock;
 use super::end;
 use super::environment::NodeEnvironment;
 use super::error::{NodeError, chain};
+use super::heartbeat::GONE_BEATS;
 use super::signals::StopSignals;
 use super::store::ReportStore;
 use super::work::{TERM_GRACE, Work};
@@ -60,7 +61,7 @@ impl Runner {
                 let detail = chain(&error);
                 tracing::error!(error = detail, "cannot work");
                 let record = self.end_record(EndReason::Failed, Some(detail), None);
-                return write_end(&self.directory, record, Instant::now() + TERM_GRACE).await;
+                return self.write_end(record, Instant::now() + TERM_GRACE).await;
             }
         };
         run.run(&mut signals).await;
@@ -68,7 +69,7 @@ impl Runner {
         let deadline = deadline.min(run.storing_ends);
         let record = self.end_record(reason, detail, Some(&run.store));
         run.close().await;
-        write_end(&self.directory, record, deadline).await
+        self.write_end(record, deadline).await
     }
 
     fn end_record(
@@ -89,14 +90,25 @@ impl Runner {
     }
 }
 
-async fn write_end(directory: &JobDirectory, record: EndRecord, deadline: Instant) -> Result<i32, NodeError> {
-    tracing::info!(reason = ?record.reason, results = record.results, exit_code = record.exit_code, "ends");
-    loop {
-        match atomic::write_json(&directory.end(), &record) {
-            Ok(()) => return Ok(record.exit_code),
-            Err(error) if Instant::now() >= deadline => return Err(error.into()),
-            Err(error) => tracing::warn!(error = chain(&error), "end record not written, trying again"),
+impl Runner {
+    /// Writes the end record: again and again until `deadline`, unless there is no directory any more to write it into.
+    async fn write_end(&self, record: EndRecord, deadline: Instant) -> Result<i32, NodeError> {
+        tracing::info!(reason = ?record.reason, results = record.results, exit_code = record.exit_code, "ends");
+        let patience = Duration::from_secs(self.manifest.heartbeat_seconds) * GONE_BEATS;
+        let mut gone_since = None;
+        loop {
+            let error = match atomic::write_json(&self.directory.end(), &record) {
+                Ok(()) => return Ok(record.exit_code),
+                Err(error) => error,
+            };
+            let now = Instant::now();
+            let gone = error.is_absent().then(|| *gone_since.get_or_insert(now));
+            gone_since = gone;
+            if now >= deadline || gone.is_some_and(|since| now.duration_since(since) >= patience) {
+                return Err(error.into());
+            }
+            tracing::warn!(error = chain(&error), "end record not written, trying again");
+            sleep(END_RETRY).await;
         }
-        sleep(END_RETRY).await;
     }
 }

@@ -151,6 +151,9 @@ impl Work {
         loop {
             let now = Instant::now();
             self.heartbeat.beat(now, self.store.tally.results, self.running.keys());
+            if self.heartbeat.is_for_nobody() {
+                self.give_up(now);
+            }
             self.store.on_time(now);
             for request in self.relay.listen(now) {
                 self.on_signal(request);
@@ -321,6 +324,19 @@ impl Work {
                 });
             }
         }
+    }
+
+    /// Ends everything at once: nobody waits for it.
+    fn give_up(&mut self, now: Instant) {
+        self.stop(EndReason::Failed, Some("the job's directory is gone".into()));
+        self.storing_ends = self.storing_ends.min(now);
+        self.kill.send_if_modified(|order| {
+            let later = order.at > now;
+            if later {
+                *order = KillOrder { at: now, cause: KillCause::Signal };
+            }
+            later
+        });
     }
 
     fn on_slot_end(&mut self, slot: SlotEnd) {

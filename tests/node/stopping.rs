@@ -3,6 +3,7 @@
 use nix::sys::signal::Signal;
 use qcbatch::model::failure::FailureClass;
 use qcbatch::model::task::EndReason;
+use serde_json::json;
 
 use crate::fixture::*;
 
@@ -70,4 +71,18 @@ fn at_the_jobs_end_a_task_goes_back_while_one_at_its_own_limit_has_failed() {
     assert_eq!(error_of(&reports[&1]).0, FailureClass::Walltime);
     assert_eq!(job.end().reason, EndReason::WalltimeNear);
     assert_eq!(job.scratch_directories(), 0);
+}
+
+#[test]
+fn a_job_whose_directory_was_removed_ends_long_before_its_time() {
+    let sleep = |milliseconds| synthetic("sleep", json!({"milliseconds": milliseconds}));
+    // One whose task goes on for long, and one whose task ends and who has nowhere to say so.
+    for milliseconds in [600_000, 2_000] {
+        let job = Job::new(Generation::V1).task(sleep(milliseconds)).staged();
+        let runner = job.start();
+        until("the runner has started", || job.directory.heartbeat().exists().then_some(()));
+        std::fs::remove_dir_all(job.directory.path()).unwrap();
+        assert_ne!(runner.wait(), 0);
+        assert!(!job.directory.path().exists(), "nothing is made anew");
+    }
 }
