@@ -240,7 +240,8 @@ def cpu_seconds():
 
 def run(qcengine, order):
     """Computes one order."""
-    cores = str(order["cores"])
+    # Over several nodes each core has a rank of its own.
+    cores = str(order["cores"] if order["nodes"] == 1 else 1)
     os.environ.update(OMP_NUM_THREADS=cores, MKL_NUM_THREADS=cores, OPENBLAS_NUM_THREADS=cores)
     # A scratch directory that several nodes see is no place for what MPI keeps of each of them.
     temporary = order["scratch_directory"] if order["nodes"] == 1 else NODE_TMPDIR

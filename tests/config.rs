@@ -213,6 +213,20 @@ grace = "6s"
 }
 
 #[test]
+fn a_pool_for_programs_on_several_nodes_has_such_and_says_how_they_are_started() {
+    let said = |pool: &str| World::new().explicit(&format!("[[pool]]\nname = \"mpi\"\n{pool}")).said();
+    let command = "mpiexec = \"mpiexec -n {total_ranks} -N {ranks_per_node}\"\n";
+    let pools = [
+        "adapter = \"slurm\"\ntask_nodes = 4\n".to_owned(),
+        format!("task_nodes = 4\n{command}"),
+        "adapter = \"slurm\"\ntask_nodes = 4\nmpiexec = \"mpiexec -n {ranks}\"\n".to_owned(),
+    ];
+    insta::assert_snapshot!("several_nodes", pools.map(|pool| said(&pool)).join("\n\n"));
+    let without_effect = format!("adapter = \"slurm\"\n{command}");
+    assert!(said(&without_effect).contains("`pool.mpiexec` has no effect"), "{}", said(&without_effect));
+}
+
+#[test]
 fn a_clash_between_files_shows_both() {
     let world = World::new().system("[daemon]\nlease = \"30s\"\n").user("[daemon]\ntick = \"15s\"\n");
     insta::assert_snapshot!(world.said(), @r#"

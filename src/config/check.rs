@@ -163,13 +163,18 @@ fn pool_polls(filled: &Layer, pool: &Values) -> Vec<Problem> {
     problems
 }
 
-/// Programs on several nodes are started somehow.
+/// Programs on several nodes need these, and are started somehow.
 fn pool_mpi(filled: &Layer, pool: &Values) -> Option<Problem> {
-    let [nodes] = all(filled, pool, ["pool.task_nodes"])?;
+    let [nodes, adapter] = all(filled, pool, ["pool.task_nodes", "pool.adapter"])?;
     if filled.refused.contains("pool.mpiexec") {
         return None;
     }
     match (&nodes.value, pool.get("pool.mpiexec")) {
+        (Value::Integer(2..), _) if text(adapter) == "local" => {
+            let title = "impossible value for `pool.task_nodes`: this machine is one node".to_owned();
+            let allowed = "expected 1, or the adapter of a scheduler".to_owned();
+            Some(between(title, nodes, adapter, allowed, "the adapter is \"local\"".to_owned()))
+        }
         (Value::Integer(2..), None) => {
             let title = "`pool.task_nodes` without `pool.mpiexec`";
             let label = "expected `mpiexec` too, which starts a program on the nodes";
