@@ -10,11 +10,12 @@ use super::pools::{Pool, Ran};
 use super::site::Site;
 use super::troubles::chain;
 use crate::model::chunk::ChunkName;
+use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, NodeIndex, TaskId};
 use crate::model::job::JobOutcome;
 use crate::model::task::{EndReason, EndRecord};
 use crate::plan::job::Ending;
-use crate::plan::retry;
+use crate::plan::retry::{self, EndedBy};
 use crate::spool::evidence::{ChunkState, Evidence, JobEvidence};
 use crate::spool::frame::Finality;
 use crate::spool::layout::JobDirectory;
@@ -115,10 +116,7 @@ async fn end_runner(
     end: &EndRecord,
 ) -> Result<(), StoreError> {
     let (outcome, charge) = match end.reason {
-        EndReason::Failed => {
-            let class = retry::class_of_unreported(JobOutcome::Failed, u32::MAX);
-            (JobOutcome::Failed, Charge::Failure(class))
-        }
+        EndReason::Failed => (JobOutcome::Failed, Charge::Failure(FailureClass::Infrastructure)),
         EndReason::WalltimeNear => (JobOutcome::Walltime, Charge::Nothing),
         EndReason::Done | EndReason::Signal => (JobOutcome::Cancelled, Charge::Nothing),
     };
@@ -175,7 +173,8 @@ fn charge(job: &JobRow, ending: &Ending, found: &JobEvidence, stored: u64) -> Ch
         return Charge::Nothing;
     }
     let tasks = if job.pilot { u32::MAX } else { job.tasks };
-    Charge::Failure(retry::class_of_unreported(ending.outcome, tasks))
+    let by = if job.cancel_requested_on.is_some() { EndedBy::Us } else { EndedBy::Others };
+    retry::class_of_unreported(ending.outcome, by, tasks).map_or(Charge::Nothing, Charge::Failure)
 }
 
 /// Which of them. A pilot has more tasks at hand than it runs; only those that it ran when it was last heard of can

@@ -34,15 +34,25 @@ pub fn decide(policy: RetryPolicy, tally: TaskTally, class: FailureClass) -> Ret
     RetryDecision::Retry { after: doubled.min(LONGEST_DELAY) }
 }
 
-/// The class of failure of the tasks that an ended job did not report.
+/// Who ended a job.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EndedBy {
+    /// We did: nothing was left for it when we asked. What it had taken since is not to blame.
+    Us,
+    /// Anything else.
+    Others,
+}
+
+/// The class of failure of the tasks that an ended job did not report; none where they had no part in its end.
 ///
 /// Walltime and memory are the task's own fault only when it had the job for itself; otherwise a neighbour may have
 /// spent them.
-pub fn class_of_unreported(outcome: JobOutcome, tasks_in_job: u32) -> FailureClass {
-    match outcome {
-        JobOutcome::Walltime if tasks_in_job == 1 => FailureClass::Walltime,
-        JobOutcome::Memory if tasks_in_job == 1 => FailureClass::Memory,
-        _ => FailureClass::Infrastructure,
+pub fn class_of_unreported(outcome: JobOutcome, by: EndedBy, tasks_in_job: u32) -> Option<FailureClass> {
+    match (outcome, by) {
+        (JobOutcome::Cancelled, EndedBy::Us) => None,
+        (JobOutcome::Walltime, _) if tasks_in_job == 1 => Some(FailureClass::Walltime),
+        (JobOutcome::Memory, _) if tasks_in_job == 1 => Some(FailureClass::Memory),
+        _ => Some(FailureClass::Infrastructure),
     }
 }
 

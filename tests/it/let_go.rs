@@ -53,6 +53,33 @@ fn a_job_of_its_own_is_withdrawn_with_its_record() {
 }
 
 #[test]
+fn a_pilot_that_started_while_it_was_let_go_costs_its_tasks_nothing() {
+    let database = Database::fresh();
+    let config = DaemonConfig::on(&database).with_local_pool("cores = 1\nmax_jobs = 1");
+    let mut daemon = Daemon::start(&config);
+    // Longer than a runner waits for its tasks after a signal.
+    let sleeper = inputs::energy("synthetic", "sleep", None, inputs::hydrogen(0.7));
+    daemon.submit(&sleeper, &["--pool", "local", "--keywords", "milliseconds=25000"]);
+    wait_until(
+        "the task runs",
+        Within::Minutes,
+        || (database.sql("select status from record"), daemon.log_tail()),
+        |(status, _)| status == "running",
+    );
+    // What the planner does with one in the queue, a moment before it hears that it runs.
+    database.sql("update job set cancel_requested_on = now()");
+    wait_until(
+        "the job is cancelled",
+        Within::Minutes,
+        || (database.sql("select state, outcome from job where id = 1"), daemon.log_tail()),
+        |(found, _)| found == "ended|cancelled",
+    );
+    assert_eq!(database.sql("select tries, losses from task"), "0|0");
+    daemon.wait_complete(1);
+    stored::wait_each_complete_once(&daemon, &database, 1);
+}
+
+#[test]
 fn what_is_staged_for_a_paused_pool_goes_to_another() {
     let (refusing, taking) = (Simulator::new(Dialect::Slurm), Simulator::new(Dialect::Lsf));
     refusing.mischief(&json!({"refuses": true, "refusal": "policy"}));

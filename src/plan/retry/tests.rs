@@ -22,10 +22,13 @@ fn infrastructure_never_spends_the_tasks_own_tries() {
 
 #[test]
 fn a_crowded_job_is_no_tasks_fault() {
-    assert_eq!(class_of_unreported(JobOutcome::Walltime, 1), FailureClass::Walltime);
-    assert_eq!(class_of_unreported(JobOutcome::Walltime, 2), FailureClass::Infrastructure);
+    let class = |outcome, tasks| class_of_unreported(outcome, EndedBy::Others, tasks).unwrap();
+    assert_eq!(class(JobOutcome::Walltime, 1), FailureClass::Walltime);
+    assert_eq!(class(JobOutcome::Walltime, 2), FailureClass::Infrastructure);
     for outcome in JobOutcome::ALL {
-        assert_eq!(class_of_unreported(outcome, 7), FailureClass::Infrastructure);
+        assert_eq!(class(outcome, 7), FailureClass::Infrastructure);
+        let by_us = class_of_unreported(outcome, EndedBy::Us, 7);
+        assert_eq!(by_us.is_none(), outcome == JobOutcome::Cancelled, "{outcome:?}");
     }
 }
 
