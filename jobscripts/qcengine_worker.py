@@ -19,6 +19,7 @@ import inspect
 import json
 import math
 import os
+import re
 import resource
 import select
 import signal
@@ -32,8 +33,8 @@ ANSWERS = os.fdopen(os.dup(1), "wb")
 os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
 os.dup2(2, 1)
 
-# The job's own, on this node.
-NODE_TMPDIR = tempfile.gettempdir()
+# Of every node: the job's own directory in it, which its script makes, is on this node only.
+NODE_TMPDIR = re.sub(r"/qcbatch\.[^/]*$", "", tempfile.gettempdir())
 
 # Psi4 before 1.4 reads QCSchema v1 only, QCEngine 0.50 and later send it v2.
 PSI4_TOO_OLD = "Schema name of 'qcschema_atomic_input' not understood"
@@ -257,6 +258,8 @@ def run(qcengine, order):
     }
     if order["nodes"] > 1:
         task_config["mpiexec_command"] = order["mpiexec"]
+        # QCEngine says "per node" and shares it among the ranks of all nodes.
+        task_config["memory"] *= order["nodes"]
     started = cpu_seconds()
     try:
         request, program = build(order["calculation"])

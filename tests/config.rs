@@ -218,6 +218,7 @@ fn a_pool_for_programs_on_several_nodes_has_such_and_says_how_they_are_started()
     let command = "mpiexec = \"mpiexec -n {total_ranks} -N {ranks_per_node}\"\n";
     let pools = [
         "adapter = \"slurm\"\ntask_nodes = 4\n".to_owned(),
+        format!("adapter = \"slurm\"\ntask_nodes = 4\ncores = 8\n{command}"),
         format!("task_nodes = 4\n{command}"),
         "adapter = \"slurm\"\ntask_nodes = 4\nmpiexec = \"mpiexec -n {ranks}\"\n".to_owned(),
     ];

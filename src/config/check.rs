@@ -175,9 +175,14 @@ fn pool_mpi(filled: &Layer, pool: &Values) -> Option<Problem> {
             let allowed = "expected 1, or the adapter of a scheduler".to_owned();
             Some(between(title, nodes, adapter, allowed, "the adapter is \"local\"".to_owned()))
         }
-        (Value::Integer(2..), None) => {
-            let title = "`pool.task_nodes` without `pool.mpiexec`";
-            let label = "expected `mpiexec` too, which starts a program on the nodes";
+        (Value::Integer(2..), mpiexec) => {
+            let lacks = |path: &&str| !filled.refused.contains(*path) && pool.get(path).is_none();
+            let missing = ["pool.mpiexec", "pool.cores", "pool.memory"].into_iter().find(lacks)?;
+            let title = format!("`pool.task_nodes` without `{missing}`");
+            let label = match mpiexec {
+                None => "expected `mpiexec` too, which starts a program on the nodes",
+                Some(_) => "expected `cores` and `memory` too: a task gets whole nodes",
+            };
             Some(Problem::error(title, nodes.origin.place().clone(), label))
         }
         (Value::Integer(..2), Some(mpiexec)) => {

@@ -19,6 +19,7 @@ use crate::plan::retry::{self, EndedBy};
 use crate::spool::evidence::{ChunkState, Evidence, JobEvidence};
 use crate::spool::frame::Finality;
 use crate::spool::layout::JobDirectory;
+use crate::spool::sweep;
 use crate::spool::{chunk, ready};
 use crate::store::StoreError;
 use crate::store::job::{JobRow, JobUpdate};
@@ -79,7 +80,18 @@ pub async fn end(
     pool.job_ended(ran(&ending, found, stored), why, Timestamp::now());
     site.ring_stored();
     site.planner_bell.notify_one();
+    if !job.pilot {
+        remove_scratch(directory).await;
+    }
     Ok(())
+}
+
+/// Removes what a task over several nodes had as scratch: a runner that was killed could not.
+async fn remove_scratch(directory: &JobDirectory) {
+    let directory = directory.clone();
+    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || sweep::remove_scratch(&directory)).await {
+        tracing::warn!(error = chain(&error), "scratch in a job's directory stays until it is swept");
+    }
 }
 
 /// Gives back what the runners of nodes held that have ended while others of the job go on. Returns the chunks that it lay

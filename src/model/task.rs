@@ -129,6 +129,9 @@ pub struct TaskProvenance {
     pub cores: u32,
     /// Memory it was given on each node, in bytes.
     pub memory_bytes: u64,
+    /// Its nodes.
+    #[serde(default = "one")]
+    pub nodes: u32,
     /// Elapsed time.
     pub wall_seconds: f64,
     /// User and system time of the worker and its children.

@@ -1,16 +1,24 @@
 //! The sign of life that needs no clock: a counter that grows. Writes `heartbeat.json` only.
 
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::error::chain;
 use super::memory;
 use crate::model::ids::TaskId;
-use crate::model::task::Heartbeat;
+use crate::model::task::{Heartbeat, JobManifest};
 use crate::spool::{JobDirectory, SpoolError, atomic};
 
-/// With its directory gone for so many beats the job is nobody's any more: the daemon removes the directories of jobs
-/// that have ended, as far as it knows.
+/// With its directory gone for so many beats, while the rest of the spool is there, the job is nobody's any more: the
+/// daemon removes the directories of jobs that have ended, as far as it knows.
 pub const GONE_BEATS: u32 = 30;
+
+/// Whether the job's directory was removed: `error` says that it is not there, and what lies beside it in the spool is.
+/// A file system that is not mounted for a while looks otherwise.
+pub fn is_removed(error: &SpoolError, worker_command: &[String]) -> bool {
+    let witness = worker_command.last().map(Path::new);
+    error.is_absent() && witness.is_some_and(Path::exists)
+}
 
 /// Writes the heartbeat when it is due.
 #[derive(Debug)]
@@ -20,15 +28,17 @@ pub struct HeartbeatWriter {
     interval: Duration,
     due: Instant,
     beats_without_directory: u32,
+    worker_command: Vec<String>,
 }
 
 impl HeartbeatWriter {
     /// Goes on counting where a former run of the job stopped.
-    pub fn new(directory: JobDirectory, interval: Duration, now: Instant) -> HeartbeatWriter {
+    pub fn new(directory: JobDirectory, manifest: &JobManifest, now: Instant) -> HeartbeatWriter {
         let former = atomic::read_json::<Heartbeat>(&directory.heartbeat());
         let beat = former.map_or(0, |heartbeat| heartbeat.beat);
-        let interval = interval.max(Duration::from_secs(1));
-        HeartbeatWriter { directory, beat, interval, due: now, beats_without_directory: 0 }
+        let interval = Duration::from_secs(manifest.heartbeat_seconds.max(1));
+        let worker_command = manifest.worker_command.clone();
+        HeartbeatWriter { directory, beat, interval, due: now, beats_without_directory: 0, worker_command }
     }
 
     /// When the next one is due.
@@ -47,7 +57,7 @@ impl HeartbeatWriter {
         let heartbeat =
             Heartbeat { beat: self.beat, results, running, resident_bytes: memory::of_this_process() };
         let written = atomic::write_json(&self.directory.heartbeat(), &heartbeat);
-        let gone = written.as_ref().is_err_and(SpoolError::is_absent);
+        let gone = written.as_ref().is_err_and(|error| is_removed(error, &self.worker_command));
         self.beats_without_directory = if gone { self.beats_without_directory + 1 } else { 0 };
         if let Err(error) = written {
             tracing::warn!(error = chain(&error), "heartbeat not written");
@@ -64,19 +74,29 @@ impl HeartbeatWriter {
 mod tests {
     use super::*;
 
+    /// Of a job that beats every ten seconds, with the worker's script in `spool`.
+    fn manifest(spool: &Path) -> JobManifest {
+        let worker = spool.join("worker.py").display().to_string();
+        serde_json::from_value(serde_json::json!({
+            "job_id": 1, "tasks": 0, "exit": "runner", "cores": 1, "memory_bytes": 1, "walltime_seconds": 60,
+            "worker_command": ["python3", worker], "recycle_after": 1, "scratch": null, "heartbeat_seconds": 10,
+        }))
+        .unwrap()
+    }
+
     #[test]
     fn the_counter_grows_when_due_and_survives_a_restart() {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path());
         let read = || atomic::read_json::<Heartbeat>(&directory.heartbeat()).unwrap().beat;
         let now = Instant::now();
-        let mut writer = HeartbeatWriter::new(directory.clone(), Duration::from_secs(10), now);
+        let mut writer = HeartbeatWriter::new(directory.clone(), &manifest(root.path()), now);
         writer.beat(now, 0, [TaskId(4)].iter());
         writer.beat(now + Duration::from_secs(9), 0, [].iter());
         assert_eq!(read(), 1);
         writer.beat(now + Duration::from_secs(10), 1, [].iter());
         assert_eq!(read(), 2);
-        HeartbeatWriter::new(directory.clone(), Duration::from_secs(10), now).beat(now, 0, [].iter());
+        HeartbeatWriter::new(directory.clone(), &manifest(root.path()), now).beat(now, 0, [].iter());
         assert_eq!(read(), 3);
     }
 
@@ -85,7 +105,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("job");
         let mut now = Instant::now();
-        let mut writer = HeartbeatWriter::new(JobDirectory::at(&path), Duration::from_secs(10), now);
+        let mut writer = HeartbeatWriter::new(JobDirectory::at(&path), &manifest(root.path()), now);
         let mut beats = |count: u32| {
             for _ in 0..count {
                 writer.beat(now, 0, [].iter());
@@ -93,6 +113,8 @@ mod tests {
             }
             writer.is_for_nobody()
         };
+        assert!(!beats(2 * GONE_BEATS), "the whole spool is away");
+        std::fs::write(root.path().join("worker.py"), "").unwrap();
         assert!(!beats(GONE_BEATS - 1));
         std::fs::create_dir(&path).unwrap();
         assert!(!beats(1));

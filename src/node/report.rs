@@ -70,6 +70,7 @@ impl Reporter {
                 scheduler_job_id: self.environment.scheduler_job_id.clone(),
                 cores: facts.granted.cores.saturating_mul(order.nodes),
                 memory_bytes: facts.granted.memory_bytes,
+                nodes: order.nodes,
                 wall_seconds: facts.wall.as_secs_f64(),
                 cpu_seconds: facts.cpu_seconds,
                 started_on: Some(facts.started_on),

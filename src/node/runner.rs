@@ -9,7 +9,7 @@ use super::clock::JobClock;
 use super::end;
 use super::environment::NodeEnvironment;
 use super::error::{NodeError, chain};
-use super::heartbeat::GONE_BEATS;
+use super::heartbeat::{self, GONE_BEATS};
 use super::signals::StopSignals;
 use super::store::ReportStore;
 use super::work::{TERM_GRACE, Work};
@@ -102,7 +102,8 @@ impl Runner {
                 Err(error) => error,
             };
             let now = Instant::now();
-            let gone = error.is_absent().then(|| *gone_since.get_or_insert(now));
+            let removed = heartbeat::is_removed(&error, &self.manifest.worker_command);
+            let gone = removed.then(|| *gone_since.get_or_insert(now));
             gone_since = gone;
             if now >= deadline || gone.is_some_and(|since| now.duration_since(since) >= patience) {
                 return Err(error.into());

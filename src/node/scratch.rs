@@ -12,9 +12,8 @@ use serde::{Deserialize, Serialize};
 use super::error::NodeError;
 use crate::model::task::TaskOrder;
 use crate::process::ProcessMark;
+use crate::spool::layout::SCRATCH_PREFIX;
 
-/// How the names of runs' directories begin: those that job scripts make and those that are made here.
-const PREFIX: &str = "qcbatch.";
 /// Says in a run's directory whose it is.
 const OWNER: &str = ".owner.json";
 
@@ -68,8 +67,9 @@ impl Scratch {
     /// The run's directory: the one that the job script made (`temporary`) where it lies in `wanted` or nothing is
     /// wanted, else a new one. It must be writable.
     pub fn new(wanted: Option<&Path>, temporary: &Path, hostname: &str) -> Result<Scratch, NodeError> {
-        let scripts = temporary.file_name().is_some_and(|name| name.to_string_lossy().starts_with(PREFIX))
-            && wanted.is_none_or(|wanted| temporary.parent() == Some(wanted));
+        let scripts =
+            temporary.file_name().is_some_and(|name| name.to_string_lossy().starts_with(SCRATCH_PREFIX))
+                && wanted.is_none_or(|wanted| temporary.parent() == Some(wanted));
         let base = match temporary.parent() {
             Some(above) if scripts => above,
             _ => wanted.unwrap_or(temporary),
@@ -78,7 +78,7 @@ impl Scratch {
             Scratch { path: temporary.to_owned(), made: Made::ByTheJobScript }
         } else {
             fs::create_dir_all(base).map_err(failed("make", base))?;
-            let made = tempfile::Builder::new().prefix(PREFIX).tempdir_in(base);
+            let made = tempfile::Builder::new().prefix(SCRATCH_PREFIX).tempdir_in(base);
             Scratch { path: made.map_err(failed("write into", base))?.keep(), made: Made::Here }
         };
         let owner = Owner::of_this_process(hostname).map_err(failed("own", &scratch.path))?;
@@ -124,7 +124,7 @@ impl Drop for Scratch {
 fn remove_dead(base: &Path, me: &Owner) {
     for entry in fs::read_dir(base).into_iter().flatten().flatten() {
         let path = entry.path();
-        let ours = entry.file_name().to_string_lossy().starts_with(PREFIX)
+        let ours = entry.file_name().to_string_lossy().starts_with(SCRATCH_PREFIX)
             && entry
                 .metadata()
                 .is_ok_and(|metadata| metadata.is_dir() && metadata.uid() == geteuid().as_raw());

@@ -114,7 +114,6 @@ impl Work {
         });
         let budget = Budget::new(manifest.cores, manifest.memory_bytes, environment.gpus(manifest.gpus));
         let (ends, native_ends) = mpsc::unbounded_channel();
-        let interval = Duration::from_secs(manifest.heartbeat_seconds);
         let now = Instant::now();
         // The job script hands TERM on itself; of a warning it only knows that the runner may not have heard it.
         let warned = environment.early_signals.iter().any(|name| name == "USR2");
@@ -138,7 +137,7 @@ impl Work {
             running: BTreeMap::new(),
             encoder: Encoder::new().map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
             store,
-            heartbeat: HeartbeatWriter::new(directory.clone(), interval, now),
+            heartbeat: HeartbeatWriter::new(directory.clone(), manifest, now),
             relay: Relay::new(directory, now),
             pooled: manifest.ready.is_some(),
             stop,

@@ -34,6 +34,7 @@ fn report(task: i64, text: &str) -> TaskReport {
             job_id: JobId(7),
             scheduler_job_id: None,
             cores: 1,
+            nodes: 1,
             memory_bytes: 1 << 30,
             wall_seconds: 0.5,
             cpu_seconds: 0.25,

@@ -6,6 +6,9 @@ use std::path::{Path, PathBuf};
 use crate::model::chunk::ChunkName;
 use crate::model::ids::{NodeIndex, PoolName, Tag};
 
+/// How the names of runs' scratch directories begin, on a node's disk or in the job's directory.
+pub const SCRATCH_PREFIX: &str = "qcbatch.";
+
 /// What the names of claimed chunks in a job's directory begin with.
 pub const CLAIMED_PREFIX: &str = "chunk-";
 

@@ -25,6 +25,7 @@ fn report(task: i64, stdout_bytes: usize) -> TaskReport {
             job_id: JobId(7),
             scheduler_job_id: None,
             cores: 1,
+            nodes: 1,
             memory_bytes: 1,
             wall_seconds: 0.0,
             cpu_seconds: 0.0,

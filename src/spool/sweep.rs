@@ -1,12 +1,13 @@
 //! Removes directories of what is over and ingested. Never decides that: callers do.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io;
 use std::path::Path;
 use std::str::FromStr;
 
 use super::error::SpoolError;
-use super::layout::{Spool, SubmissionDirectory};
+use super::layout::{JobDirectory, SCRATCH_PREFIX, Spool, SubmissionDirectory};
 use super::listing::names;
 use crate::model::ids::Tag;
 
@@ -17,6 +18,16 @@ pub enum Swept {
     Gone,
     /// Some program still holds a file of it open over NFS (`.nfs…`): try again later.
     StillUsed,
+}
+
+/// Removes the scratch directories that a runner left in its job's directory when it was killed.
+pub fn remove_scratch(directory: &JobDirectory) -> Result<(), SpoolError> {
+    let is_scratch = |name: &OsString| name.to_string_lossy().starts_with(SCRATCH_PREFIX);
+    for name in names(directory.path())?.into_iter().filter(is_scratch) {
+        // What some program still uses goes with the submission.
+        let (Swept::Gone | Swept::StillUsed) = remove(&directory.path().join(name))?;
+    }
+    Ok(())
 }
 
 /// Removes a whole submission: script, logs and the directories of all its jobs.
@@ -72,5 +83,17 @@ mod tests {
         assert_eq!(remove_submission(&directory).unwrap(), Swept::Gone);
         assert_eq!(remove_submission(&directory).unwrap(), Swept::Gone);
         assert!(submissions(&spool).unwrap().is_empty());
+    }
+
+    #[test]
+    fn of_a_jobs_directory_only_scratch_is_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let job = JobDirectory::at(root.path().join("job"));
+        remove_scratch(&job).unwrap();
+        atomic::create_directory(&job.path().join("qcbatch.x7/3-0")).unwrap();
+        fs::write(job.path().join("qcbatch.x7/3-0/nwchem.db"), "").unwrap();
+        fs::write(job.results(), "").unwrap();
+        remove_scratch(&job).unwrap();
+        assert_eq!(names(job.path()).unwrap(), [job.results().file_name().unwrap()]);
     }
 }

@@ -137,14 +137,14 @@ const BACKLOG: &str = "
             WHERE available AND demand_id = d.id AND (not_before IS NULL OR not_before <= now()) LIMIT $4) t
         WHERE {suits} LIMIT $4) counted";
 
-/// Which demands suit a pool.
+/// Which demands suit a pool. A task over several nodes has whole ones, and no default is too large for it.
 const SUITS: &str = "
         (d.pool IS NULL OR d.pool = $1)
         AND ($2 IS NULL OR d.required_programs <@ $2 OR (d.pool = $1 AND d.required_programs = '{synthetic}'))
         AND (d.compute_tag = '*' OR '*' = ANY($3) OR d.compute_tag = ANY($3)
             OR (d.pool = $1 AND d.required_programs = '{synthetic}'))
-        AND ($5 IS NULL OR coalesce(d.cores, $6, 0) <= $5)
-        AND ($7 IS NULL OR coalesce(d.memory_bytes, $8, 0) <= $7)
+        AND ($5 IS NULL OR coalesce(d.cores, CASE WHEN d.nodes > 1 THEN 0 ELSE $6 END, 0) <= $5)
+        AND ($7 IS NULL OR coalesce(d.memory_bytes, CASE WHEN d.nodes > 1 THEN 0 ELSE $8 END, 0) <= $7)
         AND ($9 IS NULL OR coalesce(d.walltime_seconds, $10, 0) <= $9)
         AND ($11 IS NULL OR coalesce(d.gpus, 0) <= $11)
         AND ($12 IS NULL OR coalesce(d.nodes, 1) <= $12)";

@@ -116,6 +116,7 @@ impl Server {
                 job_id: ran.job,
                 scheduler_job_id: None,
                 cores: 2,
+                nodes: 1,
                 memory_bytes: 1 << 30,
                 wall_seconds: 1.5,
                 cpu_seconds: 2.5,

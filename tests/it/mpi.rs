@@ -32,7 +32,10 @@ fn a_task_over_two_nodes_runs_its_program_on_both() {
     let text = exported.to_string();
     let processes = text.split_once("nproc").and_then(|(_, rest)| rest.split_once('=')).unwrap().1;
     assert_eq!(processes.trim_start().split(|c: char| !c.is_ascii_digit()).next(), Some("2"), "{text}");
+    // In words of 8 bytes, of each rank: the pool's 2 GiB are of each node, and each node has one rank.
+    assert!(text.contains("memory 268435456 double"), "{text}");
     assert_eq!(database.sql("select cores from compute_history"), "2", "of both nodes");
+    assert_eq!(database.count("select count(*) from runtime_history"), 0, "two nodes teach nothing of one");
     assert_eq!(database.sql("select resources ->> 'nodes' from submission"), "2");
 
     let file = daemon.write_input(&energy("nwchem", "hf", Some("sto-3g"), hydrogen(0.74)));

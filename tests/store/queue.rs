@@ -89,12 +89,14 @@ async fn a_task_over_several_nodes_goes_where_one_task_may_have_so_many() {
     let ids: Vec<i64> = world.add(records).await.iter().map(|added| added.record_id.0).collect();
     let mut filter = any_pool("alpha");
     let mut with = async |nodes| {
-        filter.most = TaskResources { nodes: Some(nodes), ..TaskResources::default() };
+        filter.most = TaskResources { nodes: Some(nodes), memory_bytes: Some(1), ..TaskResources::default() };
+        let large = if nodes == 3 { Some(2) } else { None };
+        filter.defaults = TaskResources { memory_bytes: large, ..TaskResources::default() };
         found(&world, &filter).await
     };
     assert_eq!(with(1).await, [ids[0], ids[2]]);
     assert_eq!(with(2).await, [ids[0], ids[2]]);
-    assert_eq!(with(3).await, ids);
+    assert_eq!(with(3).await, [ids[1]], "the default does not fit the pool, whole nodes do");
     let asked: Vec<Option<u32>> = world.candidates(9).await.iter().map(|task| task.resources.nodes).collect();
     assert_eq!(asked, [None, Some(3), None], "one node is what a task has anyhow");
 }

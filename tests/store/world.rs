@@ -215,6 +215,7 @@ fn report(job: JobId, task: &StagedTask, outcome: TaskOutcome) -> TaskReport {
             job_id: job,
             scheduler_job_id: None,
             cores: 2,
+            nodes: 1,
             memory_bytes: 1 << 30,
             wall_seconds: 1.5,
             cpu_seconds: 2.5,

@@ -88,13 +88,21 @@ fn in_pools(
             unfit.push(UnfitPool { pool: offer.pool.clone(), reason });
             continue;
         }
-        let cores = options.resources.cores.unwrap_or(config.defaults.cores);
+        // A task over several nodes has whole ones.
+        let wide = options.resources.nodes.is_some_and(|nodes| nodes > 1);
+        let whole = if wide { offer.most.clone() } else { TaskResources::default() };
+        let cores = options.resources.cores.or(whole.cores).unwrap_or(config.defaults.cores);
         let place = Place { site: config.site.name.clone(), pool: offer.pool.clone(), cores };
         let prediction = forecaster.predict(&asked.key, asked.size, &place);
         let completed = expectation(&prediction, &offer.most, &defaults).completes(&options.resources);
         let given = TaskResources {
             cores: Some(cores),
-            memory_bytes: completed.memory_bytes.or(defaults.memory_bytes),
+            memory_bytes: options
+                .resources
+                .memory_bytes
+                .or(whole.memory_bytes)
+                .or(completed.memory_bytes)
+                .or(defaults.memory_bytes),
             walltime_seconds: completed.walltime_seconds.or(defaults.walltime_seconds),
             gpus: completed.gpus,
             nodes: completed.nodes,

@@ -120,19 +120,15 @@ struct WaitingTask {
 /// Decides for one pool.
 pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> Plan {
     let mut plan = Plan::default();
-    let (bound, groups) = sort(snapshot.waiting, shape, defaults, &mut plan);
+    let Sorted { alone, mut wide, groups } = sort(snapshot.waiting, shape, defaults, &mut plan);
     let mut free = snapshot.free_jobs;
-    for (need, task, placement) in bound.into_iter().take(free as usize) {
-        free -= 1;
-        plan.jobs.push(JobsPlan {
-            resources: bound_resources(shape, need),
-            kind: JobKind::Bound { task, placement },
-            tasks: 1,
-        });
-    }
+    plan.bind(alone, shape, &mut free);
+    let after_pilots = wide.split_off(before_pilots(&wide, &groups, free));
+    plan.bind(wide, shape, &mut free);
     let demands = jobs::demands(snapshot, &groups);
     let wanted = jobs::wanted(&demands, snapshot.live, shape, free);
     plan.surplus = wanted.surplus;
+    free -= wanted.new.iter().map(|new| new.jobs).sum::<u32>().min(free);
     let mut live = snapshot.live.to_vec();
     for NewPilots { need, resources, jobs, tasks } in wanted.new {
         live.push(LiveGroup {
@@ -148,6 +144,7 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
             plan.jobs.push(JobsPlan { resources: resources.clone(), kind: JobKind::Pilots(array), tasks });
         }
     }
+    plan.bind(after_pilots, shape, &mut free);
     let mut buffer = Buffer::new(snapshot.unclaimed, &live, snapshot.backlog, snapshot.waiting.len());
     // What is more urgent and finds no job waits for one to run dry: the less urgent must not keep them all at work.
     let starved = groups.iter().filter(|group| wanted.starved.contains(&group.need));
@@ -158,16 +155,46 @@ pub fn plan(snapshot: &Snapshot<'_>, shape: &Shape, defaults: TaskDefaults) -> P
     plan
 }
 
-type BoundTask = (Need, TaskId, Placement);
+/// A task that gets a job of its own.
+struct BoundTask {
+    need: Need,
+    id: TaskId,
+    placement: Placement,
+    compute_priority: u8,
+}
 
-/// Tasks with a job of their own, and the others by what they need, in the order of their first.
-fn sort(
-    waiting: &[Waiting],
-    shape: &Shape,
-    defaults: TaskDefaults,
-    plan: &mut Plan,
-) -> (Vec<BoundTask>, Vec<Group>) {
-    let mut bound = Vec::new();
+/// The waiting tasks by how they are run, each in the order of the queue.
+struct Sorted {
+    /// Asked for a job of their own, or suspected.
+    alone: Vec<BoundTask>,
+    /// Over several nodes.
+    wide: Vec<BoundTask>,
+    /// The others by what they need, in the order of their first.
+    groups: Vec<Group>,
+}
+
+impl Plan {
+    /// One job for each task, as long as jobs are free.
+    fn bind(&mut self, tasks: Vec<BoundTask>, shape: &Shape, free: &mut u32) {
+        for BoundTask { need, id: task, placement, .. } in tasks.into_iter().take(*free as usize) {
+            *free -= 1;
+            let resources = bound_resources(shape, need);
+            self.jobs.push(JobsPlan { resources, kind: JobKind::Bound { task, placement }, tasks: 1 });
+        }
+    }
+}
+
+/// How many of the tasks over several nodes get their jobs before pilots do: the more urgent ones, and as many of those
+/// as urgent as take half of what is free, so that neither kind waits for the other's end.
+fn before_pilots(wide: &[BoundTask], groups: &[Group], free: u32) -> usize {
+    let Some(pressing) = groups.iter().map(|group| group.compute_priority).max() else { return wide.len() };
+    let more_urgent = wide.iter().filter(|task| task.compute_priority > pressing).count();
+    let as_urgent = wide.iter().filter(|task| task.compute_priority == pressing).count();
+    more_urgent + as_urgent.min((free as usize).saturating_sub(more_urgent).div_ceil(2))
+}
+
+fn sort(waiting: &[Waiting], shape: &Shape, defaults: TaskDefaults, plan: &mut Plan) -> Sorted {
+    let (mut alone, mut wide) = (Vec::new(), Vec::new());
     let mut groups: Vec<Group> = Vec::new();
     let mut places: HashMap<(u8, Need), usize> = HashMap::new();
     for task in waiting {
@@ -176,9 +203,14 @@ fn sort(
             plan.unfit.push((task.task_id, reason));
             continue;
         }
-        let alone = task.placement == Placement::Dedicated || task.losses >= SUSPECT_LOSSES;
-        if alone || need.nodes > 1 {
-            bound.push((need, task.task_id, task.placement));
+        let Waiting { task_id: id, placement, compute_priority, .. } = *task;
+        let bound = BoundTask { need, id, placement, compute_priority };
+        if placement == Placement::Dedicated || task.losses >= SUSPECT_LOSSES {
+            alone.push(bound);
+            continue;
+        }
+        if need.nodes > 1 {
+            wide.push(bound);
             continue;
         }
         let place = *places.entry((task.compute_priority, need)).or_insert_with(|| {
@@ -188,7 +220,7 @@ fn sort(
         let expected_seconds = task.expected_seconds.max(0.0);
         groups[place].tasks.push(WaitingTask { id: task.task_id, losses: task.losses, expected_seconds });
     }
-    (bound, groups)
+    Sorted { alone, wide, groups }
 }
 
 fn split(jobs: u32, most: u32) -> impl Iterator<Item = u32> {

@@ -193,6 +193,16 @@ fn a_task_over_several_nodes_has_whole_ones_to_itself_and_a_rank_on_every_core()
     let need = need_of(&Waiting { asks: fewer_ranks, ..wide.clone() }, &shape, DEFAULTS);
     assert_eq!((need.cores, need.memory_bytes), (4, GIB));
 
+    let many: Vec<Waiting> = (0..20)
+        .map(|id| if id < 10 { Waiting { task_id: TaskId(id), ..wide.clone() } } else { task(id) })
+        .collect();
+    let planned = plan(&snapshot(&many, &[], 4), &shape, DEFAULTS);
+    assert_eq!(jobs(&planned), [0, 0, 1, 0], "half of the jobs first, the rest when the pilots have theirs");
+    let urgent = |id| Waiting { compute_priority: 2, ..task(id) };
+    let pressed: Vec<Waiting> = (10..20).map(urgent).chain(many[..10].to_vec()).collect();
+    let planned = plan(&snapshot(&pressed, &[], 2), &shape, DEFAULTS);
+    assert_eq!(jobs(&planned), [1, 0], "the more urgent are first");
+
     let wider = Waiting { asks: TaskResources { nodes: Some(5), ..Default::default() }, ..task(1) };
     let planned = plan(&snapshot(&[wider], &[], 10), &shape, DEFAULTS);
     let told = "asks for 5 nodes, a task of the pool gets 4";

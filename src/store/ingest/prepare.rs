@@ -24,6 +24,8 @@ pub(super) struct Prepared {
     pub(super) task_id: TaskId,
     pub(super) record_id: RecordId,
     pub(super) attempt: i32,
+    /// Nodes that it ran on.
+    pub(super) nodes: u32,
     /// The row of history, outputs included.
     pub(super) row: NewAttempt,
     pub(super) body: Body,
@@ -89,7 +91,9 @@ fn prepare_one(job_id: JobId, report: &TaskReport) -> Result<Prepared, PackError
         // Taken out before: it ends nothing.
         TaskOutcome::Progress(_) => unreadable(&mut row, "it is no end of an attempt")?,
     };
-    Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt: row.attempt, row, body })
+    let (task_id, record_id, attempt, nodes) =
+        (report.task_id, report.record_id, row.attempt, report.provenance.nodes);
+    Ok(Prepared { task_id, record_id, attempt, nodes, row, body })
 }
 
 /// What is stored of a report that was refused as it is: that it was, and why.
@@ -100,7 +104,7 @@ pub(super) fn refused(job_id: JobId, report: &TaskReport, why: &str) -> Result<P
         ..NewAttempt::bare(report.record_id, attempt, RecordStatus::Error)
     };
     let body = unreadable(&mut row, why)?;
-    Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt, row, body })
+    Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt, nodes: 1, row, body })
 }
 
 fn unreadable(row: &mut NewAttempt, why: &str) -> Result<Body, PackError> {

@@ -33,6 +33,7 @@ struct Batch {
     /// Tasks whose next attempt begins where the first one did.
     anew: Vec<TaskId>,
     events: Vec<NewEvent>,
+    /// Runs on one node: what several took says nothing of what one takes.
     runs: Vec<FinishedRun>,
 }
 
@@ -93,12 +94,13 @@ impl Batch {
         };
         match (verdict, report.body) {
             (Verdict::Complete, Body::Complete(answer)) => {
-                self.runs.extend(FinishedRun::completed(&report.row, answer.basis_functions()));
+                let run = FinishedRun::completed(&report.row, answer.basis_functions());
+                self.runs.extend(run.filter(|_| report.nodes == 1));
                 self.attempts.push(report.row);
                 self.complete(record_id, *answer, parts)?;
             }
             (Verdict::Failed { task_id, class, decision }, Body::Error { summary, .. }) => {
-                self.runs.extend(FinishedRun::failed(&report.row, class));
+                self.runs.extend(FinishedRun::failed(&report.row, class).filter(|_| report.nodes == 1));
                 self.attempts.push(report.row);
                 let reason = match decision {
                     RetryDecision::Retry { .. } => {
