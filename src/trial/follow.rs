@@ -99,6 +99,8 @@ pub(super) async fn to_the_end(
     let started = Instant::now();
     let mut polled: Option<Instant> = None;
     let marker = directory.job(0).path().join("marker");
+    // One listener for all of it: what comes while the scheduler is asked is heard afterwards.
+    let mut interrupted = std::pin::pin!(tokio::signal::ctrl_c());
     while !followed.is_over() {
         if followed.marker.is_none() {
             followed.marker = clock::read_marker(&marker, started);
@@ -115,7 +117,7 @@ pub(super) async fn to_the_end(
         }
         tokio::select! {
             () = tokio::time::sleep(LOOK_INTERVAL) => {}
-            _ = tokio::signal::ctrl_c() => {
+            _ = &mut interrupted => {
                 stop(trial, id, Stopped::Interrupted, interval, &mut followed, progress).await;
                 break;
             }

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use tokio::time::Instant;
@@ -57,17 +58,20 @@ pub(super) struct Bench<'a> {
 impl Bench<'_> {
     /// Measures, prints, tidies up.
     pub(super) async fn run(&self) -> Result<ExitCode, CliError> {
+        // One listener for all of it: what comes between two waits is heard by the next one.
+        let mut interrupts = signal(SignalKind::interrupt())
+            .map_err(|source| CliError::local("cannot listen for signals", source))?;
         let before = self.meters(&[]).await?;
         let begun = Instant::now();
         let receipt = tokio::select! {
             receipt = self.submit() => receipt?,
             // A request that breaks off stores nothing.
-            _ = tokio::signal::ctrl_c() => return Err(self.interrupted()),
+            _ = interrupts.recv() => return Err(self.interrupted()),
         };
         let intake = begun.elapsed();
         let query =
             BenchQuery { compute_tag: self.compute_tag.clone(), from: receipt.ids.iter().min().copied() };
-        let ended = self.until_ended(&query, begun).await;
+        let ended = self.until_ended(&query, begun, &mut interrupts).await;
         let whole = begun.elapsed();
         self.screen.end_progress();
         match ended {
@@ -138,7 +142,12 @@ impl Bench<'_> {
     }
 
     /// Asks again and again, the more rarely the more the answer costs.
-    async fn until_ended(&self, query: &BenchQuery, begun: Instant) -> Result<End, CliError> {
+    async fn until_ended(
+        &self,
+        query: &BenchQuery,
+        begun: Instant,
+        interrupts: &mut Signal,
+    ) -> Result<End, CliError> {
         let deadline = self.args.timeout.map(|timeout| begun + timeout);
         loop {
             let asked = Instant::now();
@@ -158,7 +167,7 @@ impl Bench<'_> {
             let pause = (asked.elapsed() * SHARE_OF_QUESTIONS).clamp(PAUSES.0, PAUSES.1);
             tokio::select! {
                 () = tokio::time::sleep(pause) => {}
-                _ = tokio::signal::ctrl_c() => return Ok(End::Interrupted),
+                _ = interrupts.recv() => return Ok(End::Interrupted),
             }
         }
     }
