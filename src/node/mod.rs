@@ -2,6 +2,7 @@
 //! reports. Touches the job directory, the pool's `ready` and node-local scratch only: no SQL, no scheduler, no network.
 
 pub mod budget;
+pub mod cgroup;
 pub mod claim;
 pub mod classify;
 pub mod clock;

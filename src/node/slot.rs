@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::sleep_until;
 
 use super::budget::Grant;
+use super::cgroup::Delegated;
 use super::classify;
 use super::clock::had_its_time;
 use super::cpu_time;
@@ -68,6 +69,8 @@ pub struct SlotContext {
     pub stderr: StderrLog,
     /// Where tasks have their scratch.
     pub scratch: Scratch,
+    /// Gives each slot a control group, where the job may.
+    pub cgroups: Option<Delegated>,
     /// Ends programs should the runner be killed.
     pub guard: Guard,
     /// Makes reports.
@@ -152,7 +155,10 @@ async fn fit(worker: Option<Worker>, context: &SlotContext) -> Option<Worker> {
 
 async fn start_worker(context: &SlotContext, gpus: &[String]) -> Result<Worker, NodeError> {
     let environment = gpu_environment(gpus);
-    let start = || Worker::start(&context.worker_command, &environment, &context.stderr);
+    let start = || {
+        let cgroup = context.cgroups.as_ref().and_then(Delegated::make);
+        Worker::start(&context.worker_command, &environment, cgroup, &context.stderr)
+    };
     match start().await {
         Ok(worker) => Ok(worker),
         Err(error) => {
@@ -228,6 +234,7 @@ async fn attempt(
         scratch_directory: scratch.path(),
     };
     let memory_limit = memory::limit_of(granted.share.memory_bytes);
+    worker.hold_to(memory_limit);
     let pid = worker.pid();
     let mut keeper = Keeper::new(stopwatch.started(), |progress| {
         let report = context.reporter.progress(order, facts(0.0), progress);
@@ -245,6 +252,13 @@ async fn attempt(
     if !matches!(happened, Happened::Answered(Ok(_))) {
         keeper.tell();
     }
+    let happened = match happened {
+        Happened::Answered(Err(_)) if worker.went_over() => {
+            peak_bytes.fetch_max(memory_limit, Ordering::Relaxed);
+            Happened::TooLarge
+        }
+        happened => happened,
+    };
     match happened {
         Happened::Answered(Ok(reply)) => {
             let facts = facts(reply.cpu_seconds);
@@ -268,21 +282,13 @@ async fn attempt(
         }
         Happened::TooLarge => {
             let facts = facts(used_since(&worker, cpu_before));
-            let stderr = worker.kill().await.stderr;
-            let outputs = Outputs { stdout: None, stderr };
+            let outputs = Outputs { stdout: None, stderr: worker.kill().await.stderr };
             (None, reported(context.reporter.over_memory(order, facts, memory_limit, outputs)))
         }
         Happened::OwnLimit | Happened::Killed(_) => {
             let facts = facts(used_since(&worker, cpu_before));
-            let death = worker.kill().await;
-            (
-                None,
-                reported(context.reporter.timed_out(
-                    order,
-                    facts,
-                    Outputs { stdout: None, stderr: death.stderr },
-                )),
-            )
+            let outputs = Outputs { stdout: None, stderr: worker.kill().await.stderr };
+            (None, reported(context.reporter.timed_out(order, facts, outputs)))
         }
     }
 }

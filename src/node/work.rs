@@ -10,6 +10,7 @@ use tokio::task::{JoinSet, yield_now};
 use tokio::time::sleep_until;
 
 use super::budget::{Budget, Grant, Share};
+use super::cgroup::Delegated;
 use super::classify;
 use super::clock::JobClock;
 use super::error::{NodeError, chain};
@@ -100,6 +101,8 @@ impl Work {
         let first_kill = KillOrder { at: clock.work_ends(), cause: KillCause::JobEnds };
         let (kill, kill_receiver) = watch::channel(first_kill);
         let (tell, underway) = mpsc::unbounded_channel();
+        let guard = Guard::default();
+        let cgroups = Delegated::find().inspect(|cgroups| guard.watch_cgroups(cgroups.folder()));
         let context = Arc::new(SlotContext {
             worker_command: manifest.worker_command.clone(),
             recycle_after: manifest.recycle_after,
@@ -107,7 +110,8 @@ impl Work {
             recycle_growth_bytes: manifest.recycle_growth_bytes,
             stderr: StderrLog::open(directory)?,
             scratch: Scratch::new(wanted, &environment.temporary_directory, &environment.hostname)?,
-            guard: Guard::default(),
+            cgroups,
+            guard,
             reporter: Reporter { environment: environment.clone(), job_id: manifest.job_id },
             kill: kill_receiver,
             underway: tell,

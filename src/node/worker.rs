@@ -17,6 +17,7 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use super::cgroup::Cgroup;
 use super::cpu_time;
 use super::error::NodeError;
 use super::memory;
@@ -128,6 +129,7 @@ impl Death {
 pub struct Worker {
     child: Child,
     group: Pid,
+    cgroup: Option<Cgroup>,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
     stderr: JoinHandle<()>,
@@ -139,10 +141,11 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Starts `command` and waits until it says that it is ready.
+    /// Starts `command` and waits until it says that it is ready. All that it ever starts is in `cgroup`, if there is one.
     pub async fn start(
         command: &[String],
         environment: &[(&str, String)],
+        cgroup: Option<Cgroup>,
         log: &StderrLog,
     ) -> Result<Worker, NodeError> {
         let failed = |message: String| NodeError::Worker { command: command.to_vec(), message };
@@ -165,10 +168,14 @@ impl Worker {
         let tail = Tail::default();
         let stderr = tokio::spawn(follow(stderr, log.clone(), tail.clone()));
         let group = Pid::from_raw(pid.cast_signed());
+        if let Some(cgroup) = &cgroup {
+            cgroup.admit(group);
+        }
         let answers = BufReader::new(answers);
         let mut worker = Worker {
             child,
             group,
+            cgroup,
             requests,
             answers,
             stderr,
@@ -196,6 +203,18 @@ impl Worker {
     /// The worker's process id, which is its group's too.
     pub fn pid(&self) -> Pid {
         self.group
+    }
+
+    /// Where the kernel keeps limits: it and what it starts may hold so much from now on.
+    pub fn hold_to(&self, memory_bytes: u64) {
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.hold_to(memory_bytes);
+        }
+    }
+
+    /// Whether the kernel killed something for its memory since `hold_to`.
+    pub fn went_over(&self) -> bool {
+        self.cgroup.as_ref().is_some_and(Cgroup::went_over)
     }
 
     /// Whether it still runs.
@@ -265,10 +284,19 @@ impl Worker {
 
     /// Ends an idle worker.
     pub async fn close(self) {
-        let Worker { mut child, group, requests, .. } = self;
+        // Its control group ends when it is dropped.
+        let Worker { mut child, group, requests, cgroup: _cgroup, .. } = self;
         drop(requests);
         let _ = timeout(KILL_GRACE, child.wait()).await;
         let _ = killpg(group, Signal::SIGKILL);
+    }
+
+    /// Nobody of its group is left alive, nor of its control group.
+    fn kill_all(&self) {
+        let _ = killpg(self.group, Signal::SIGKILL);
+        if let Some(cgroup) = &self.cgroup {
+            cgroup.kill();
+        }
     }
 
     /// Kills a worker with all that it started: TERM first, KILL after a short grace.
@@ -285,7 +313,7 @@ impl Worker {
             Ok(status) => status.ok(),
             Err(_) => None,
         };
-        let _ = killpg(self.group, Signal::SIGKILL);
+        self.kill_all();
         let _ = timeout(BURIAL_LIMIT, self.child.wait()).await;
         let _ = timeout(BURIAL_LIMIT, &mut self.stderr).await;
         self.stderr.abort();

@@ -235,7 +235,18 @@ impl Job {
     }
 
     pub fn start_with(&self, extra: &[(&str, &str)]) -> Runner {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_qcbatch"));
+        self.start_by(Command::new(env!("CARGO_BIN_EXE_qcbatch")), extra)
+    }
+
+    /// As a member of this control group.
+    pub fn start_in(&self, cgroup: &Path, extra: &[(&str, &str)]) -> Runner {
+        let mut shell = Command::new("/bin/sh");
+        shell.args(["-c", r#"echo $$ > "$0/cgroup.procs"; exec "$@""#]);
+        shell.arg(cgroup).arg(env!("CARGO_BIN_EXE_qcbatch"));
+        self.start_by(shell, extra)
+    }
+
+    fn start_by(&self, mut command: Command, extra: &[(&str, &str)]) -> Runner {
         command.arg("node").arg(self.directory.path()).stdin(Stdio::null()).process_group(0);
         command.env_remove("SLURM_RESTART_COUNT").env_remove("SLURM_JOB_ID");
         command.env("QCBATCH_SCHEDULER_JOB_ID", "4711").envs(extra.iter().copied());

@@ -14,6 +14,8 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use wait4::Wait4;
 
+use crate::node::cgroup::Cgroup;
+
 /// How often limits are looked at while a program runs.
 const TICK: Duration = Duration::from_millis(500);
 /// How long a group has between TERM and KILL.
@@ -50,14 +52,18 @@ pub enum Watch<Why> {
     Kill(Why),
 }
 
-/// Runs `command` to its end. `watch` is asked at least every half second.
+/// Runs `command` to its end, in `cgroup` if there is one. `watch` is asked at least every half second.
 pub fn run<Why>(
     mut command: Command,
+    cgroup: Option<&Cgroup>,
     mut watch: impl FnMut(Pid, Instant) -> Watch<Why>,
 ) -> io::Result<Ended<Why>> {
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
     let group = Pid::from_raw(child.id().cast_signed());
+    if let Some(cgroup) = cgroup {
+        cgroup.admit(group);
+    }
     let mut streams = [Stream::new(child.stdout.take()), Stream::new(child.stderr.take())];
     let mut killing: Option<(Why, Instant)> = None;
     let mut naps = Naps::default();
@@ -89,6 +95,9 @@ pub fn run<Why>(
         if has_ended(group) {
             break;
         }
+    }
+    if let Some(cgroup) = cgroup {
+        cgroup.kill();
     }
     bury(child, group, streams, killing.map(|(why, _)| why))
 }
@@ -227,7 +236,7 @@ mod tests {
 
     #[test]
     fn output_status_and_time_come_back() {
-        let ended = run(shell("echo out; echo err >&2; exit 3"), unwatched).unwrap();
+        let ended = run(shell("echo out; echo err >&2; exit 3"), None, unwatched).unwrap();
         assert_eq!((ended.stdout.as_str(), ended.stderr.as_str()), ("out\n", "err\n"));
         assert_eq!((ended.status.code(), ended.killed), (Some(3), None));
         assert!(ended.peak_memory_bytes > 100 << 10);
@@ -235,7 +244,7 @@ mod tests {
 
     #[test]
     fn output_beyond_the_limit_is_left_out_and_said_so() {
-        let ended = run(shell("head -c 70000000 /dev/zero"), unwatched).unwrap();
+        let ended = run(shell("head -c 70000000 /dev/zero"), None, unwatched).unwrap();
         let note = format!("[qcbatch: {} bytes more were left out]", 70_000_000 - MOST_OUTPUT);
         assert!(ended.stdout[MOST_OUTPUT..].contains(&note));
     }
@@ -244,7 +253,7 @@ mod tests {
     fn a_program_that_heeds_no_term_is_killed_with_all_it_started_and_its_output_kept() {
         let script = "trap '' TERM; echo $$; (trap '' TERM; while :; do sleep 1; done) & echo $!; wait; wait";
         let started = Instant::now();
-        let ended = run(shell(script), |_, now| {
+        let ended = run(shell(script), None, |_, now| {
             if started.elapsed() > Duration::from_millis(300) {
                 Watch::Kill("time")
             } else {
@@ -265,19 +274,19 @@ mod tests {
     #[test]
     fn what_a_program_left_behind_does_not_keep_the_slot() {
         let started = Instant::now();
-        let ended = run(shell("sleep 60 & echo done"), unwatched).unwrap();
+        let ended = run(shell("sleep 60 & echo done"), None, unwatched).unwrap();
         assert_eq!(ended.stdout, "done\n");
         assert!(started.elapsed() < Duration::from_secs(30));
     }
 
     #[test]
     fn a_program_that_closes_its_output_is_waited_for() {
-        let ended = run(shell("exec >&- 2>&-; sleep 0.3; exit 4"), unwatched).unwrap();
+        let ended = run(shell("exec >&- 2>&-; sleep 0.3; exit 4"), None, unwatched).unwrap();
         assert_eq!(ended.status.code(), Some(4));
     }
 
     #[test]
     fn a_missing_program_is_an_error() {
-        assert!(run(Command::new("/no/such/program"), unwatched).is_err());
+        assert!(run(Command::new("/no/such/program"), None, unwatched).is_err());
     }
 }

@@ -21,6 +21,7 @@ use crate::model::ids::TaskId;
 use crate::model::task::{TaskOrder, TaskReport};
 use crate::model::timing::SYNTHETIC;
 use crate::node::budget::{Grant, Share};
+use crate::node::cgroup::{Cgroup, Delegated};
 use crate::node::classify;
 use crate::node::clock::had_its_time;
 use crate::node::error::{NodeError, chain};
@@ -198,8 +199,9 @@ impl NativeSlots {
         let log = tracing::dispatcher::get_default(Clone::clone);
         let work = move || {
             let _log = tracing::dispatcher::set_default(&log);
+            let cgroup = context.cgroups.as_ref().and_then(Delegated::make);
             while let Ok(NativeTask { order, granted, prepared }) = tasks.recv() {
-                let report = match attempt(&context, &order, &granted, &prepared) {
+                let report = match attempt(&context, &order, &granted, &prepared, cgroup.as_ref()) {
                     Some(report) => NativeReport::Stored(EncodedReport::of(report, &mut encoder)),
                     None => NativeReport::HandedBack,
                 };
@@ -232,6 +234,7 @@ fn attempt(
     order: &TaskOrder,
     granted: &Grant,
     prepared: &Prepared,
+    cgroup: Option<&Cgroup>,
 ) -> Option<TaskReport> {
     let share = granted.share;
     let stopwatch = Stopwatch::start();
@@ -262,6 +265,9 @@ fn attempt(
     }
     let limit = Duration::from_secs(order.walltime_seconds);
     let memory_limit = memory::limit_of(share.memory_bytes);
+    if let Some(cgroup) = cgroup {
+        cgroup.hold_to(memory_limit);
+    }
     let mut peak = 0;
     let mut guarded = None;
     let watch = |group, now: Instant| {
@@ -285,17 +291,20 @@ fn attempt(
         }
         Watch::Until(kill.at.min(own_limit))
     };
-    let ended = group::run(command, watch);
+    let ended = group::run(command, cgroup, watch);
     if let Some(group) = guarded {
         context.guard.forget(group);
     }
-    let ended = match ended {
+    let mut ended = match ended {
         Ok(ended) => ended,
         Err(error) => {
             tracing::warn!(%error, program, "not started");
             return node_failed(&NodeError::Program { program: program.clone(), source: error });
         }
     };
+    if ended.killed.is_none() && !ended.status.success() && cgroup.is_some_and(Cgroup::went_over) {
+        ended.killed = Some(Why::Memory(memory_limit));
+    }
     let facts = AttemptFacts {
         peak_memory_bytes: Some(peak.max(ended.peak_memory_bytes)),
         ..AttemptFacts::now(share, &stopwatch, ended.cpu_seconds)
