@@ -131,20 +131,14 @@ impl TaskDefaults {
 /// for want of it.
 pub fn need_of(task: &Waiting, shape: &Shape, defaults: TaskDefaults) -> Need {
     let failures_of = |class| if task.last_failure == Some(class) { task.tries } else { 0 };
-    let asks = task.expectation.completes(&task.asks);
-    let ran_out = task.expectation.ran_out;
     let most = shape.most();
-    let nodes = asks.nodes.unwrap_or(1).max(1);
-    // Nodes of its own are whole: it is given all that it does not say.
-    let (cores, memory_bytes) = match nodes {
-        1 => (asks.cores, asks.memory_bytes),
-        _ => (asks.cores.or(shape.cores_per_node()), task.asks.memory_bytes.or(shape.memory_bytes)),
-    };
+    let asks = task.expectation.completes(&task.asks, &most);
+    let ran_out = task.expectation.ran_out;
     Need {
-        nodes,
-        cores: cores.unwrap_or(defaults.cores),
+        nodes: asks.nodes.unwrap_or(1).max(1),
+        cores: asks.cores.unwrap_or(defaults.cores),
         memory_bytes: grown(
-            memory_bytes.unwrap_or(defaults.memory_bytes),
+            asks.memory_bytes.unwrap_or(defaults.memory_bytes),
             failures_of(FailureClass::Memory),
             ran_out.memory_bytes,
             most.memory_bytes,

@@ -17,7 +17,7 @@ use crate::model::calculation::Calculation;
 use crate::model::resources::TaskResources;
 use crate::model::runtime::{Place, RuntimeKey, Size};
 use crate::plan::fit::{self, Offer};
-use crate::plan::predict::{Forecaster, expectation};
+use crate::plan::predict::{Expectation, Forecaster, expectation};
 
 /// Predicts for each document and each pool.
 pub(super) async fn predict(
@@ -88,24 +88,18 @@ fn in_pools(
             unfit.push(UnfitPool { pool: offer.pool.clone(), reason });
             continue;
         }
-        // A task over several nodes has whole ones.
-        let wide = options.resources.nodes.is_some_and(|nodes| nodes > 1);
-        let whole = if wide { offer.most.clone() } else { TaskResources::default() };
-        let cores = options.resources.cores.or(whole.cores).unwrap_or(config.defaults.cores);
+        // The prediction itself depends on the cores, which depend on no prediction.
+        let unknown = Expectation::default().completes(&options.resources, &offer.most);
+        let cores = unknown.cores.unwrap_or(config.defaults.cores);
         let place = Place { site: config.site.name.clone(), pool: offer.pool.clone(), cores };
         let prediction = forecaster.predict(&asked.key, asked.size, &place);
-        let completed = expectation(&prediction, &offer.most, &defaults).completes(&options.resources);
+        let expectation = expectation(&prediction, &offer.most, &defaults);
+        let completed = expectation.completes(&options.resources, &offer.most);
         let given = TaskResources {
             cores: Some(cores),
-            memory_bytes: options
-                .resources
-                .memory_bytes
-                .or(whole.memory_bytes)
-                .or(completed.memory_bytes)
-                .or(defaults.memory_bytes),
+            memory_bytes: completed.memory_bytes.or(defaults.memory_bytes),
             walltime_seconds: completed.walltime_seconds.or(defaults.walltime_seconds),
-            gpus: completed.gpus,
-            nodes: completed.nodes,
+            ..completed
         };
         let less = |given: Option<u64>, median: f64| given.is_some_and(|given| (given as f64) < median);
         let mut short_of = Vec::new();

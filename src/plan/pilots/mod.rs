@@ -193,6 +193,8 @@ fn before_pilots(wide: &[BoundTask], groups: &[Group], free: u32) -> usize {
     more_urgent + as_urgent.min((free as usize).saturating_sub(more_urgent).div_ceil(2))
 }
 
+/// Parts the waiting tasks: those that no job of the pool can hold, those that get jobs of their own, and the others by
+/// priority and need.
 fn sort(waiting: &[Waiting], shape: &Shape, defaults: TaskDefaults, plan: &mut Plan) -> Sorted {
     let (mut alone, mut wide) = (Vec::new(), Vec::new());
     let mut groups: Vec<Group> = Vec::new();

@@ -18,11 +18,14 @@ pub struct Expectation {
 }
 
 impl Expectation {
-    /// What the task asks for: its own words, and where it says nothing what history says.
-    pub fn completes(&self, asks: &TaskResources) -> TaskResources {
+    /// What the task asks for in a pool that has at most `most`: its own words, and where it says nothing what history
+    /// says. Nodes of its own are whole: it is given all that they have.
+    pub fn completes(&self, asks: &TaskResources, most: &TaskResources) -> TaskResources {
+        let wide = asks.nodes.is_some_and(|nodes| nodes > 1);
         TaskResources {
             walltime_seconds: asks.walltime_seconds.or(self.walltime_seconds),
-            memory_bytes: asks.memory_bytes.or(self.memory_bytes),
+            cores: asks.cores.or(if wide { most.cores } else { None }),
+            memory_bytes: asks.memory_bytes.or(if wide { most.memory_bytes } else { self.memory_bytes }),
             ..asks.clone()
         }
     }

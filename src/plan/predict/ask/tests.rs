@@ -47,9 +47,23 @@ fn history_of_the_calculation_replaces_it_and_less_can_only_raise_it() {
 fn what_a_task_says_itself_holds() {
     let expected = expectation(&prediction(Level::Place, 9, 10.0), &TaskResources::default(), &DEFAULTS);
     let asks = TaskResources { walltime_seconds: Some(7), ..TaskResources::default() };
-    let completed = expected.completes(&asks);
+    let completed = expected.completes(&asks, &TaskResources::default());
     assert_eq!(completed.walltime_seconds, Some(7));
     assert_eq!(completed.memory_bytes, Some(3 << 30));
+}
+
+#[test]
+fn a_task_with_nodes_of_its_own_is_given_all_that_they_have() {
+    let expected = expectation(&prediction(Level::Place, 9, 10.0), &TaskResources::default(), &DEFAULTS);
+    let most = TaskResources { cores: Some(64), memory_bytes: Some(200 << 30), ..TaskResources::default() };
+    let wide = TaskResources { nodes: Some(2), ..TaskResources::default() };
+    let given = |asks: &TaskResources| {
+        let given = expected.completes(asks, &most);
+        (given.cores, given.memory_bytes, given.walltime_seconds)
+    };
+    assert_eq!(given(&wide), (Some(64), Some(200 << 30), Some(300)));
+    assert_eq!(given(&TaskResources { cores: Some(8), ..wide }), (Some(8), Some(200 << 30), Some(300)));
+    assert_eq!(given(&TaskResources { nodes: Some(1), ..wide }), (None, Some(3 << 30), Some(300)));
 }
 
 proptest! {
