@@ -25,18 +25,30 @@ lacks() { ! have qemu-system-x86_64 || ! have busybox; }
 
 # Into the folder $1: kernel and modules out of the package, which is not installed.
 unpack_kernel() {
+    download "$1" || { may_install && apt_quiet update && download "$1"; } || return 1
+    dpkg-deb --fsys-tarfile "$1"/linux-image-*.deb | tar -x -C "$1" || return 1
+    mkdir -p "$1/root/bin" "$1/root/modules" || return 1
+    for module in $modules; do
+        # Compressed since Debian 13.
+        file=$(find "$1" -name "$module.ko" -o -name "$module.ko.xz" | head -n 1)
+        case $file in
+        *.xz) xz -dc "$file" >"$1/root/modules/$module.ko" || return 1 ;;
+        *.ko) cp "$file" "$1/root/modules/" || return 1 ;;
+        *) grep -qr --include=modules.builtin "/$module\.ko" "$1" || lacking="${lacking:-} $module" ;;
+        esac
+    done
+    # The others became part of one another in later kernels.
+    case " ${lacking:-} " in *" 9p "* | *" 9pnet "* | *" 9pnet_virtio "* | *" virtio_pci "*)
+        say "the kernel has no module$lacking"
+        return 1 ;;
+    esac
+    mv "$1"/boot/vmlinuz-* "$1/kernel"
+}
+
+download() {
     package=$(apt-cache depends linux-image-amd64 | sed -n 's/.*Depends: \(linux-image-[0-9].*\)/\1/p' | head -n 1)
     say "unpacking $package"
-    (cd "$1" && { apt-get -q download "$package" >&2 ||
-        { may_install && apt_quiet update && apt-get -q download "$package" >&2; }; }) || return 1
-    set -- "$1" '*/boot/vmlinuz-*'
-    for module in $modules; do set -- "$@" "*/$module.ko"; done
-    folder=$1
-    shift
-    dpkg-deb --fsys-tarfile "$folder"/linux-image-*.deb | tar -x -C "$folder" --wildcards "$@"
-    mkdir -p "$folder/root/bin" "$folder/root/modules"
-    find "$folder/lib" -name '*.ko' -exec mv {} "$folder/root/modules" \;
-    mv "$folder"/boot/vmlinuz-* "$folder/kernel"
+    (cd "$1" && apt-get -q download "$package" >&2)
 }
 
 if [ ! -e "$machine/initrd.gz" ] || [ "$init" -nt "$machine/initrd.gz" ] || [ "$0" -nt "$machine/initrd.gz" ]; then

@@ -10,14 +10,14 @@ use std::process::{ChildStdin, Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 
 use nix::sys::signal::{Signal, killpg};
-use nix::unistd::{Pid, getppid};
+use nix::unistd::Pid;
 
-use super::cgroup::Delegated;
+use super::cgroup;
 
 /// The option of `qcbatch node` that makes it a guard.
 pub const OPTION: &str = "--guard";
 
-/// Before a folder of control groups.
+/// Before the path with which control groups begin.
 const CGROUPS: char = '@';
 
 /// The guard of this runner; started with the first program that runs for a while.
@@ -37,9 +37,9 @@ impl Guard {
         self.say('-', group);
     }
 
-    /// End the runner's control groups in this folder should it be killed.
-    pub fn watch_cgroups(&self, folder: &Path) {
-        self.say(CGROUPS, folder.display());
+    /// End the control groups whose paths begin so should the runner be killed.
+    pub fn watch_cgroups(&self, slots: &Path) {
+        self.say(CGROUPS, slots.display());
     }
 
     fn say(&self, sign: char, what: impl Display) {
@@ -76,13 +76,12 @@ fn start() -> Option<ChildStdin> {
 
 /// The guard itself: listens until the runner is gone, then kills what is left.
 pub fn run(words: impl BufRead) {
-    let runner = getppid();
     let Left { groups, cgroups } = left(words);
     for group in groups {
         let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
     }
-    if let Some(folder) = cgroups {
-        Delegated::remove_left_by(&folder, runner);
+    if let Some(slots) = cgroups {
+        cgroup::remove_slots(&slots);
     }
 }
 

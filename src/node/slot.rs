@@ -114,10 +114,11 @@ pub async fn run(
 ) -> SlotEnd {
     let task_id = order.task_id;
     let mut kill = context.kill.clone();
-    let worker = match fit(worker, &context).await {
+    let memory_limit = memory::limit_of(granted.share.memory_bytes);
+    let worker = match fit(worker, &context, memory_limit).await {
         Some(worker) => Ok(worker),
         None => tokio::select! {
-            worker = start_worker(&context, &granted.gpus) => worker,
+            worker = start_worker(&context, &granted.gpus, memory_limit) => worker,
             _ = killed(&mut kill) => {
                 return SlotEnd { task_id, granted, worker: None, end: AttemptEnd::HandedBack };
             }
@@ -135,14 +136,18 @@ pub async fn run(
     SlotEnd { task_id, granted, worker, end }
 }
 
-/// The worker, unless it has done its share or died while it had nothing to do.
-async fn fit(worker: Option<Worker>, context: &SlotContext) -> Option<Worker> {
+/// The worker, held to what the next task may hold, unless it has done its share or died while it had nothing to do.
+async fn fit(worker: Option<Worker>, context: &SlotContext, memory_limit: u64) -> Option<Worker> {
     let mut worker = worker?;
     if worker.is_alive() {
         let grown_bytes = worker.growth_bytes();
         let outgrown = context.recycle_growth_bytes.is_some_and(|limit| grown_bytes > limit);
-        if worker.tasks_asked() < context.recycle_after && !outgrown {
-            return Some(worker);
+        if worker.tasks_asked() < context.recycle_after && !outgrown && !worker.went_over() {
+            worker.hold_to(memory_limit).await;
+            // With what it kept of earlier tasks it may be too large for this one.
+            if !worker.went_over() {
+                return Some(worker);
+            }
         }
         tracing::info!(tasks = worker.tasks_asked(), grown_bytes, "a worker has done its share");
         worker.close().await;
@@ -153,20 +158,26 @@ async fn fit(worker: Option<Worker>, context: &SlotContext) -> Option<Worker> {
     None
 }
 
-async fn start_worker(context: &SlotContext, gpus: &[String]) -> Result<Worker, NodeError> {
+async fn start_worker(
+    context: &SlotContext,
+    gpus: &[String],
+    memory_limit: u64,
+) -> Result<Worker, NodeError> {
     let environment = gpu_environment(gpus);
     let start = || {
-        let cgroup = context.cgroups.as_ref().and_then(Delegated::make);
+        let cgroup = context.cgroups.as_ref().and_then(Delegated::make).map(Arc::new);
         Worker::start(&context.worker_command, &environment, cgroup, &context.stderr)
     };
-    match start().await {
-        Ok(worker) => Ok(worker),
+    let worker = match start().await {
+        Ok(worker) => worker,
         Err(error) => {
             tracing::warn!(error = chain(&error), "worker did not start, trying once more");
             tokio::time::sleep(SECOND_START).await;
-            start().await
+            start().await?
         }
-    }
+    };
+    worker.hold_to(memory_limit).await;
+    Ok(worker)
 }
 
 /// Waits until running tasks are to be killed.
@@ -234,7 +245,6 @@ async fn attempt(
         scratch_directory: scratch.path(),
     };
     let memory_limit = memory::limit_of(granted.share.memory_bytes);
-    worker.hold_to(memory_limit);
     let pid = worker.pid();
     let mut keeper = Keeper::new(stopwatch.started(), |progress| {
         let report = context.reporter.progress(order, facts(0.0), progress);
@@ -252,12 +262,13 @@ async fn attempt(
     if !matches!(happened, Happened::Answered(Ok(_))) {
         keeper.tell();
     }
-    let happened = match happened {
-        Happened::Answered(Err(_)) if worker.went_over() => {
-            peak_bytes.fetch_max(memory_limit, Ordering::Relaxed);
-            Happened::TooLarge
-        }
-        happened => happened,
+    let failed =
+        matches!(&happened, Happened::Answered(answer) if !answer.as_ref().is_ok_and(Reply::is_result));
+    let happened = if failed && worker.went_over() {
+        peak_bytes.fetch_max(memory_limit, Ordering::Relaxed);
+        Happened::TooLarge
+    } else {
+        happened
     };
     match happened {
         Happened::Answered(Ok(reply)) => {

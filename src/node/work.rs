@@ -102,14 +102,18 @@ impl Work {
         let (kill, kill_receiver) = watch::channel(first_kill);
         let (tell, underway) = mpsc::unbounded_channel();
         let guard = Guard::default();
-        let cgroups = Delegated::find().inspect(|cgroups| guard.watch_cgroups(cgroups.folder()));
+        let scratch = Scratch::new(wanted, &environment.temporary_directory, &environment.hostname)?;
+        let cgroups = Delegated::find(scratch.path());
+        if let Some(cgroups) = &cgroups {
+            guard.watch_cgroups(cgroups.slots());
+        }
         let context = Arc::new(SlotContext {
             worker_command: manifest.worker_command.clone(),
             recycle_after: manifest.recycle_after,
             mpiexec: manifest.mpiexec.clone(),
             recycle_growth_bytes: manifest.recycle_growth_bytes,
             stderr: StderrLog::open(directory)?,
-            scratch: Scratch::new(wanted, &environment.temporary_directory, &environment.hostname)?,
+            scratch,
             cgroups,
             guard,
             reporter: Reporter { environment: environment.clone(), job_id: manifest.job_id },

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use nix::sys::signal::{Signal, killpg};
@@ -14,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStdin, ChildStdout, Command};
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::timeout;
 
 use super::cgroup::Cgroup;
@@ -69,6 +70,13 @@ pub struct Reply {
     pub program: Option<String>,
     /// Its version.
     pub program_version: Option<String>,
+}
+
+impl Reply {
+    /// Whether the task is done.
+    pub fn is_result(&self) -> bool {
+        self.result.is_some() && self.error.is_none()
+    }
 }
 
 /// QCEngine's own account of a failure.
@@ -129,7 +137,7 @@ impl Death {
 pub struct Worker {
     child: Child,
     group: Pid,
-    cgroup: Option<Cgroup>,
+    cgroup: Option<Arc<Cgroup>>,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
     stderr: JoinHandle<()>,
@@ -145,13 +153,17 @@ impl Worker {
     pub async fn start(
         command: &[String],
         environment: &[(&str, String)],
-        cgroup: Option<Cgroup>,
+        cgroup: Option<Arc<Cgroup>>,
         log: &StderrLog,
     ) -> Result<Worker, NodeError> {
         let failed = |message: String| NodeError::Worker { command: command.to_vec(), message };
         let (program, arguments) =
             command.split_first().ok_or_else(|| failed("the command is empty".into()))?;
-        let mut child = Command::new(program)
+        let mut command = match &cgroup {
+            Some(cgroup) => Command::from(cgroup.command(program)),
+            None => Command::new(program),
+        };
+        let mut child = command
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
@@ -168,9 +180,6 @@ impl Worker {
         let tail = Tail::default();
         let stderr = tokio::spawn(follow(stderr, log.clone(), tail.clone()));
         let group = Pid::from_raw(pid.cast_signed());
-        if let Some(cgroup) = &cgroup {
-            cgroup.admit(group);
-        }
         let answers = BufReader::new(answers);
         let mut worker = Worker {
             child,
@@ -205,16 +214,16 @@ impl Worker {
         self.group
     }
 
-    /// Where the kernel keeps limits: it and what it starts may hold so much from now on.
-    pub fn hold_to(&self, memory_bytes: u64) {
-        if let Some(cgroup) = &self.cgroup {
-            cgroup.hold_to(memory_bytes);
+    /// Where the kernel keeps limits: it and what it starts may hold so much from now on. One that holds more is killed.
+    pub async fn hold_to(&self, memory_bytes: u64) {
+        if let Some(cgroup) = self.cgroup.clone() {
+            let _ = spawn_blocking(move || cgroup.hold_to(memory_bytes)).await;
         }
     }
 
     /// Whether the kernel killed something for its memory since `hold_to`.
     pub fn went_over(&self) -> bool {
-        self.cgroup.as_ref().is_some_and(Cgroup::went_over)
+        self.cgroup.as_ref().is_some_and(|cgroup| cgroup.went_over())
     }
 
     /// Whether it still runs.
@@ -284,11 +293,11 @@ impl Worker {
 
     /// Ends an idle worker.
     pub async fn close(self) {
-        // Its control group ends when it is dropped.
-        let Worker { mut child, group, requests, cgroup: _cgroup, .. } = self;
+        let Worker { mut child, group, requests, cgroup, .. } = self;
         drop(requests);
         let _ = timeout(KILL_GRACE, child.wait()).await;
         let _ = killpg(group, Signal::SIGKILL);
+        remove(cgroup).await;
     }
 
     /// Nobody of its group is left alive, nor of its control group.
@@ -323,6 +332,14 @@ impl Worker {
             }
         };
         let _ = timeout(BURIAL_LIMIT, gone).await;
+        remove(self.cgroup.take()).await;
         Death { status, stderr: self.tail.text() }
+    }
+}
+
+/// Removes a control group; that may take a moment.
+async fn remove(cgroup: Option<Arc<Cgroup>>) {
+    if let Some(cgroup) = cgroup {
+        let _ = spawn_blocking(move || drop(cgroup)).await;
     }
 }

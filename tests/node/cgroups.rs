@@ -34,7 +34,10 @@ fn in_a_machine_with_control_groups() {
     );
     fs::write(script.path(), text).unwrap();
     // Emulated, not accelerated: it is short, and where /dev/kvm exists it need not work.
-    let output = Command::new("qemu-system-x86_64")
+    let disk = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let disk_share = format!("local,path={},mount_tag=disk,security_model=none", disk.path().display());
+    let output = Command::new("timeout")
+        .args(["--kill-after=10", "900", "qemu-system-x86_64"])
         .args("-accel tcg -cpu max -smp 2 -m 3072 -nodefaults -display none -no-reboot".split(' '))
         .args(["-serial", "stdio", "-kernel"])
         .arg(machine.join("kernel"))
@@ -42,11 +45,12 @@ fn in_a_machine_with_control_groups() {
         .arg(machine.join("initrd.gz"))
         .args(["-append", &format!("console=ttyS0 loglevel=1 panic=-1 run={}", script.path().display())])
         .args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"])
+        .args(["-virtfs", &disk_share])
         .stdin(Stdio::null())
         .output()
         .unwrap();
     let told = String::from_utf8_lossy(&output.stdout);
-    assert!(told.contains("test result: ok. 5 passed") && told.contains("machine: exit 0"), "{told}");
+    assert!(told.contains("test result: ok. 7 passed") && told.contains("machine: exit 0"), "{told}");
 }
 
 /// A control group below the hierarchy's root, removed with all in it when dropped.
@@ -100,6 +104,9 @@ echo '{{"result":{{}},"error":null,"stdout":null,"stderr":null,"native_files":{{
     vec!["/bin/sh".into(), "-c".into(), script]
 }
 
+/// A folder that is not in memory.
+const DISK: &str = "/run/disk";
+
 /// What `memory::limit_of` allows a task of 64 MiB.
 const LIMIT_BYTES: u64 = (64 + 512) << 20;
 
@@ -115,6 +122,7 @@ mod inside {
             .each(|order| order.memory_bytes = 64 << 20)
             .manifest(|manifest| {
                 manifest.cores = 1;
+                manifest.scratch = Some(DISK.into());
                 // Held by a process of another session, which is nobody's child.
                 let hungry = "(setsid tail /dev/zero &); while [ \"$task\" = 1 ]; do sleep 1; done";
                 manifest.worker_command = worker(&format!("if [ \"$task\" = 1 ]; then {hungry}; fi"));
@@ -132,23 +140,62 @@ mod inside {
 
     #[test]
     #[ignore = "runs in the machine"]
+    fn a_task_killed_for_the_memory_of_the_whole_job_is_not_blamed_for_its_own() {
+        let group = Group::handed_over("small");
+        fs::write(group.0.join("memory.max"), (LIMIT_BYTES / 2).to_string()).unwrap();
+        let job = Job::new(Generation::V2)
+            .task(pm7())
+            .each(|order| order.memory_bytes = 64 << 20)
+            .manifest(|manifest| {
+                manifest.scratch = Some(DISK.into());
+                manifest.worker_command = worker("tail /dev/zero");
+            })
+            .staged();
+        assert_eq!(job.start_in(&group.0, &[]).wait(), 0);
+        let (class, error_type, message) = error_of(&job.by_task()[&0]);
+        assert_eq!((class, error_type.as_str()), (FailureClass::Memory, "worker_died"), "{message}");
+    }
+
+    #[test]
+    #[ignore = "runs in the machine"]
+    fn where_scratch_is_in_memory_its_files_are_not_counted() {
+        let group = Group::handed_over("tmpfs");
+        let job = Job::new(Generation::V2)
+            .task(pm7())
+            .each(|order| order.memory_bytes = 64 << 20)
+            .manifest(|manifest| {
+                let fill = "head -c 700M /dev/zero >/run/filled; rm /run/filled";
+                manifest.worker_command = worker(fill);
+            })
+            .staged();
+        assert_eq!(job.start_in(&group.0, &[]).wait(), 0);
+        result_of(&job.by_task()[&0]);
+    }
+
+    #[test]
+    #[ignore = "runs in the machine"]
     fn a_program_that_the_runner_starts_itself_keeps_what_it_had_written() {
         let group = Group::handed_over("native");
         let programs = tempfile::tempdir().unwrap();
         let mopac = programs.path().join("mopac");
-        fs::write(&mopac, "#!/bin/sh\necho before\nsetsid tail /dev/zero & wait; sleep 600\n").unwrap();
+        // The first thing that it does is to start another process, which is to be where it is itself.
+        fs::write(&mopac, "#!/bin/busybox sh\nsetsid tail /dev/zero &\necho before\nwait; sleep 600\n")
+            .unwrap();
         fs::set_permissions(&mopac, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
         let job = Job::new(Generation::V2)
             .task(pm7())
             .each(|order| order.memory_bytes = 64 << 20)
-            .manifest(|manifest| manifest.native_programs = vec!["mopac".into()])
+            .manifest(|manifest| {
+                manifest.scratch = Some(DISK.into());
+                manifest.native_programs = vec!["mopac".into()];
+            })
             .staged();
         let path = format!("{}:/usr/bin:/bin", programs.path().display());
         assert_eq!(job.start_in(&group.0, &[("PATH", &path)]).wait(), 0);
         let report = &job.by_task()[&0];
         assert_eq!(error_of(report).1, "memory_limit");
         assert_eq!(report.stdout.as_deref(), Some("before\n"));
-        assert_eq!(group.slots(), 0);
+        until("no slot to be left", || (group.slots() == 0).then_some(()));
     }
 
     #[test]
@@ -159,7 +206,10 @@ mod inside {
             .task(pm7())
             .manifest(|manifest| {
                 manifest.cores = 1;
-                manifest.worker_command = worker("setsid sleep 4242 </dev/null >/dev/null 2>&1 &");
+                manifest.worker_command = worker(
+                    "below=/sys/fs/cgroup$(sed -n s/0:://p /proc/self/cgroup)/below; mkdir $below
+                    (echo 0 >$below/cgroup.procs; exec setsid sleep 4242) </dev/null >/dev/null 2>&1 &",
+                );
             })
             .staged();
         assert_eq!(job.start_in(&group.0, &[]).wait(), 0);

@@ -10,27 +10,62 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use nix::unistd::{Pid, Uid};
+use nix::sys::statfs::{TMPFS_MAGIC, statfs};
+use nix::unistd::Uid;
 
-use super::{Cgroup, members, put, remove};
+use super::tree::{members, put, remove};
+use super::{Cgroup, Memory};
+use crate::process::ProcessMark;
 
 /// The part in which runners are, and what else was in the group: a group that is divided has no members of its own.
 const RUNNERS: &str = "qcbatch-runners";
-/// How the parts of slots begin; the runner's process id and a number follow.
+/// How the parts of slots begin; their owner and a number follow.
 const SLOT: &str = "qcbatch-slot-";
 /// How often processes that start meanwhile are moved, too.
 const MOVES: u32 = 10;
 
+/// The runner that made a slot's group: `NAMESPACE-PID-STARTED` in the group's name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Owner {
+    /// Process numbers mean something within one of these only.
+    process_namespace: u64,
+    process: ProcessMark,
+}
+
+impl Owner {
+    fn of_this_process() -> io::Result<Owner> {
+        let process_namespace = fs::metadata("/proc/self/ns/pid")?.ino();
+        Ok(Owner { process_namespace, process: ProcessMark::of_this()? })
+    }
+
+    fn parse(name: &str) -> Option<Owner> {
+        let mut fields = name.strip_prefix(SLOT)?.split('-');
+        let process_namespace = fields.next()?.parse().ok()?;
+        let process =
+            ProcessMark { pid: fields.next()?.parse().ok()?, started: fields.next()?.parse().ok()? };
+        Some(Owner { process_namespace, process })
+    }
+
+    /// How the names of its groups begin.
+    fn prefix(self) -> String {
+        let Owner { process_namespace, process } = self;
+        format!("{SLOT}{process_namespace}-{}-{}-", process.pid, process.started)
+    }
+}
+
 /// A control group that the job may divide.
 #[derive(Debug)]
 pub struct Delegated {
-    folder: PathBuf,
+    /// Where slots' groups are made, with how their names begin.
+    slots: PathBuf,
+    memory: Memory,
     made: AtomicU32,
 }
 
 impl Delegated {
-    /// That of this process, made ready; none where nobody handed it over, which is the usual case.
-    pub fn find() -> Option<Delegated> {
+    /// That of this process, made ready; none where nobody handed it over, which is the usual case. Memory is not held
+    /// where `scratch` is in memory: its files would count as the task's.
+    pub fn find(scratch: &Path) -> Option<Delegated> {
         let memberships = fs::read_to_string("/proc/self/cgroup").ok()?;
         let mounts = fs::read_to_string("/proc/self/mountinfo").ok()?;
         let own = folder_of(&memberships, &mounts)?;
@@ -41,25 +76,34 @@ impl Delegated {
         if !is_handed_over(folder) {
             return None;
         }
-        if let Err(error) = divide(folder) {
-            tracing::warn!(%error, folder = %folder.display(), "the control group is not divided");
-            return None;
-        }
-        tracing::info!(folder = %folder.display(), "tasks have control groups of their own");
-        remove_left(folder, |runner| !Path::new(&format!("/proc/{runner}")).exists());
-        Some(Delegated { folder: folder.to_owned(), made: AtomicU32::new(0) })
+        let divided = Owner::of_this_process().and_then(|owner| Ok((owner, divide(folder)?)));
+        let (owner, controlled) = match divided {
+            Ok(divided) => divided,
+            Err(error) => {
+                // Only an empty one goes.
+                let _ = fs::remove_dir(folder.join(RUNNERS));
+                tracing::warn!(%error, folder = %folder.display(), "the control group is not divided");
+                return None;
+            }
+        };
+        let in_memory = statfs(scratch).is_ok_and(|found| found.filesystem_type() == TMPFS_MAGIC);
+        let memory = if in_memory { Memory::Free } else { controlled };
+        tracing::info!(folder = %folder.display(), ?memory, "tasks have control groups of their own");
+        remove_left(folder, owner);
+        Some(Delegated { slots: folder.join(owner.prefix()), memory, made: AtomicU32::new(0) })
     }
 
-    /// Where the groups of slots are made.
-    pub fn folder(&self) -> &Path {
-        &self.folder
+    /// How the paths of all slots' groups begin, for [`remove_slots`].
+    pub fn slots(&self) -> &Path {
+        &self.slots
     }
 
     /// A group for one slot; none where the kernel refuses.
     pub fn make(&self) -> Option<Cgroup> {
         let number = self.made.fetch_add(1, Ordering::Relaxed);
-        let folder = self.folder.join(format!("{SLOT}{}-{number}", std::process::id()));
-        match Cgroup::make(folder) {
+        let mut folder = self.slots.clone().into_os_string();
+        folder.push(number.to_string());
+        match Cgroup::make(folder.into(), self.memory) {
             Ok(group) => Some(group),
             Err(error) => {
                 tracing::warn!(%error, "a slot goes without a control group");
@@ -67,10 +111,31 @@ impl Delegated {
             }
         }
     }
+}
 
-    /// Ends and removes what a runner that was killed left in `folder`.
-    pub fn remove_left_by(folder: &Path, runner: Pid) {
-        remove_left(folder, |other| other == runner);
+/// Ends and removes all groups whose paths begin so.
+pub fn remove_slots(slots: &Path) {
+    let (Some(folder), Some(prefix)) = (slots.parent(), slots.file_name().and_then(OsStr::to_str)) else {
+        return;
+    };
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        if entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix)) {
+            remove(&entry.path());
+        }
+    }
+}
+
+/// Ends and removes the groups of runners that were killed, as far as `me` can tell.
+fn remove_left(folder: &Path, me: Owner) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let owner = name.to_str().and_then(Owner::parse);
+        let gone =
+            |owner: Owner| owner.process_namespace == me.process_namespace && owner.process.is_surely_gone();
+        if owner.is_some_and(gone) {
+            tracing::info!(group = ?name, "left by a runner that was killed");
+            remove(&entry.path());
+        }
     }
 }
 
@@ -92,8 +157,11 @@ fn folder_of(memberships: &str, mounts: &str) -> Option<PathBuf> {
 /// Whether a group was handed to us. Systemd marks what it hands over; elsewhere it is a folder that is ours. Root may
 /// write anywhere, and a user in all that a systemd of the user's own manages: there only the mark counts.
 fn is_handed_over(folder: &Path) -> bool {
-    // The root of the hierarchy has no type. It is the system's.
-    if !folder.join("cgroup.type").exists() {
+    // The root of the hierarchy has no type: it is the system's. One of threads cannot be divided.
+    let kind = fs::read_to_string(folder.join("cgroup.type")).unwrap_or_default();
+    // A runner that is a task's leaves the slot whole.
+    let is_slot = |part: &OsStr| part.to_str().is_some_and(|name| name.starts_with(SLOT));
+    if kind.trim_end() != "domain" || folder.iter().any(is_slot) {
         return false;
     }
     let marked = |name: &str| {
@@ -112,8 +180,8 @@ fn is_handed_over(folder: &Path) -> bool {
         && !folder.iter().any(own_systemd)
 }
 
-/// Moves the group's members into a part of it, and lets the parts be limited.
-fn divide(folder: &Path) -> io::Result<()> {
+/// Moves the group's members into a part of it, and lets the parts be limited, where the memory controller was handed over.
+fn divide(folder: &Path) -> io::Result<Memory> {
     let runners = folder.join(RUNNERS);
     match fs::create_dir(&runners) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
@@ -130,22 +198,11 @@ fn divide(folder: &Path) -> io::Result<()> {
         }
     }
     let controllers = fs::read_to_string(folder.join("cgroup.controllers"))?;
-    if controllers.split_whitespace().any(|name| name == "memory") {
-        put(&folder.join("cgroup.subtree_control"), "+memory")?;
+    if !controllers.split_whitespace().any(|name| name == "memory") {
+        return Ok(Memory::Free);
     }
-    Ok(())
-}
-
-/// Ends and removes the groups of those runners.
-fn remove_left(folder: &Path, of: impl Fn(Pid) -> bool) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        let runner = name.to_str().and_then(|name| name.strip_prefix(SLOT)?.split_once('-')?.0.parse().ok());
-        if runner.map(Pid::from_raw).is_some_and(&of) {
-            tracing::info!(group = ?name, "left by a runner that was killed");
-            remove(&entry.path());
-        }
-    }
+    put(&folder.join("cgroup.subtree_control"), "+memory")?;
+    Ok(Memory::Held)
 }
 
 #[cfg(test)]
@@ -172,6 +229,14 @@ mod tests {
         let mounts = MOUNTS.replace(":26 / ", ":26 /pod ");
         assert_eq!(folder_of("0::/pod/job\n", &mounts), Some("/sys/fs/cgroup/unified/job".into()));
         assert_eq!(folder_of("0::/elsewhere\n", &mounts), None);
+    }
+
+    #[test]
+    fn the_owner_of_a_group_is_read_from_its_name() {
+        let owner = Owner::of_this_process().unwrap();
+        assert_eq!(Owner::parse(&format!("{}12", owner.prefix())), Some(owner));
+        assert_eq!(Owner::parse("qcbatch-slot-12-x-3-1"), None);
+        assert_eq!(Owner::parse(RUNNERS), None);
     }
 
     #[test]

@@ -2,112 +2,121 @@
 //! of it ends together, whatever process groups it made. Touches the cgroup file system only.
 
 mod delegated;
+mod tree;
 
-use std::fs::{self, OpenOptions};
-use std::io::{self, Write};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::Duration;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
+pub use self::delegated::{Delegated, remove_slots};
+use self::tree::put;
 
-pub use self::delegated::Delegated;
+/// A shell that becomes a member of a group ($0) and then the program: what the program starts can be nowhere else. Where the
+/// kernel refuses, the program runs all the same.
+const ENTER: &str = r#"{ echo 0 >"$0/cgroup.procs"; } 2>/dev/null; exec "$@""#;
 
-/// How often a group whose processes were killed is tried to be removed, and how long between: processes take a moment to
-/// leave it.
-const REMOVALS: u32 = 100;
-const REMOVAL_PAUSE: Duration = Duration::from_millis(5);
-/// How often all members of a group are killed where the kernel does not do it in one step.
-const KILL_ROUNDS: u32 = 100;
+/// Whether the kernel holds members to their memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Memory {
+    /// It does.
+    Held,
+    /// It cannot, or would count what is none: files in memory, should scratch lie there.
+    Free,
+}
 
 /// The control group of one slot. When dropped, it ends all that is in it and is removed.
 #[derive(Debug)]
 pub struct Cgroup {
     folder: PathBuf,
-    kills_before: AtomicU64,
+    memory: Memory,
+    before: Mutex<Events>,
+}
+
+/// What the kernel counts of a group's memory (`memory.events`).
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+struct Events {
+    /// The group was at its limit, and nothing could be reclaimed.
+    oom: u64,
+    /// Members were killed for memory: this group's, that of a group above, or the node's.
+    oom_kill: u64,
+}
+
+impl Events {
+    fn parse(text: &str) -> Events {
+        let count = |name: &str| {
+            let value =
+                text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' ')?.parse().ok());
+            value.unwrap_or(0)
+        };
+        Events { oom: count("oom"), oom_kill: count("oom_kill") }
+    }
 }
 
 impl Cgroup {
-    fn make(folder: PathBuf) -> io::Result<Cgroup> {
+    fn make(folder: PathBuf, memory: Memory) -> io::Result<Cgroup> {
         fs::create_dir(&folder)?;
-        // Without the memory controller these files do not exist, and nothing is limited here. A task that is over its
-        // memory ends whole: one process of many that is gone leaves the others waiting for it.
-        let _ = put(&folder.join("memory.oom.group"), "1");
-        let _ = put(&folder.join("memory.swap.max"), "0");
-        Ok(Cgroup { folder, kills_before: AtomicU64::new(0) })
+        let group = Cgroup { folder, memory, before: Mutex::default() };
+        if memory == Memory::Held {
+            // One process of many that is gone would leave the others waiting for it. (Since Linux 4.19; swap may be off.)
+            let _ = put(&group.folder.join("memory.oom.group"), "1");
+            let _ = put(&group.folder.join("memory.swap.max"), "0");
+        }
+        Ok(group)
     }
 
-    /// Takes in a process and what it starts from now on.
-    pub fn admit(&self, pid: Pid) {
-        if let Err(error) = put(&self.folder.join("cgroup.procs"), &pid.to_string()) {
-            tracing::debug!(%error, %pid, "not taken into its control group");
+    /// A command that runs `program` as a member; its arguments are added to it.
+    pub fn command(&self, program: &str) -> Command {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", ENTER]).arg(&self.folder).arg(program);
+        command
+    }
+
+    /// Members may hold so much from now on; with more the kernel kills them, at once if need be. Waits while the kernel
+    /// takes back what it can.
+    pub fn hold_to(&self, memory_bytes: u64) {
+        if self.memory == Memory::Free {
+            return;
+        }
+        *self.before.lock().unwrap_or_else(PoisonError::into_inner) = self.events();
+        if let Err(error) = put(&self.folder.join("memory.max"), &memory_bytes.to_string()) {
+            tracing::warn!(%error, "a slot's memory is not limited");
         }
     }
 
-    /// What is in it may hold so much from now on; more, and the kernel kills it.
-    pub fn hold_to(&self, memory_bytes: u64) {
-        self.kills_before.store(self.kills(), Ordering::Relaxed);
-        let _ = put(&self.folder.join("memory.max"), &memory_bytes.to_string());
-    }
-
-    /// Whether the kernel killed something since `hold_to`.
+    /// Whether the kernel killed members for their own memory since `hold_to`.
     pub fn went_over(&self) -> bool {
-        self.kills() > self.kills_before.load(Ordering::Relaxed)
+        let before = *self.before.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = self.events();
+        now.oom > before.oom && now.oom_kill > before.oom_kill
     }
 
     /// Kills all that is in it.
     pub fn kill(&self) {
-        kill_all(&self.folder);
+        tree::kill_all(&self.folder);
     }
 
-    fn kills(&self) -> u64 {
-        let events = fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default();
-        events.lines().find_map(|line| line.strip_prefix("oom_kill ")?.parse().ok()).unwrap_or(0)
+    fn events(&self) -> Events {
+        Events::parse(&fs::read_to_string(self.folder.join("memory.events")).unwrap_or_default())
     }
 }
 
 impl Drop for Cgroup {
     fn drop(&mut self) {
-        remove(&self.folder);
+        tree::remove(&self.folder);
     }
 }
 
-/// Ends all that is in a group and removes it.
-fn remove(folder: &Path) {
-    kill_all(folder);
-    for _ in 0..REMOVALS {
-        match fs::remove_dir(folder) {
-            Err(error) if error.kind() == io::ErrorKind::ResourceBusy => thread::sleep(REMOVAL_PAUSE),
-            _ => return,
-        }
-    }
-    tracing::warn!(folder = %folder.display(), "a control group is left: something in it does not end");
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn kill_all(folder: &Path) {
-    // Since Linux 5.14.
-    if put(&folder.join("cgroup.kill"), "1").is_ok() {
-        return;
+    #[test]
+    fn a_group_that_was_full_is_told_from_one_that_lost_members_to_a_group_above() {
+        let text = "low 0\nhigh 0\nmax 12\noom 1\noom_kill 2\noom_group_kill 1\n";
+        assert_eq!(Events::parse(text), Events { oom: 1, oom_kill: 2 });
+        assert_eq!(Events::parse("oom 0\noom_kill 2\n"), Events { oom: 0, oom_kill: 2 });
+        assert_eq!(Events::parse(""), Events::default());
     }
-    for _ in 0..KILL_ROUNDS {
-        let members = members(folder);
-        if members.is_empty() {
-            return;
-        }
-        for pid in members {
-            let _ = kill(pid, Signal::SIGKILL);
-        }
-    }
-}
-
-fn members(folder: &Path) -> Vec<Pid> {
-    let pids = fs::read_to_string(folder.join("cgroup.procs")).unwrap_or_default();
-    pids.lines().filter_map(|pid| pid.parse().ok()).map(Pid::from_raw).collect()
-}
-
-/// Writes into a file of the kernel's: nothing is created.
-fn put(path: &Path, text: &str) -> io::Result<()> {
-    OpenOptions::new().write(true).open(path)?.write_all(text.as_bytes())
 }

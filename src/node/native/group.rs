@@ -52,7 +52,7 @@ pub enum Watch<Why> {
     Kill(Why),
 }
 
-/// Runs `command` to its end, in `cgroup` if there is one. `watch` is asked at least every half second.
+/// Runs `command` to its end. Where it is a member of `cgroup`, all other members end with it. `watch` is asked at least every half second.
 pub fn run<Why>(
     mut command: Command,
     cgroup: Option<&Cgroup>,
@@ -61,9 +61,6 @@ pub fn run<Why>(
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
     let mut child = command.spawn()?;
     let group = Pid::from_raw(child.id().cast_signed());
-    if let Some(cgroup) = cgroup {
-        cgroup.admit(group);
-    }
     let mut streams = [Stream::new(child.stdout.take()), Stream::new(child.stderr.take())];
     let mut killing: Option<(Why, Instant)> = None;
     let mut naps = Naps::default();

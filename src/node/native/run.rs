@@ -257,7 +257,10 @@ fn attempt(
         return node_failed(&error);
     }
     let (program, arguments) = arguments.split_first()?;
-    let mut command = Command::new(program);
+    let mut command = match cgroup {
+        Some(cgroup) => cgroup.command(program),
+        None => Command::new(program),
+    };
     command.args(arguments).envs(environment.iter().map(|(name, value)| (name, value)));
     command.envs(super::gpu_environment(&granted.gpus));
     if let Some(scratch) = &scratch {
