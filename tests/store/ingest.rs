@@ -126,6 +126,40 @@ async fn failures_are_retried_until_the_tries_are_spent() {
 }
 
 #[tokio::test]
+async fn each_failure_of_a_batch_is_judged_by_what_its_own_task_went_through() {
+    let world = World::new().await;
+    let tried = world.add_waters(1).await[0];
+    for _ in 0..2 {
+        let jobs = world.run_all(1).await;
+        ingest(&world, jobs[0].0, 0, 1, vec![bad(jobs[0].0, &jobs[0].1[0], FailureClass::Memory)]).await;
+    }
+    let fresh = world.add((1..3).map(water_record).collect()).await;
+    let jobs = world.run_all(3).await;
+    let (job, tasks) = (jobs[0].0, &jobs[0].1);
+    let batch = tasks.iter().map(|task| bad(job, task, FailureClass::Memory)).collect();
+    assert_eq!(ingest(&world, job, 0, 1, batch).await, Stored { failed: 1, retried: 2, ..Stored::default() });
+    assert_eq!(world.status_of(tried).await, "error");
+    for record in fresh {
+        assert_eq!(world.status_of(record.record_id).await, "waiting");
+    }
+}
+
+#[tokio::test]
+async fn a_record_stays_in_its_page_on_its_way() {
+    let world = World::new().await;
+    world.add_waters(300).await;
+    world
+        .execute("CREATE TABLE place AS SELECT id, split_part(ctid::text, ',', 1) AS page FROM record")
+        .await;
+    let jobs = world.run_all(300).await;
+    let batch = jobs[0].1.iter().map(|task| good(jobs[0].0, task)).collect();
+    assert_eq!(ingest(&world, jobs[0].0, 0, 1, batch).await.completed, 300);
+    let moved = "SELECT count(*) AS value FROM record JOIN place USING (id)
+        WHERE page <> split_part(record.ctid::text, ',', 1)";
+    assert_eq!(world.number(moved).await, 0);
+}
+
+#[tokio::test]
 async fn a_late_good_result_counts_and_a_late_failure_does_not() {
     let world = World::new().await;
     let ids = world.add_waters(2).await;

@@ -111,11 +111,14 @@ struct OffsetRow {
     results_offset: i64,
 }
 
+/// Tasks that stand alike. Most of a batch do: a row for each would cost more to send and read than to lock.
 #[derive(diesel::QueryableByName)]
 #[diesel(table_name = super::schema::task)]
-struct TaskRow {
-    id: TaskId,
-    record_id: RecordId,
+struct TasksRow {
+    #[diesel(sql_type = Array<BigInt>)]
+    ids: Vec<TaskId>,
+    #[diesel(sql_type = Array<BigInt>)]
+    record_ids: Vec<RecordId>,
     attempt: i32,
     #[diesel(deserialize_as = Count)]
     tries: u32,
@@ -125,10 +128,12 @@ struct TaskRow {
     chunk_id: Option<ChunkId>,
 }
 
+/// Records that stand alike.
 #[derive(diesel::QueryableByName)]
 #[diesel(table_name = super::schema::record)]
-struct RecordRow {
-    id: RecordId,
+struct RecordsRow {
+    #[diesel(sql_type = Array<BigInt>)]
+    ids: Vec<RecordId>,
     record_type: RecordType,
     status: RecordStatus,
 }
@@ -252,41 +257,52 @@ async fn store(
     Ok(stored)
 }
 
+const LOCK_TASKS: &str = "
+    WITH locked AS (
+        SELECT id, record_id, attempt, tries, losses, job_id, chunk_id FROM task WHERE record_id = ANY($1)
+        ORDER BY id FOR UPDATE)
+    SELECT array_agg(id) AS ids, array_agg(record_id) AS record_ids, attempt, tries, losses, job_id, chunk_id
+    FROM locked GROUP BY attempt, tries, losses, job_id, chunk_id";
+
+const LOCK_RECORDS: &str = "
+    WITH locked AS (
+        SELECT id, record_type, status FROM record WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE)
+    SELECT array_agg(id) AS ids, record_type, status FROM locked GROUP BY record_type, status";
+
 /// Locks the tasks and records of the reports, in the order that all writers keep.
 async fn standings(
     conn: &mut AsyncPgConnection,
     prepared: &[Prepared],
 ) -> Result<HashMap<RecordId, Standing>, StoreError> {
     let ids = raw(prepared.iter().map(|report| report.record_id));
-    let tasks: Vec<TaskRow> = diesel::sql_query(
-        "SELECT id, record_id, attempt, tries, losses, job_id, chunk_id FROM task WHERE record_id = ANY($1)
-         ORDER BY id FOR UPDATE",
-    )
-    .bind::<Array<BigInt>, _>(&ids)
-    .load(conn)
-    .await
-    .doing("reading tasks")?;
-    let records: Vec<RecordRow> = diesel::sql_query(
-        "SELECT id, record_type, status FROM record WHERE id = ANY($1) ORDER BY id FOR NO KEY UPDATE",
-    )
-    .bind::<Array<BigInt>, _>(&ids)
-    .load(conn)
-    .await
-    .doing("reading records")?;
-    let mut tasks: HashMap<RecordId, StandingTask> =
-        tasks.into_iter().map(|row| (row.record_id, standing_task(row))).collect();
-    Ok(records
-        .into_iter()
-        .map(|row| {
-            let task = tasks.remove(&row.id);
-            (row.id, Standing { record_type: row.record_type, status: row.status, task })
-        })
-        .collect())
+    let tasks: Vec<TasksRow> = diesel::sql_query(LOCK_TASKS)
+        .bind::<Array<BigInt>, _>(&ids)
+        .load(conn)
+        .await
+        .doing("reading tasks")?;
+    let records: Vec<RecordsRow> = diesel::sql_query(LOCK_RECORDS)
+        .bind::<Array<BigInt>, _>(&ids)
+        .load(conn)
+        .await
+        .doing("reading records")?;
+    let mut standings = HashMap::with_capacity(ids.len());
+    for row in &records {
+        let standing = Standing { record_type: row.record_type, status: row.status, task: None };
+        standings.extend(row.ids.iter().map(|id| (*id, standing.clone())));
+    }
+    for row in &tasks {
+        for (id, record_id) in row.ids.iter().zip(&row.record_ids) {
+            if let Some(standing) = standings.get_mut(record_id) {
+                standing.task = Some(standing_task(*id, row));
+            }
+        }
+    }
+    Ok(standings)
 }
 
-fn standing_task(row: TaskRow) -> StandingTask {
+fn standing_task(id: TaskId, row: &TasksRow) -> StandingTask {
     StandingTask {
-        id: row.id,
+        id,
         attempt: row.attempt,
         tally: TaskTally { tries: row.tries, losses: row.losses },
         job_id: row.job_id,

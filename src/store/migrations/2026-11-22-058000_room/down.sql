@@ -1,0 +1,1 @@
+ALTER TABLE record SET (fillfactor = 50);
