@@ -42,8 +42,8 @@ use world::{World, decide, good_with};
 
 /// Records of each kind; `QCBATCH_BENCH_RECORDS` changes it.
 const RECORDS: u32 = 20_000;
-/// Tasks of one job.
-const PER_JOB: usize = 2_000;
+/// Tasks of one job: a pilot works for hours, and what it stored while nobody looked is brought in at once.
+const PER_JOB: usize = 20_000;
 /// Documents of one batch of an intake, as the daemon takes them.
 const INTAKE_BATCH: u32 = 1_000;
 /// What a kind of tasks reports.
