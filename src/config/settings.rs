@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::secret::Secret;
 use crate::model::ids::PoolName;
-use crate::model::resources::{Filling, JobResources};
+use crate::model::resources::{Filling, JobResources, TaskResources};
 
 /// Everything that is configured.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -179,6 +179,20 @@ pub struct DefaultsConfig {
     pub memory_bytes: u64,
     /// Time limit.
     pub walltime: Duration,
+}
+
+impl DefaultsConfig {
+    /// What decides which pools may run a task: what it asks for, and these where it says nothing. Nodes of its own are
+    /// given whole, whatever they have.
+    pub fn complete(&self, asks: &TaskResources) -> TaskResources {
+        let wide = asks.nodes.is_some_and(|nodes| nodes > 1);
+        TaskResources {
+            cores: asks.cores.or(if wide { None } else { Some(self.cores) }),
+            memory_bytes: asks.memory_bytes.or(if wide { None } else { Some(self.memory_bytes) }),
+            walltime_seconds: asks.walltime_seconds.or(Some(self.walltime.as_secs())),
+            ..asks.clone()
+        }
+    }
 }
 
 /// QCArchive's priorities.

@@ -115,7 +115,7 @@ async fn plan_pool(
     let all: u32 = live.iter().map(LiveJobs::jobs).sum();
     let free = match paused {
         Some(_) => 0,
-        None => pool.config.max_jobs.saturating_sub(all).min(pool.room_below_ceiling()),
+        None => pool.config.max_jobs.saturating_sub(all).min(pool.room_below_ceiling(now)),
     };
     let groups = pilots_of(pool, live, now);
     let candidates = match queue {

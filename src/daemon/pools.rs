@@ -40,8 +40,11 @@ struct Breaker {
     pauses: u32,
     paused_until: Option<Timestamp>,
     reason: Option<String>,
-    /// How many jobs of the user, ours and others, there were when the scheduler refused one more (peers F10, F11).
-    ceiling: Option<usize>,
+    /// How many jobs of the user, ours and others, there were when the scheduler refused one more (peers F10, F11), and
+    /// when that was.
+    ceiling: Option<(usize, Timestamp)>,
+    /// The most jobs of one array, after a larger one was refused for a limit.
+    largest_array: Option<u32>,
 }
 
 impl Pool {
@@ -57,7 +60,8 @@ impl Pool {
 
     /// What the packer must know of it.
     pub fn shape(&self) -> Shape {
-        let max_array = self.cluster.scheduler.capabilities().array_size_max;
+        let max_array = self.cluster.scheduler.capabilities().array_size_max.unwrap_or(u32::MAX);
+        let max_array = max_array.min(self.lock().largest_array.unwrap_or(u32::MAX));
         Shape {
             base: self.config.resources.clone(),
             cores: self.config.cores,
@@ -65,7 +69,7 @@ impl Pool {
             walltime: Some(self.config.resources.walltime),
             tasks_per_job: self.config.tasks_per_job,
             task_nodes: self.config.task_nodes,
-            max_array: max_array.unwrap_or(u32::MAX).min(self.config.max_array),
+            max_array: max_array.min(self.config.max_array),
             filling: self.config.filling,
             margin: self.config.warning,
         }
@@ -92,7 +96,10 @@ impl Pool {
     pub fn job_ended(&self, ran: Ran, detail: &str, now: Timestamp) {
         let mut breaker = self.lock();
         match ran {
-            Ran::Something => *breaker = Breaker { ceiling: breaker.ceiling, ..Breaker::default() },
+            Ran::Something => {
+                let Breaker { ceiling, largest_array, .. } = *breaker;
+                *breaker = Breaker { ceiling, largest_array, ..Breaker::default() };
+            }
             Ran::NothingNeeded => {}
             Ran::Nothing => {
                 breaker.empty_jobs += 1;
@@ -119,23 +126,31 @@ impl Pool {
         breaker.pause(failures, format!("the scheduler refuses: {message}"), now)
     }
 
+    /// The scheduler refused so many jobs at once for a limit: fewer may be taken. How far below the limit we are is not
+    /// known, so that the next array is half as large.
+    pub fn array_refused(&self, jobs: u32) {
+        self.lock().largest_array = Some((jobs / 2).max(1));
+    }
+
     /// The scheduler refused one job more. Returns when to try again.
     pub fn limit_reached(&self, message: &str, now: Timestamp) -> Timestamp {
         // Jobs that were accepted since the last poll count as well.
         let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
         let jobs = users_jobs.max(self.cluster.live_jobs());
-        self.lock().ceiling = (jobs > 0).then_some(jobs);
+        self.lock().ceiling = (jobs > 0).then_some((jobs, now));
         self.refused(message, now)
     }
 
-    /// How many jobs more the scheduler will take, as far as it has taught us.
-    pub fn room_below_ceiling(&self) -> u32 {
+    /// How many jobs more the scheduler will take, as far as it has taught us within the last hour: limits change.
+    pub fn room_below_ceiling(&self, now: Timestamp) -> u32 {
         if self.cluster.live_jobs() == 0 {
             // Without jobs there are no polls, and what the last one counted says nothing any more.
             return u32::MAX;
         }
         let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
-        let room = self.lock().ceiling.map(|ceiling| ceiling.saturating_sub(users_jobs));
+        let serves = SignedDuration::try_from(LONGEST_PAUSE).unwrap_or(SignedDuration::MAX);
+        let ceiling = self.lock().ceiling.filter(|(_, learned)| now.duration_since(*learned) < serves);
+        let room = ceiling.map(|(jobs, _)| jobs.saturating_sub(users_jobs));
         room.map_or(u32::MAX, |room| u32::try_from(room).unwrap_or(u32::MAX))
     }
 
@@ -144,9 +159,12 @@ impl Pool {
         (calls > 1).then(|| self.refused(message, now))
     }
 
-    /// The scheduler took a submission.
-    pub fn accepted(&self) {
+    /// The scheduler took a submission of so many jobs.
+    pub fn accepted(&self, jobs: u32) {
         let mut breaker = self.lock();
+        // It takes as many as we dare: more may be taken next time.
+        breaker.largest_array =
+            breaker.largest_array.map(|most| if jobs >= most { most.saturating_mul(2) } else { most });
         if breaker.refusals > 0 && breaker.empty_jobs < EMPTY_JOBS {
             breaker.paused_until = None;
         }

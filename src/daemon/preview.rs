@@ -67,7 +67,7 @@ pub fn preview(
     }
     let mut reasons = Vec::new();
     for pool in &site.pools {
-        match suits(pool, tasks, options) {
+        match suits(site, pool, tasks, options) {
             Ok(()) => return render(site, pool, tasks, options.placement),
             Err(reason) => reasons.push(format!("{}: {reason}", pool.config.name)),
         }
@@ -75,14 +75,14 @@ pub fn preview(
     Err(PreviewError::NoPool { reason: reasons.join("; ") })
 }
 
-fn suits(pool: &Pool, tasks: &[PreviewedTask], options: &PreviewOptions) -> Result<(), String> {
+fn suits(site: &Site, pool: &Pool, tasks: &[PreviewedTask], options: &PreviewOptions) -> Result<(), String> {
     let offer = pool.offer();
     let misfit = tasks.iter().find_map(|task| {
         let demand = Demand {
             required_programs: &task.required_programs,
             compute_tag: &options.compute_tag,
             pool: options.pool.as_ref(),
-            asks: &task.asks,
+            asks: &site.config.defaults.complete(&task.asks),
         };
         fit::misfit(&offer, &demand)
     });

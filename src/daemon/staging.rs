@@ -238,7 +238,8 @@ fn order(
     let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
     let memory_bytes = job.memory_bytes.map_or(need.memory_bytes, |most| need.memory_bytes.min(most));
     let order = task.into_order(ChunkNeed { memory_bytes, ..need.of_chunk() });
-    TaskOrder { nodes: need.nodes, ..order }
+    let expected_seconds = expectation.seconds.map(|seconds| seconds.ceil() as u64);
+    TaskOrder { nodes: need.nodes, expected_seconds, ..order }
 }
 
 fn most_memory(orders: &[TaskOrder]) -> u64 {

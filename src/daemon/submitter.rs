@@ -260,7 +260,7 @@ async fn settle(
                 "submitted",
             );
             accept(site, &pool.cluster, submission, from, scheduler_job_id).await?;
-            pool.accepted();
+            pool.accepted(request.array_size);
         }
         SubmitAnswer::Unclear { message } => {
             tracing::warn!(submission.id = submission.id.0, tag = %submission.tag, message, "unclear answer");
@@ -273,6 +273,12 @@ async fn settle(
             writer.reject_submission(submission.id, from, &message).await?;
             let until = pool.refused(&message, Timestamp::now());
             site.troubles.note(&pool.subject(), format!("paused until {until}: {message}"));
+        }
+        SubmitAnswer::Refused { kind: Refusal::Limit, message } if submission.array_size > 1 => {
+            tracing::info!(submission.id = submission.id.0, message, "so many jobs at once are refused");
+            pool.array_refused(submission.array_size);
+            writer.reject_submission(submission.id, from, &message).await?;
+            site.planner_bell.notify_one();
         }
         SubmitAnswer::Refused { kind: kind @ (Refusal::Limit | Refusal::Transient), message } => {
             let not_before = match kind {

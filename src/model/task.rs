@@ -59,6 +59,9 @@ pub struct TaskOrder {
     pub nodes: u32,
     /// The task's own limit; the job's end limits it too.
     pub walltime_seconds: u64,
+    /// How long it will probably take, where history tells.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected_seconds: Option<u64>,
 }
 
 /// What became of one attempt: the payload of one frame in a result file.

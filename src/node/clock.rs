@@ -4,9 +4,12 @@ use std::time::{Duration, Instant};
 
 /// Kept back at the end of a job for killing, storing and the end record.
 const RESERVE: Duration = Duration::from_secs(30);
-/// A task with a longer limit than what is left is tried if at least this much is left: most tasks end well before
-/// their limit, and one that does not goes back.
+/// A task with a longer limit than what is left is tried if at least this much is left, and as much as it will probably
+/// take: most tasks end well before their limit, and one that does not goes back.
 const WORTH_STARTING: Duration = Duration::from_secs(30);
+
+/// A task is not expected to take more of a job, so that there is time to start.
+const MOST_OF_A_JOB: f64 = 0.9;
 
 /// The job's walltime since the runner's start. What ran before the runner in the same job (prolog, module loads) is
 /// not in it; the scheduler's warning signal covers that.
@@ -36,10 +39,13 @@ impl JobClock {
         self.started + (self.walltime - self.reserve() / 3)
     }
 
-    /// Whether a task with this limit is started now.
-    pub fn may_start(&self, limit: Duration, now: Instant) -> bool {
+    /// Whether a task with this limit is started now, which probably takes as long as `expected`. One for which a whole job
+    /// like this hardly suffices is started in one that has just begun.
+    pub fn may_start(&self, limit: Duration, expected: Option<Duration>, now: Instant) -> bool {
         let left = self.work_ends().saturating_duration_since(now);
-        left >= limit.min(WORTH_STARTING.min(self.walltime / 4))
+        let whole = self.work_ends() - self.started;
+        let expected = expected.unwrap_or_default().min(whole.mul_f64(MOST_OF_A_JOB));
+        left >= limit.min(expected.max(WORTH_STARTING.min(self.walltime / 4)))
     }
 }
 
@@ -62,12 +68,27 @@ mod tests {
         let start = Instant::now();
         let hour = JobClock::new(start, seconds(3600));
         assert_eq!(hour.work_ends(), start + seconds(3570));
-        assert!(hour.may_start(seconds(86_400), start));
-        assert!(hour.may_start(seconds(86_400), start + seconds(3540)));
-        assert!(!hour.may_start(seconds(86_400), start + seconds(3541)));
-        assert!(hour.may_start(seconds(5), start + seconds(3565)));
-        assert!(!hour.may_start(seconds(5), start + seconds(3566)));
-        assert!(!hour.may_start(seconds(5), start + seconds(9999)));
+        assert!(hour.may_start(seconds(86_400), None, start));
+        assert!(hour.may_start(seconds(86_400), None, start + seconds(3540)));
+        assert!(!hour.may_start(seconds(86_400), None, start + seconds(3541)));
+        assert!(hour.may_start(seconds(5), None, start + seconds(3565)));
+        assert!(!hour.may_start(seconds(5), None, start + seconds(3566)));
+        assert!(!hour.may_start(seconds(5), None, start + seconds(9999)));
+    }
+
+    #[test]
+    fn a_task_that_would_probably_not_end_is_not_started() {
+        let start = Instant::now();
+        let hour = JobClock::new(start, seconds(3600));
+        let may_start =
+            |expected, at| hour.may_start(seconds(86_400), Some(seconds(expected)), start + seconds(at));
+        assert!(may_start(600, 2970));
+        assert!(!may_start(600, 2971));
+        assert!(may_start(5, 3540));
+        assert!(may_start(86_400, 300));
+        assert!(!may_start(86_400, 400));
+        // Its limit ends it before.
+        assert!(hour.may_start(seconds(60), Some(seconds(600)), start + seconds(3500)));
     }
 
     #[test]
@@ -76,8 +97,8 @@ mod tests {
         let clock = JobClock::new(start, seconds(20));
         assert_eq!(clock.work_ends(), start + seconds(15));
         assert!(clock.storing_ends() > clock.work_ends());
-        assert!(clock.may_start(seconds(600), start + seconds(10)));
-        assert!(!clock.may_start(seconds(600), start + seconds(11)));
+        assert!(clock.may_start(seconds(600), None, start + seconds(10)));
+        assert!(!clock.may_start(seconds(600), None, start + seconds(11)));
     }
 
     #[test]

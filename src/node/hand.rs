@@ -16,7 +16,7 @@ use crate::spool::chunk::ChunkReader;
 use crate::spool::{JobDirectory, SpoolError, ready};
 
 /// Files with chunks of the pool that a job holds at most at once, so that its directory stays at twelve inodes.
-const MOST_HELD: usize = 4;
+const MOST_HELD: usize = 3;
 /// A listing of `ready` serves so long: listing a full directory costs more than a claim.
 const LISTING_SERVES: Duration = Duration::from_secs(1);
 /// So many names of a listing are kept.
@@ -293,7 +293,9 @@ impl Hand {
     }
 
     fn list(&mut self, ready: &Path, now: Instant) -> Result<(), SpoolError> {
-        self.listing = ready::list(ready)?.into_iter().take(LISTING_KEPT).collect();
+        // Chunks of another shape than this job's may be many, and before all others.
+        let names = ready::list(ready)?;
+        self.listing = names.into_iter().filter(|name| self.fits(name)).take(LISTING_KEPT).collect();
         self.listed = Some(now);
         self.lacks_time = false;
         Ok(())
@@ -308,7 +310,7 @@ impl Hand {
     }
 
     fn in_time(&mut self, name: &ChunkName, clock: &JobClock, now: Instant) -> bool {
-        let in_time = clock.may_start(Duration::from_secs(name.need.walltime_seconds), now);
+        let in_time = clock.may_start(Duration::from_secs(name.need.walltime_seconds), None, now);
         self.lacks_time |= !in_time;
         in_time
     }

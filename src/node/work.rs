@@ -213,7 +213,8 @@ impl Work {
                 return Filled::NotYet;
             }
             let Some((order, key)) = self.next_order(now) else { return Filled::Yes };
-            if !self.clock.may_start(Duration::from_secs(order.walltime_seconds), now) {
+            let expected = order.expected_seconds.map(Duration::from_secs);
+            if !self.clock.may_start(Duration::from_secs(order.walltime_seconds), expected, now) {
                 self.next = Some((order, key));
                 self.stop(EndReason::WalltimeNear, None);
                 return Filled::Yes;
@@ -426,6 +427,7 @@ impl Work {
 
     /// Ends what is idle.
     pub async fn close(self) {
+        self.native.close();
         for (_, worker) in self.idle {
             worker.close().await;
         }

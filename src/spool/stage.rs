@@ -82,6 +82,7 @@ pub(crate) mod tests {
                 gpus: 0,
                 nodes: 1,
                 walltime_seconds: 60,
+                expected_seconds: None,
             })
             .collect()
     }

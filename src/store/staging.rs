@@ -71,6 +71,7 @@ impl StagedTask {
             gpus,
             nodes: 1,
             walltime_seconds,
+            expected_seconds: None,
         }
     }
 }

@@ -21,6 +21,7 @@ mod main_job_local;
 mod main_job_slurm;
 mod mpi;
 mod predictions;
+mod refusals;
 mod restart;
 mod several_nodes;
 mod sweep;

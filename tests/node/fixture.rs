@@ -94,6 +94,7 @@ pub fn order(number: i64, specification: &Value) -> TaskOrder {
         gpus: 0,
         nodes: 1,
         walltime_seconds: 600,
+        expected_seconds: None,
     }
 }
 

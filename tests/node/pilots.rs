@@ -94,6 +94,19 @@ fn a_job_without_time_for_what_waits_ends_early() {
 }
 
 #[test]
+fn a_task_that_would_probably_not_end_in_time_goes_back_unstarted() {
+    // 60 s of walltime: 45 s of work.
+    let job = Job::new(Generation::V1)
+        .manifest(|manifest| (manifest.walltime_seconds, manifest.cores) = (60, 1))
+        .tasks(2, &sleep(8000))
+        .each(|order| order.expected_seconds = if order.task_id.0 == 0 { None } else { Some(39) })
+        .staged();
+    assert_eq!(job.run(), 0);
+    assert_eq!(job.by_task().into_keys().collect::<Vec<_>>(), [0]);
+    assert_eq!(job.end().reason, EndReason::WalltimeNear);
+}
+
+#[test]
 fn a_further_chunk_is_claimed_when_a_core_would_be_idle_and_not_before() {
     let job = patient(Job::new(Generation::V1).pooled(), 0).staged();
     for chunk in 0..4 {

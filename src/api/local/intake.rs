@@ -32,6 +32,8 @@ pub(super) struct RecordRequest {
     compute_priority: ComputePriority,
     pool: Option<PoolName>,
     resources: TaskResources,
+    /// The same with the configuration's defaults: by them pools are chosen.
+    completed: TaskResources,
     placement: Placement,
     reuse: store_intake::Reuse,
     owner_user: String,
@@ -61,6 +63,7 @@ impl RecordRequest {
                 config::ComputePriority::High => ComputePriority::High,
             }),
             pool,
+            completed: defaults.complete(&options.resources),
             resources: options.resources.clone(),
             placement: options.placement,
             reuse: match options.reuse {
@@ -77,7 +80,7 @@ impl RecordRequest {
             required_programs,
             compute_tag: &self.compute_tag,
             pool: self.pool.as_ref(),
-            asks: &self.resources,
+            asks: &self.completed,
         }
     }
 

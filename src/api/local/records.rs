@@ -56,7 +56,7 @@ fn no_pool_for(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<S
         required_programs: &task.required_programs,
         compute_tag,
         pool: task.pool.as_ref(),
-        asks: &asks,
+        asks: &state.config.defaults.complete(&asks),
     };
     fit::no_pool(&(state.offers)(), &demand)
 }

@@ -10,6 +10,7 @@ use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::Signal;
@@ -167,12 +168,17 @@ pub enum NativeReport {
     HandedBack,
 }
 
-/// Threads that run processes, as many as tasks ever ran side by side. They end when this is dropped.
+/// Threads that run processes, as many as tasks ever ran side by side.
 pub struct NativeSlots {
     context: Arc<SlotContext>,
     ends: UnboundedSender<NativeEnd>,
-    slots: Vec<mpsc::Sender<NativeTask>>,
+    slots: Vec<NativeSlot>,
     idle: Vec<usize>,
+}
+
+struct NativeSlot {
+    tasks: mpsc::Sender<NativeTask>,
+    thread: JoinHandle<()>,
 }
 
 impl NativeSlots {
@@ -188,7 +194,7 @@ impl NativeSlots {
             None => self.add()?,
         };
         let gone = |_| NodeError::Start(io::Error::other("the thread of a slot is gone"));
-        self.slots[slot].send(NativeTask { order, granted, prepared }).map_err(gone)
+        self.slots[slot].tasks.send(NativeTask { order, granted, prepared }).map_err(gone)
     }
 
     fn add(&mut self) -> Result<usize, NodeError> {
@@ -210,9 +216,20 @@ impl NativeSlots {
                 }
             }
         };
-        std::thread::Builder::new().name("native".into()).spawn(work).map_err(NodeError::Start)?;
-        self.slots.push(sender);
+        let thread =
+            std::thread::Builder::new().name("native".into()).spawn(work).map_err(NodeError::Start)?;
+        self.slots.push(NativeSlot { tasks: sender, thread });
         Ok(slot)
+    }
+
+    /// Ends the threads, which have nothing to do any more, with what they hold: scratch and control groups are gone then.
+    pub fn close(self) {
+        for NativeSlot { tasks, thread } in self.slots {
+            drop(tasks);
+            if thread.join().is_err() {
+                tracing::error!("the thread of a slot panicked");
+            }
+        }
     }
 
     /// The thread that gave this end is free again.

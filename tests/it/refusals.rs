@@ -1,0 +1,82 @@
+//! What a pool does whose jobs do nothing, or are refused for their number.
+
+use serde_json::{Value, json};
+
+use crate::harness::simulator::{Dialect, Simulator};
+use crate::harness::{Daemon, DaemonConfig, Database, Within, inputs, wait_until};
+
+fn submit_sleepers(daemon: &mut Daemon, pool: &str, count: u32) {
+    let tasks: Value = (0..count)
+        .map(|number| {
+            let molecule = inputs::hydrogen(0.7 + f64::from(number) / 100.0);
+            inputs::energy("synthetic", "sleep", None, molecule)
+        })
+        .collect();
+    daemon.submit(&tasks, &["--pool", pool, "--keywords", "milliseconds=500"]);
+}
+
+#[test]
+fn an_array_that_is_more_than_the_scheduler_takes_becomes_smaller_ones() {
+    let simulator = Simulator::new(Dialect::Slurm);
+    simulator.mischief(&json!({"submit_limit": 3}));
+    let database = Database::fresh();
+    let pool =
+        "name = \"cluster\"\nadapter = \"slurm\"\ncores = 1\ntasks_per_job = 1\nmax_jobs = 8\nidle = \"1s\"";
+    let config = DaemonConfig::on(&database).with_pool(pool).with_env("PATH", &simulator.path());
+    let mut daemon = Daemon::start(&config);
+    submit_sleepers(&mut daemon, "cluster", 8);
+    wait_until(
+        "all are complete",
+        Within::Minutes,
+        || (database.sql("select count(*) from record where status = 'complete'"), daemon.log_tail()),
+        |(complete, _)| complete == "8",
+    );
+    assert_eq!(database.count("select count(*) from compute_history"), 8, "each ran once");
+    let refused = "select coalesce(max(array_size), 0) from submission where state = 'rejected'";
+    assert!(database.count(refused) > 3, "no array was too large: nothing was tried");
+    let accepted = "select max(array_size) from submission where scheduler_job_id is not null";
+    assert!(database.count(accepted) <= 3);
+}
+
+#[test]
+fn a_pool_whose_jobs_run_nothing_stops_and_says_why() {
+    let database = Database::fresh();
+    let config = DaemonConfig::on(&database).with_local_pool("cores = 1\nmax_jobs = 1\nsetup = [\"exit 7\"]");
+    let mut daemon = Daemon::start(&config);
+    submit_sleepers(&mut daemon, "local", 1);
+    let paused = |daemon: &mut Daemon| daemon.json(&["status"])["pools"][0]["paused"].clone();
+    let mut reason = paused(&mut daemon);
+    wait_until(
+        "the pool is paused",
+        Within::Minutes,
+        || {
+            reason = paused(&mut daemon);
+            (reason.clone(), daemon.log_tail())
+        },
+        |(reason, _)| !reason.is_null(),
+    );
+    let reason = paused(&mut daemon).to_string();
+    assert!(reason.contains("3 jobs in a row ran nothing; the last: "), "{reason}");
+    assert_eq!(database.count("select count(*) from job"), 3, "no fourth is submitted");
+}
+
+#[test]
+fn a_task_whose_default_limits_fit_no_pool_with_its_program_is_told_so() {
+    let database = Database::fresh();
+    let config = DaemonConfig::on(&database)
+        .with_local_pool("programs = [\"mopac\"]\nwalltime = \"30m\"")
+        .with_pool("name = \"long\"\nadapter = \"local\"\nprograms = [\"psi4\"]\nwalltime = \"1d\"")
+        .with_env("QCBATCH_DEFAULTS__WALLTIME", "1h");
+    let mut daemon = Daemon::start(&config);
+    daemon.submit(&inputs::water_mopac(), &[]);
+    let told = daemon.ask(["show", "1"]);
+    assert!(told.contains("no pool can run it (local: asks for 60 min, a job of the pool has 2"), "{told}");
+    // One that says what it needs runs there.
+    daemon.submit(&inputs::water_mopac(), &["--walltime", "5m", "--new"]);
+    wait_until(
+        "the other is complete",
+        Within::Minutes,
+        || (database.sql("select status from record order by id"), daemon.log_tail()),
+        |(found, _)| found == "waiting\ncomplete",
+    );
+}
