@@ -16,6 +16,7 @@ disturb them; descriptor 1 becomes standard error. Runs on both generations of Q
 
 import functools
 import inspect
+import io
 import json
 import math
 import os
@@ -26,6 +27,7 @@ import signal
 import sys
 import tempfile
 import threading
+import types
 
 os.umask(0o077)
 REQUESTS = os.fdopen(os.dup(0), "rb")
@@ -38,6 +40,9 @@ NODE_TMPDIR = re.sub(r"/qcbatch\.[^/]*$", "", tempfile.gettempdir())
 
 # Psi4 before 1.4 reads QCSchema v1 only, QCEngine 0.50 and later send it v2.
 PSI4_TOO_OLD = "Schema name of 'qcschema_atomic_input' not understood"
+
+# The runner reads it when a task was stopped.
+PRINTED = ".qcbatch-printed"
 
 busy = threading.Event()
 
@@ -159,6 +164,38 @@ class Watched:
                 return
             energy = member(member(result, "properties"), "return_energy")
             answer({"progress": {"geometry": geometry, "energy": energy, "gradients": self.gradients}})
+
+
+class Kept(io.BytesIO):
+    """What a program prints, also in a file of the task's scratch: there it outlives a worker that is killed.
+
+    Two are made for each program, the second one for standard error. What an earlier one printed makes room.
+    """
+
+    made = 0
+
+    def __init__(self):
+        super().__init__()
+        mode = "ab" if Kept.made % 2 else "wb"
+        Kept.made += 1
+        try:
+            self.file = open(os.path.join(os.environ["PSI_SCRATCH"], PRINTED), mode, buffering=0)
+        except (KeyError, OSError):
+            self.file = None  # the output is in memory all the same
+
+    def write(self, data):
+        if self.file:
+            try:
+                self.file.write(data)
+            except OSError:
+                self.file = None
+        return super().write(data)
+
+
+def keep_what_programs_print(qcengine):
+    """QCEngine collects it in memory, by `io.BytesIO` in `qcengine.util.popen` of both generations."""
+    if getattr(getattr(qcengine, "util", None), "io", None) is io:
+        qcengine.util.io = types.SimpleNamespace(**{**vars(io), "BytesIO": Kept})
 
 
 def compute(qcengine, request, program, task_config):
@@ -283,6 +320,7 @@ def main():
     """Answers until the runner closes the pipe."""
     import qcengine
 
+    keep_what_programs_print(qcengine)
     threading.Thread(target=die_with_the_runner, daemon=True).start()
     answer({"ready": {"qcengine_version": qcengine.__version__.lstrip("v")}})
     for line in REQUESTS:

@@ -117,12 +117,13 @@ impl Reporter {
         self.report(order, facts, TaskOutcome::Progress(progress))
     }
 
-    /// The worker died of itself, or answered nonsense.
+    /// The worker died of itself, or answered nonsense. `stdout` is what programs had printed.
     pub fn worker_died(
         &self,
         order: &TaskOrder,
         facts: AttemptFacts,
         death: Death,
+        stdout: Option<String>,
         nonsense: Option<String>,
     ) -> TaskReport {
         let class = match nonsense {
@@ -139,9 +140,7 @@ impl Reporter {
             (None, None, None) => "the worker closed its pipe and did not end".into(),
         };
         let error = TaskOutcome::Error { class, error_type: "worker_died".into(), message };
-        let mut report = self.report(order, facts, error);
-        report.stderr = death.stderr;
-        report
+        with_outputs(self.report(order, facts, error), Outputs { stdout, stderr: death.stderr })
     }
 
     /// A program that the runner started itself was killed by a signal; what it had written is kept.

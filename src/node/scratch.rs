@@ -2,7 +2,7 @@
 //! killed left on this node is removed too. Touches scratch only.
 
 use std::fs::{self, DirBuilder};
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
@@ -13,6 +13,13 @@ use super::error::NodeError;
 use crate::model::task::TaskOrder;
 use crate::process::ProcessMark;
 use crate::spool::layout::SCRATCH_PREFIX;
+
+/// How the names of files end with what programs print: that of our worker (`jobscripts/qcengine_worker.py`); those of Psi4
+/// before and since 1.4, which prints nothing where it is handed QCSchema.
+const PRINTED: [&str; 3] = [".qcbatch-printed", ".json_out", ".qcschema_tmpout"];
+/// How much of each is worth keeping, and how deep below a task's scratch they lie.
+const MOST_PRINTED: u64 = 1 << 20;
+const DEPTH: u32 = 3;
 
 /// Says in a run's directory whose it is.
 const OWNER: &str = ".owner.json";
@@ -169,6 +176,35 @@ impl TaskScratch {
     pub fn path(&self) -> &Path {
         &self.path
     }
+
+    /// The last of what programs printed below a worker that could not tell any more.
+    pub fn printed(&self) -> Option<String> {
+        let mut found = Vec::new();
+        find_printed(&self.path, DEPTH, &mut found);
+        let texts: Vec<String> = found.iter().filter_map(|path| end_of(path)).collect();
+        (!texts.is_empty()).then(|| texts.join("\n"))
+    }
+}
+
+fn find_printed(folder: &Path, depth: u32, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        if is_folder && depth > 0 {
+            find_printed(&entry.path(), depth - 1, found);
+        } else if !is_folder && PRINTED.iter().any(|ending| name.to_string_lossy().ends_with(ending)) {
+            found.push(entry.path());
+        }
+    }
+}
+
+fn end_of(path: &Path) -> Option<String> {
+    let mut file = fs::File::open(path).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(MOST_PRINTED))).ok()?;
+    let mut bytes = Vec::new();
+    file.take(MOST_PRINTED).read_to_end(&mut bytes).ok()?;
+    (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
 }
 
 impl Drop for TaskScratch {
@@ -186,6 +222,21 @@ impl Drop for TaskScratch {
 mod tests {
     use super::*;
     use crate::spool::stage::tests::orders;
+
+    #[test]
+    fn what_programs_printed_is_found_below_a_tasks_directory_and_its_end_kept() {
+        let root = tempfile::tempdir().unwrap();
+        let task = TaskScratch { path: root.path().join("1-0") };
+        let psi4 = task.path().join("tmp1_psi_scratch");
+        fs::create_dir_all(&psi4).unwrap();
+        assert_eq!(task.printed(), None);
+        fs::write(psi4.join("1.json_out"), [vec![b'x'; 2 << 20], b"Task number: 10".to_vec()].concat())
+            .unwrap();
+        fs::write(psi4.join("data.json"), "{}").unwrap();
+        fs::write(task.path().join(".qcbatch-printed"), "").unwrap();
+        let printed = task.printed().unwrap();
+        assert!(printed.len() == 1 << 20 && printed.ends_with("xTask number: 10"));
+    }
 
     #[test]
     fn a_tasks_directory_is_empty_private_and_gone_afterwards_and_so_is_the_runs() {

@@ -283,7 +283,8 @@ async fn attempt(
                 NoAnswer::Nonsense(text) => Some(text),
             };
             let death = worker.bury().await;
-            (None, reported(context.reporter.worker_died(order, facts, death, nonsense)))
+            let stdout = scratch.printed();
+            (None, reported(context.reporter.worker_died(order, facts, death, stdout, nonsense)))
         }
         Happened::Killed(cause)
             if cause == KillCause::Signal || !had_its_time(limit, stopwatch.elapsed()) =>
@@ -293,12 +294,14 @@ async fn attempt(
         }
         Happened::TooLarge => {
             let facts = facts(used_since(&worker, cpu_before));
-            let outputs = Outputs { stdout: None, stderr: worker.kill().await.stderr };
+            let stderr = worker.kill().await.stderr;
+            let outputs = Outputs { stdout: scratch.printed(), stderr };
             (None, reported(context.reporter.over_memory(order, facts, memory_limit, outputs)))
         }
         Happened::OwnLimit | Happened::Killed(_) => {
             let facts = facts(used_since(&worker, cpu_before));
-            let outputs = Outputs { stdout: None, stderr: worker.kill().await.stderr };
+            let stderr = worker.kill().await.stderr;
+            let outputs = Outputs { stdout: scratch.printed(), stderr };
             (None, reported(context.reporter.timed_out(order, facts, outputs)))
         }
     }

@@ -57,6 +57,31 @@ fn a_task_that_does_not_end_is_killed_at_its_limit_with_all_it_started() {
 }
 
 #[test]
+fn what_a_hanging_program_had_printed_is_kept() {
+    // QCEngine's own way of running programs, of which it asks others for their version before.
+    let code = "import os, sys, runpy, qcengine\n\
+        def hang(*_, **__):\n    \
+            qcengine.util.execute(['sh', '-c', 'echo version; echo words >&2'])\n    \
+            qcengine.util.execute(['sh', '-c', 'yes half | head -n 1000; sleep 600'])\n\
+        qcengine.compute = hang; sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')\n";
+    for generation in [Generation::V1, Generation::V2] {
+        let job = Job::new(generation)
+            .task(pm7())
+            .limit(5)
+            .manifest(|manifest| {
+                manifest.worker_command.splice(1..1, ["-c".into(), code.into()]);
+            })
+            .staged();
+        assert_eq!(job.run(), 0);
+        let report = &job.by_task()[&0];
+        assert_eq!(error_of(report).1, "timeout");
+        let printed = report.stdout.as_deref().unwrap();
+        assert!(printed.starts_with("half\nhalf\n") && printed.len() > 4000, "{printed}");
+        assert_eq!(job.scratch_directories(), 0);
+    }
+}
+
+#[test]
 fn without_a_worker_the_job_fails_and_its_tasks_go_back() {
     let job = Job::new(Generation::V1)
         .task(pm7())
