@@ -21,6 +21,7 @@ pub mod listen;
 mod live_log;
 mod outputs;
 mod peer;
+mod pools;
 mod predict;
 mod preview;
 mod records;
@@ -58,6 +59,7 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/v1/records/{id}/native-files/{name}", get(outputs::native_file))
         .route("/v1/records/{id}/live-log", get(live_log::live_log))
         .route("/v1/jobs/query", post(jobs::query))
+        .route("/v1/pools/resume", post(pools::resume))
         .route("/v1/bench/timings", post(bench::timings))
         .route("/v1/bench/open", post(bench::open))
         .route("/v1/bench/meters", post(bench::meters))

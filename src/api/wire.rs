@@ -150,6 +150,23 @@ pub struct JobQuery {
     pub limit: u32,
 }
 
+/// `POST /v1/pools/resume`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeQuery {
+    /// The pool.
+    pub pool: PoolName,
+}
+
+/// A pool that submits again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Resumed {
+    /// The pool.
+    pub pool: PoolName,
+    /// Why it was paused, if it was.
+    pub paused: Option<String>,
+}
+
 /// One piece of a running job's log: a line of `GET /v1/records/{id}/live-log`.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct LiveLogPiece {

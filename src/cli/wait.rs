@@ -1,5 +1,6 @@
 //! `qcbatch wait`: holds until records have ended; its exit code says how.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clap::Args;
@@ -12,14 +13,19 @@ use super::format;
 use super::screen::{Report, Screen};
 use super::selection::{self, SelectionArgs};
 use super::session::Session;
+use super::table::printable;
 use crate::api::client::Client;
 use crate::api::wire::{StatusCounts, WaitQuery};
 use crate::config::units;
 use crate::model::record::RecordStatus;
-use crate::model::view::RecordFilter;
+use crate::model::view::{RecordFilter, StatusSummary};
 
 /// Longest that the daemon may hold an answer back.
 const LONG_POLL: Duration = Duration::from_secs(30);
+
+/// How often troubles are looked for soon after the wait began, and how far apart.
+const FIRST_LOOKS: u32 = 10;
+const BETWEEN_FIRST_LOOKS: Duration = Duration::from_secs(3);
 
 /// Between two questions, so that a stream of small changes does not become a stream of questions.
 const BREATH: Duration = Duration::from_millis(500);
@@ -81,6 +87,7 @@ pub(super) async fn until_ended(
 ) -> Result<StatusCounts, CliError> {
     let deadline = patience.map(|patience| Instant::now() + patience);
     let mut query = WaitQuery { filter, seen: None, timeout_seconds: 0 };
+    let mut troubles = Troubles::default();
     loop {
         let counts: StatusCounts = client.post("/v1/records/wait", &query).await?;
         if counts.total() == 0 {
@@ -90,6 +97,7 @@ pub(super) async fn until_ended(
             screen.end_progress();
             return Ok(counts);
         }
+        troubles.tell(client, screen).await;
         screen.progress(&sentence(&counts));
         let left = deadline.map_or(LONG_POLL, |deadline| deadline.saturating_duration_since(Instant::now()));
         if left.is_zero() {
@@ -99,8 +107,35 @@ pub(super) async fn until_ended(
             });
         }
         tokio::time::sleep(BREATH.min(left)).await;
-        query.timeout_seconds = left.min(LONG_POLL).as_secs();
+        query.timeout_seconds = left.min(troubles.patience()).as_secs();
         query.seen = Some(counts);
+    }
+}
+
+/// What keeps records from running, told once each while somebody waits for them.
+#[derive(Default)]
+struct Troubles {
+    told: BTreeSet<String>,
+    looks: u32,
+}
+
+impl Troubles {
+    /// How long the daemon may hold the next answer back: soon after a submission troubles show themselves.
+    fn patience(&self) -> Duration {
+        if self.looks <= FIRST_LOOKS { BETWEEN_FIRST_LOOKS } else { LONG_POLL }
+    }
+
+    /// Tells what is new. That the daemon does not answer is told by the question that follows.
+    async fn tell(&mut self, client: &Client, screen: &Screen) {
+        self.looks += 1;
+        let Ok(status) = client.get::<StatusSummary>("/v1/status").await else { return };
+        for trouble in status.troubles {
+            if !self.told.contains(&trouble) {
+                screen.end_progress();
+                screen.note(&format!("trouble: {}", printable(&trouble)));
+                self.told.insert(trouble);
+            }
+        }
     }
 }
 

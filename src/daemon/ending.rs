@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 
 use super::ingester::{self, IngestError};
-use super::pools::{Pool, Ran};
+use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
 use crate::model::chunk::ChunkName;
@@ -14,6 +14,7 @@ use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, NodeIndex, TaskId};
 use crate::model::job::JobOutcome;
 use crate::model::task::{EndReason, EndRecord};
+use crate::plan::blame::{self, EndedJob, Python, Results, RunnerSeen};
 use crate::plan::job::Ending;
 use crate::plan::retry::{self, EndedBy};
 use crate::spool::evidence::{ChunkState, Evidence, JobEvidence};
@@ -77,7 +78,7 @@ pub async fn end(
     log_end(job.id, &ending, stored, released.returned, released.failed);
     pool.board.see_job(job.id, &[]);
     let why = detail.as_deref().unwrap_or(ending.outcome.as_str());
-    pool.job_ended(ran(&ending, found, stored), why, Timestamp::now());
+    pool.job_ended(blame::ran(ended(pool, job, &ending, found, stored)), why, Timestamp::now());
     site.ring_stored();
     site.planner_bell.notify_one();
     if !job.pilot {
@@ -130,6 +131,7 @@ async fn end_runner(
     let (outcome, charge) = match end.reason {
         EndReason::Failed => (JobOutcome::Failed, Charge::Failure(FailureClass::Infrastructure)),
         EndReason::WalltimeNear => (JobOutcome::Walltime, Charge::Nothing),
+        EndReason::NodeUnfit => (JobOutcome::NodeFailure, Charge::Nothing),
         EndReason::Done | EndReason::Signal => (JobOutcome::Cancelled, Charge::Nothing),
     };
     let running = found.heartbeat.iter().flat_map(|heartbeat| heartbeat.running.iter().copied());
@@ -158,15 +160,24 @@ async fn end_runner(
     Ok(())
 }
 
-/// What the job says of its pool. One that found the work done by others, or was cancelled, says nothing.
-fn ran(ending: &Ending, found: &JobEvidence, stored: u64) -> Ran {
-    let in_order =
-        found.end().is_some_and(|end| matches!(end.reason, EndReason::Done | EndReason::WalltimeNear));
-    match ending.outcome {
-        _ if stored > 0 => Ran::Something,
-        JobOutcome::Cancelled | JobOutcome::Preempted => Ran::NothingNeeded,
-        _ if in_order => Ran::NothingNeeded,
-        _ => Ran::Nothing,
+/// What is known of the ended job, for its pool.
+fn ended(pool: &Pool, job: &JobRow, ending: &Ending, found: &JobEvidence, stored: u64) -> EndedJob {
+    let running = found.nodes().any(|(_, node)| node.heartbeat.as_ref().is_some_and(|beat| !beat.running.is_empty()));
+    let started = found.nodes().any(|(_, node)| node.start.is_some());
+    EndedJob {
+        outcome: ending.outcome,
+        reason: found.end().map(|end| end.reason),
+        runner: match started {
+            true if running || !found.claimed().is_empty() => RunnerSeen::AtWork,
+            true => RunnerSeen::Idle,
+            false => RunnerSeen::Never,
+        },
+        results: if stored > 0 { Results::Some } else { Results::None },
+        // One that began since only has tasks that should need none: it counts like any other.
+        python: match found.no_worker() {
+            Some(_) if !job.started_on.is_some_and(|at| pool.python.paused_before(at)) => Python::DoesNotStart,
+            _ => Python::NoComplaint,
+        },
     }
 }
 
@@ -180,11 +191,13 @@ async fn withdraw_ticket(directory: &JobDirectory) -> bool {
 /// What unreported tasks are charged with. A runner that stopped before its walltime after some work gave back what it
 /// had not begun.
 fn charge(job: &JobRow, ending: &Ending, found: &JobEvidence, stored: u64) -> Charge {
-    let stopped_in_time = found.end().is_some_and(|end| end.reason == EndReason::WalltimeNear);
-    if stopped_in_time && stored > 0 {
+    let reason = found.end().map(|end| end.reason);
+    let stopped_in_time = reason == Some(EndReason::WalltimeNear) && stored > 0;
+    if stopped_in_time || reason == Some(EndReason::NodeUnfit) {
         return Charge::Nothing;
     }
-    let tasks = if job.pilot { u32::MAX } else { job.tasks };
+    let made_for = (!job.pilot).then_some(job.tasks);
+    let tasks = blame::tasks_that_shared(ending.outcome, made_for, last_running(found).len());
     let by = if job.cancel_requested_on.is_some() { EndedBy::Us } else { EndedBy::Others };
     retry::class_of_unreported(ending.outcome, by, tasks).map_or(Charge::Nothing, Charge::Failure)
 }
@@ -195,16 +208,20 @@ fn charged(job: &JobRow, found: &JobEvidence) -> Charged {
     if !job.pilot {
         return Charged::All;
     }
-    // A runner that ended better than the job did gave back what it had begun.
+    let running = last_running(found);
+    if found.end().is_some() { Charged::Only(running) } else { Charged::LastSeen(running) }
+}
+
+/// The tasks that runners were at work on when they were last heard of. One that ended better than the job did gave back
+/// what it had begun.
+fn last_running(found: &JobEvidence) -> HashSet<TaskId> {
     let end = found.end();
     let blamed = found.nodes().filter(|(_, node)| match (&node.end, &end) {
         (Some(own), Some(end)) => own.reason == end.reason,
         (own, _) => own.is_none(),
     });
     let heartbeats = blamed.filter_map(|(_, node)| node.heartbeat.as_ref());
-    let running: HashSet<TaskId> =
-        heartbeats.flat_map(|heartbeat| heartbeat.running.iter().copied()).collect();
-    if end.is_some() { Charged::Only(running) } else { Charged::LastSeen(running) }
+    heartbeats.flat_map(|heartbeat| heartbeat.running.iter().copied()).collect()
 }
 
 fn log_end(job: JobId, ending: &Ending, results_bytes: u64, returned: usize, failed: usize) {

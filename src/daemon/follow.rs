@@ -9,6 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::ending;
 use super::ingester::{self, IngestError};
 use super::pools::Pool;
+use super::python::News;
 use super::sightings::{Poll, Seen};
 use super::site::Site;
 use super::troubles::chain;
@@ -120,6 +121,9 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
             return Ok(None);
         }
     };
+    if let Some((_, why)) = found.no_worker() {
+        python_does_not_start(site, pool, job.id, why);
+    }
     let mut offsets = Vec::new();
     for (node, found) in found.nodes().filter(|(node, found)| found.results_bytes > job.offset(*node)) {
         let (which, offset) = ((job.id, node), job.offset(node));
@@ -143,6 +147,17 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
         ..Followed::default()
     };
     Ok(Some(Look { directory, found, followed }))
+}
+
+/// Tasks that need Python are kept from the pool for a while; what is staged is dealt anew, without them.
+fn python_does_not_start(site: &Site, pool: &Pool, job: JobId, why: &str) {
+    let news = pool.python.does_not_start(job, &pool.config.worker_python, why, Timestamp::now());
+    if news == News::New {
+        tracing::warn!(pool = %pool.config.name, why, "no Python worker can be started");
+        pool.board.ask_withdrawal("tasks that need Python are kept from the pool".to_owned());
+        site.stager_bell.notify_one();
+        site.planner_bell.notify_one();
+    }
 }
 
 async fn gather(directory: &JobDirectory) -> Result<evidence::JobEvidence, crate::spool::SpoolError> {

@@ -62,6 +62,9 @@ pub(super) async fn bring_in(
     let results = Results { job, node, path: directory.node(node).results(), finality };
     bring_in_file(&site.writer, &results, offset, &decide, |reports, stored| {
         pool.pace.reported(reports);
+        if reports.iter().any(|report| report.provenance.qcengine_version.is_some()) {
+            pool.python.works();
+        }
         site.ring_stored();
         if stored.retried > 0 {
             site.planner_bell.notify_one();

@@ -10,7 +10,7 @@ use super::preview::{PreviewOptions, PreviewedTask, preview};
 use super::site::Site;
 use super::troubles::chain;
 use crate::api::local::{self, ApiState, LocalSocket, PreviewRefused, PreviewedSubmission, SchedulerMeter};
-use crate::api::wire::{DaemonStatus, SubmitOptions};
+use crate::api::wire::{DaemonStatus, Resumed, SubmitOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
 use crate::model::view::PoolSummary;
@@ -26,6 +26,7 @@ pub fn serve(
     let for_offers = site.clone();
     let for_logs = site.clone();
     let for_meter = site.clone();
+    let for_resume = site.clone();
     let state = ApiState {
         store: site.store.clone(),
         writer: site.writer.clone(),
@@ -40,6 +41,7 @@ pub fn serve(
             found.map_or_else(Vec::new, |pool| pool.cluster.scheduler.log_names(index))
         }),
         scheduler_meter: Arc::new(move |pool| scheduler_meter(&for_meter, pool)),
+        resume: Arc::new(move |pool| resume(&for_resume, pool)),
         stopping: site.shutdown.clone(),
     };
     Ok(local::serve(socket, Arc::new(state)))
@@ -63,11 +65,19 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
                 scheduler: pool.cluster.scheduler.summary(),
                 jobs: std::collections::BTreeMap::new(),
                 paused: pool.paused(now),
+                without_python: pool.python.paused(now),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),
             })
             .collect(),
         troubles: site.troubles.lines(),
     }
+}
+
+fn resume(site: &Site, name: &PoolName) -> Option<Resumed> {
+    let paused = site.pool(name)?.resume(Timestamp::now());
+    site.planner_bell.notify_one();
+    site.submitter_bell.notify_waiters();
+    Some(Resumed { pool: name.clone(), paused })
 }
 
 fn scheduler_meter(site: &Site, pool: &PoolName) -> Option<SchedulerMeter> {

@@ -25,6 +25,7 @@ mod planner;
 mod poller;
 mod pools;
 mod preview;
+mod python;
 mod setup;
 mod sightings;
 mod site;

@@ -48,7 +48,7 @@ struct Memory {
     running: HashMap<JobId, Running>,
     /// Chunks that lie in directories of jobs.
     claims: HashMap<ChunkId, Claim>,
-    /// The accounting's answers about missing jobs.
+    /// The accounting's answers about jobs that have ended.
     accounts: HashMap<SchedulerJobId, Ending>,
     /// A question to the accounting that is not answered yet.
     asked: Option<JoinHandle<HashMap<SchedulerJobId, Ending>>>,
@@ -262,14 +262,14 @@ impl Memory {
         flowing.take(MOST_GLANCED).map(|job| job.row.clone()).collect()
     }
 
-    /// Asks the accounting about jobs that a new poll does not list, and takes its answer when it has come.
+    /// Asks the accounting about jobs whose end a new poll does not explain, and takes its answer when it has come.
     async fn hear_accounts(&mut self, cluster: &Arc<Cluster>, polled: Option<&Polled>, jobs: &[JobRow]) {
         if self.asked.as_ref().is_some_and(JoinHandle::is_finished)
             && let Some(asked) = self.asked.take()
         {
             self.accounts = asked.await.unwrap_or_default();
         }
-        let ids = polled.map(|polled| sightings::missing(polled, jobs)).unwrap_or_default();
+        let ids = polled.map(|polled| sightings::unexplained(polled, jobs)).unwrap_or_default();
         if !ids.is_empty() && self.asked.is_none() {
             let cluster = cluster.clone();
             self.asked = Some(tokio::spawn(async move {

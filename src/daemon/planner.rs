@@ -10,11 +10,13 @@ use jiff::Timestamp;
 use super::board::{Entry, File};
 use super::forecast::Remembered;
 use super::pools::Pool;
+use super::python;
 use super::site::Site;
 use super::troubles::chain;
 use crate::model::ids::{JobId, PoolName, Tag, TaskId};
 use crate::model::job::JobState;
 use crate::model::task::Placement;
+use crate::plan::fit;
 use crate::plan::packing::{NodeSize, TaskDefaults, Waiting};
 use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot};
 use crate::plan::predict::Expectation;
@@ -99,6 +101,12 @@ async fn plan_pool(
     match &paused {
         Some(reason) => site.troubles.note(&pool.subject(), reason.as_str()),
         None => site.troubles.clear(&pool.subject()),
+    }
+    let without_python = pool.python.paused(now);
+    let subject = format!("Python of pool {}", pool.config.name);
+    match &without_python {
+        Some(reason) => site.troubles.note(&subject, python::advice(reason, &pool.config.name.0)),
+        None => site.troubles.clear(&subject),
     }
     if let Some(reason) = paused.as_ref().filter(|_| live.is_empty()) {
         // Nobody will come for what is staged: others may have it.
@@ -331,10 +339,11 @@ async fn let_go(site: &Site, live: &[LiveJobs], surplus: u32, memory: &mut Memor
 
 /// Which tasks suit a pool.
 fn filter(site: &Site, pool: &Pool) -> CandidateFilter {
-    let any_program = pool.config.programs.iter().any(|program| program == "*");
+    let native = &site.config.worker.native_programs;
+    let without_python = pool.python.paused(Timestamp::now()).is_some();
     CandidateFilter {
         pool: pool.config.name.clone(),
-        programs: (!any_program).then(|| pool.config.programs.clone()),
+        programs: fit::programs(&pool.config.programs, without_python.then_some(native)),
         compute_tags: pool.config.compute_tags.clone(),
         most: pool.shape().most(),
         defaults: defaults(site).resources(),

@@ -1,5 +1,5 @@
-//! A pool as the daemon runs it: its configuration, its cluster, and the breaker that stops it after jobs that ran
-//! nothing.
+//! A pool as the daemon runs it: its configuration, its cluster, and the breakers that stop it after jobs that ran
+//! nothing, or keep tasks from it that need a Python which does not start.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -9,8 +9,10 @@ use jiff::{SignedDuration, Timestamp};
 use super::board::Board;
 use super::clusters::Cluster;
 use super::pace::Pace;
+use super::python::PythonBreaker;
 use crate::config::PoolConfig;
 use crate::plan::backoff;
+use crate::plan::blame::Ran;
 use crate::plan::fit::Offer;
 use crate::plan::packing::Shape;
 
@@ -29,6 +31,8 @@ pub struct Pool {
     pub board: Board,
     /// How long tasks take here.
     pub pace: Pace,
+    /// Whether its jobs can start Python workers.
+    pub python: PythonBreaker,
     breaker: Mutex<Breaker>,
 }
 
@@ -50,7 +54,14 @@ struct Breaker {
 impl Pool {
     /// A pool that may submit.
     pub fn new(config: PoolConfig, cluster: Arc<Cluster>) -> Pool {
-        Pool { config, cluster, board: Board::default(), pace: Pace::default(), breaker: Mutex::default() }
+        Pool {
+            config,
+            cluster,
+            board: Board::default(),
+            pace: Pace::default(),
+            python: PythonBreaker::default(),
+            breaker: Mutex::default(),
+        }
     }
 
     /// What troubles are noted under.
@@ -92,6 +103,14 @@ impl Pool {
         Some(format!("{} (paused until {until:.0})", breaker.reason.as_deref().unwrap_or("paused")))
     }
 
+    /// Ends every pause, and forgets what was learned of limits: the next pass tries at once. Says what was paused.
+    pub fn resume(&self, now: Timestamp) -> Option<String> {
+        let paused = self.paused(now).or_else(|| self.python.paused(now));
+        *self.lock() = Breaker::default();
+        self.python.close();
+        paused
+    }
+
     /// A job ended. One that stored a result closes the breaker; one that could have run something and did not counts.
     pub fn job_ended(&self, ran: Ran, detail: &str, now: Timestamp) {
         let mut breaker = self.lock();
@@ -101,11 +120,11 @@ impl Pool {
                 *breaker = Breaker { ceiling, largest_array, ..Breaker::default() };
             }
             Ran::NothingNeeded => {}
-            Ran::Nothing => {
+            Ran::Nothing | Ran::NodeUnfit => {
                 breaker.empty_jobs += 1;
                 if breaker.empty_jobs >= EMPTY_JOBS {
-                    let reason =
-                        format!("{} jobs in a row ran nothing; the last: {detail}", breaker.empty_jobs);
+                    let last = one_line(detail);
+                    let reason = format!("{} jobs in a row ran nothing; the last: {last}", breaker.empty_jobs);
                     if breaker.paused_until.is_none_or(|until| until <= now) {
                         breaker.pauses += 1;
                     }
@@ -176,17 +195,6 @@ impl Pool {
     }
 }
 
-/// Whether a job did any work.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Ran {
-    /// At least one result.
-    Something,
-    /// None at all.
-    Nothing,
-    /// None, and no fault of its own: others had the work, or it was cancelled.
-    NothingNeeded,
-}
-
 impl Breaker {
     fn pause(&mut self, failures: u32, reason: String, now: Timestamp) -> Timestamp {
         if let Some(until) = self.paused_until.filter(|until| *until > now) {
@@ -198,5 +206,15 @@ impl Breaker {
         self.paused_until = Some(until);
         self.reason = Some(reason);
         until
+    }
+}
+
+/// A text on one line, for tables and the log: what says most stands at the end of a traceback.
+pub fn one_line(text: &str) -> String {
+    let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let first = lines.next().unwrap_or_default();
+    match lines.next_back() {
+        Some(last) => format!("{first} … {last}"),
+        None => first.to_owned(),
     }
 }

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 
 use super::clusters::{Cluster, Snapshot};
 use crate::model::ids::SchedulerJobId;
-use crate::model::job::JobState;
+use crate::model::job::{JobOutcome, JobState};
 use crate::plan::job::{Accounting, Ending, Sighting};
 use crate::plan::poll::{self, Belief, Coverage};
-use crate::scheduler::{JobSighting, PostMortemAnswer, SchedulerState, Sureness};
+use crate::scheduler::{ExitStatus, JobSighting, PostMortemAnswer, SchedulerState, Sureness};
 use crate::store::job::JobRow;
 
 /// What is remembered of a cluster's polls.
@@ -134,26 +134,36 @@ fn in_plans_words(sighting: &JobSighting) -> Sighting {
         SchedulerState::Suspended => Sighting::Suspended,
         // A requeue may follow: over only once it is absent.
         SchedulerState::Ending | SchedulerState::Ended { sure: Sureness::OnceAbsent, .. } => Sighting::Ending,
-        SchedulerState::Ended { outcome, sure: Sureness::Now } => Sighting::Ended(Ending {
-            outcome: *outcome,
-            exit_code: sighting.exit.code,
-            signal: sighting.exit.signal,
-        }),
+        SchedulerState::Ended { outcome, sure: Sureness::Now } => {
+            Sighting::Ended(ending(*outcome, sighting.exit))
+        }
         // An unknown word changes nothing; the engine has logged it once.
         SchedulerState::Unrecognised(_) => Sighting::NotAsked,
     }
 }
 
-/// Jobs that a believed poll does not list and that are missing: those that the accounting is asked about.
-pub fn missing(polled: &Polled, jobs: &[JobRow]) -> Vec<SchedulerJobId> {
+/// What is said of an end. Where the scheduler does not know how a job ended, its code is not the job's either.
+fn ending(outcome: JobOutcome, exit: ExitStatus) -> Ending {
+    let exit = if outcome == JobOutcome::Lost { ExitStatus::default() } else { exit };
+    Ending { outcome, exit_code: exit.code, signal: exit.signal }
+}
+
+/// Jobs that have ended, as far as anybody knows, and of which a believed poll does not tell why: those that the accounting
+/// is asked about.
+pub fn unexplained(polled: &Polled, jobs: &[JobRow]) -> Vec<SchedulerJobId> {
     if polled.belief != Belief::Whole {
         return Vec::new();
     }
+    let explained = |id: &SchedulerJobId| match polled.snapshot.jobs.get(id).map(|job| &job.state) {
+        None => false,
+        Some(SchedulerState::Ended { outcome, sure: Sureness::Now }) => outcome.names_a_cause(),
+        Some(_) => true,
+    };
     let mut ids: Vec<SchedulerJobId> = jobs
         .iter()
         .filter(|job| job.missing_since.is_some())
         .filter_map(|job| job.scheduler_job_id.clone())
-        .filter(|id| !polled.snapshot.jobs.contains_key(id))
+        .filter(|id| !explained(id))
         .collect();
     ids.sort();
     ids.dedup();
@@ -166,11 +176,7 @@ pub async fn post_mortem(cluster: &Cluster, ids: &[SchedulerJobId]) -> HashMap<S
         PostMortemAnswer::Known(reports) => reports
             .into_iter()
             .filter_map(|(id, report)| {
-                let ending = Ending {
-                    outcome: report.outcome()?,
-                    exit_code: report.exit.code,
-                    signal: report.exit.signal,
-                };
+                let ending = ending(report.outcome()?, report.exit);
                 Some((id, ending))
             })
             .collect(),

@@ -210,6 +210,7 @@ fn staged_job(
         native_programs: site.config.worker.native_programs.clone(),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
         mpiexec: pool.config.mpiexec.clone(),
+        avoided: Some(site.spool.avoided_nodes().display().to_string()),
         nodes: if job.pilot { resources.nodes } else { 1 },
     };
     StagedJob { index: job.array_index, manifest, orders }

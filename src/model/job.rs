@@ -184,6 +184,21 @@ impl JobOutcome {
         }
     }
 
+    /// Whether it names a cause. What a killed script returned names none, and "lost" is no answer.
+    pub const fn names_a_cause(self) -> bool {
+        match self {
+            JobOutcome::Walltime
+            | JobOutcome::Memory
+            | JobOutcome::NodeFailure
+            | JobOutcome::Preempted
+            | JobOutcome::Cancelled => true,
+            JobOutcome::Completed
+            | JobOutcome::Failed
+            | JobOutcome::Lost
+            | JobOutcome::NeverSubmitted => false,
+        }
+    }
+
     /// The outcome that `word` names.
     pub fn parse(word: &str) -> Option<JobOutcome> {
         Self::ALL.into_iter().find(|outcome| outcome.as_str() == word)

@@ -197,6 +197,9 @@ pub struct JobManifest {
     /// Starts a program on several nodes, in QCEngine's words (`{total_ranks}`).
     #[serde(default)]
     pub mpiexec: Option<String>,
+    /// Where the daemon lists the nodes that are avoided.
+    #[serde(default)]
+    pub avoided: Option<String>,
     /// Nodes that have a runner each; cores, memory, GPUs and the limit on tasks are of one of them.
     #[serde(default = "one")]
     pub nodes: u32,
@@ -246,6 +249,9 @@ pub struct EndRecord {
     pub results_bytes: u64,
     /// Free text for a person, such as the signal.
     pub detail: Option<String>,
+    /// Why no Python worker could be started, where none could.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_worker: Option<String>,
 }
 
 /// Why a node runner stopped.
@@ -260,6 +266,9 @@ pub enum EndReason {
     Signal,
     /// Could not work: no worker started, disk full, manifest unreadable.
     Failed,
+    /// The node is not fit for work: it is avoided, or different tasks failed there one after the other for what is its
+    /// fault. What was not begun goes back.
+    NodeUnfit,
 }
 
 /// `heartbeat.json`: rewritten while the job runs. A growing counter is a sign of life that needs no clock.
@@ -274,4 +283,7 @@ pub struct Heartbeat {
     /// Memory that the runner itself holds.
     #[serde(default)]
     pub resident_bytes: u64,
+    /// Why no Python worker can be started, where none can: tasks that need none go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_worker: Option<String>,
 }

@@ -265,6 +265,9 @@ pub struct PoolSummary {
     pub jobs: BTreeMap<JobState, i64>,
     /// Why it is not submitting, if it is not.
     pub paused: Option<String>,
+    /// Why it takes only tasks of programs that need no Python, if it does.
+    #[serde(default)]
+    pub without_python: Option<String>,
     /// When it was last polled with a valid answer.
     pub polled_on: Option<Timestamp>,
 }

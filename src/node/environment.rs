@@ -46,7 +46,8 @@ impl NodeEnvironment {
             variable("QCBATCH_SCHEDULER_JOB_ID").or_else(array_element).or_else(|| variable("SLURM_JOB_ID"));
         let restarts = variable("QCBATCH_RESTART_COUNT").or_else(|| variable("SLURM_RESTART_COUNT"));
         NodeEnvironment {
-            hostname,
+            // A scheduler may have a name of its own for the node; by that one it is asked to leave it out.
+            hostname: variable("QCBATCH_NODE_NAME").unwrap_or(hostname),
             pid,
             scheduler_job_id,
             restarts: restarts.and_then(|count| count.parse().ok()).unwrap_or(0),

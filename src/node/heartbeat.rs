@@ -29,6 +29,7 @@ pub struct HeartbeatWriter {
     due: Instant,
     beats_without_directory: u32,
     worker_command: Vec<String>,
+    no_worker: Option<String>,
 }
 
 impl HeartbeatWriter {
@@ -38,12 +39,31 @@ impl HeartbeatWriter {
         let beat = former.map_or(0, |heartbeat| heartbeat.beat);
         let interval = Duration::from_secs(manifest.heartbeat_seconds.max(1));
         let worker_command = manifest.worker_command.clone();
-        HeartbeatWriter { directory, beat, interval, due: now, beats_without_directory: 0, worker_command }
+        HeartbeatWriter {
+            directory,
+            beat,
+            interval,
+            due: now,
+            beats_without_directory: 0,
+            worker_command,
+            no_worker: None,
+        }
     }
 
     /// When the next one is due.
     pub fn due(&self) -> Instant {
         self.due
+    }
+
+    /// The next one is due now: what runs is news, should the job be killed in the next moment.
+    pub fn hasten(&mut self, now: Instant) {
+        self.due = self.due.min(now);
+    }
+
+    /// The next one, which is due now, says that no worker can be started.
+    pub fn tell_no_worker(&mut self, why: &str, now: Instant) {
+        self.no_worker = Some(why.to_owned());
+        self.hasten(now);
     }
 
     /// Writes it if it is due. A disk that does not take it is no reason to stop working.
@@ -54,8 +74,9 @@ impl HeartbeatWriter {
         self.due = now + self.interval;
         self.beat += 1;
         let running = running.copied().collect();
-        let heartbeat =
-            Heartbeat { beat: self.beat, results, running, resident_bytes: memory::of_this_process() };
+        let resident_bytes = memory::of_this_process();
+        let no_worker = self.no_worker.clone();
+        let heartbeat = Heartbeat { beat: self.beat, results, running, resident_bytes, no_worker };
         let written = atomic::write_json(&self.directory.heartbeat(), &heartbeat);
         let gone = written.as_ref().is_err_and(|error| is_removed(error, &self.worker_command));
         self.beats_without_directory = if gone { self.beats_without_directory + 1 } else { 0 };

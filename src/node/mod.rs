@@ -7,6 +7,7 @@ pub mod claim;
 pub mod classify;
 pub mod clock;
 pub mod cpu_time;
+pub mod doubt;
 pub mod end;
 pub mod environment;
 pub mod error;

@@ -60,22 +60,22 @@ impl Runner {
             Err(error) => {
                 let detail = chain(&error);
                 tracing::error!(error = detail, "cannot work");
-                let record = self.end_record(EndReason::Failed, Some(detail), None);
+                let record = self.end_record((EndReason::Failed, Some(detail)), None, None);
                 return self.write_end(record, Instant::now() + TERM_GRACE).await;
             }
         };
         run.run(&mut signals).await;
-        let (reason, detail) = run.conclusion();
+        let conclusion = run.conclusion();
         let deadline = deadline.min(run.storing_ends);
-        let record = self.end_record(reason, detail, Some(&run.store));
+        let record = self.end_record(conclusion, run.no_worker.clone(), Some(&run.store));
         run.close().await;
         self.write_end(record, deadline).await
     }
 
     fn end_record(
         &self,
-        reason: EndReason,
-        detail: Option<String>,
+        (reason, detail): (EndReason, Option<String>),
+        no_worker: Option<String>,
         store: Option<&ReportStore>,
     ) -> EndRecord {
         let tally = store.map(|store| store.tally).unwrap_or_default();
@@ -86,6 +86,7 @@ impl Runner {
             results: tally.results,
             results_bytes: store.map_or(0, ReportStore::safe_bytes),
             detail,
+            no_worker,
         }
     }
 }

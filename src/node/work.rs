@@ -13,6 +13,7 @@ use super::budget::{Budget, Grant, Share};
 use super::cgroup::Delegated;
 use super::classify;
 use super::clock::JobClock;
+use super::doubt::Doubt;
 use super::error::{NodeError, chain};
 use super::guard::Guard;
 use super::hand::{ChunkKey, Hand, Look, MayLook, Situation};
@@ -30,6 +31,7 @@ use super::stderr::StderrLog;
 use super::stopwatch::Stopwatch;
 use super::store::{EncodedReport, ReportStore};
 use super::worker::Worker;
+use crate::model::failure::FailureClass;
 use crate::model::ids::TaskId;
 use crate::model::task::{EndReason, TaskOrder, TaskReport};
 use crate::spool::SpoolError;
@@ -83,6 +85,9 @@ pub struct Work {
     pub(super) store: ReportStore,
     heartbeat: HeartbeatWriter,
     relay: Relay,
+    doubt: Doubt,
+    /// Why no Python worker can be started: tasks that need one go back, the others go on.
+    pub(super) no_worker: Option<String>,
     /// The job has a pool to take chunks from.
     pooled: bool,
     stop: Option<Stop>,
@@ -147,6 +152,8 @@ impl Work {
             store,
             heartbeat: HeartbeatWriter::new(directory.clone(), manifest, now),
             relay: Relay::new(directory, now),
+            doubt: Doubt::new(&environment.hostname, manifest.avoided.as_ref().map(Into::into), now),
+            no_worker: None,
             pooled: manifest.ready.is_some(),
             stop,
             storing_ends: clock.storing_ends(),
@@ -164,6 +171,9 @@ impl Work {
             self.store.on_time(now);
             for request in self.relay.listen(now) {
                 self.on_signal(request);
+            }
+            if let Some(why) = self.doubt.avoided(now) {
+                self.stop(EndReason::NodeUnfit, Some(why));
             }
             let filled = self.fill(now);
             self.store.flush();
@@ -199,7 +209,7 @@ impl Work {
     fn next_wake(&self) -> Instant {
         let looks = self.stop.is_none() && !self.exhausted && self.next.is_none() && !self.store.is_refused();
         let look = looks.then(|| self.lookout.due());
-        [self.store.due(), look, self.relay.due()]
+        [self.store.due(), look, self.relay.due(), self.doubt.due()]
             .into_iter()
             .flatten()
             .fold(self.heartbeat.due(), Instant::min)
@@ -233,7 +243,10 @@ impl Work {
         if let Some(next) = self.next.take() {
             return Some(next);
         }
-        let may_look = if self.lookout.due() <= now { MayLook::Yes } else { MayLook::No };
+        let may_look = match self.lookout.due() <= now && self.no_worker.is_none() {
+            true => MayLook::Yes,
+            false => MayLook::No,
+        };
         let situation = Situation {
             now,
             clock: &self.clock,
@@ -247,6 +260,8 @@ impl Work {
                 self.lookout.found(now);
                 return Some((*order, key));
             }
+            // What is at hand is worked through, and nothing more is taken: it could only go back.
+            Ok(Look::NotYet) if self.no_worker.is_some() => self.exhausted = true,
             Ok(Look::NotYet) => {}
             Ok(Look::NoRoom) => self.lookout.no_room(now),
             Ok(Look::Nothing) => self.exhausted = true,
@@ -277,6 +292,10 @@ impl Work {
     fn begin(&mut self, order: TaskOrder, key: ChunkKey, granted: Grant) {
         let stopwatch = Stopwatch::start();
         let Some(prepared) = self.programs.prepare(&order, granted.share) else {
+            if self.no_worker.is_some() {
+                self.budget.give_back(granted);
+                return self.goes_back(order.task_id, key);
+            }
             tracing::info!(task.id = order.task_id.0, attempt = order.attempt, "task started");
             self.running.insert(order.task_id, key);
             let fit = self.idle.iter().rposition(|(gpus, _)| *gpus == granted.gpus);
@@ -315,6 +334,7 @@ impl Work {
         if self.stop.is_none() {
             tracing::info!(?reason, detail, "no further task is started");
             self.stop = Some(Stop { reason, detail });
+            self.heartbeat.hasten(Instant::now());
         }
     }
 
@@ -365,8 +385,17 @@ impl Work {
             }
             AttemptEnd::NoWorker(error) => {
                 self.goes_back(slot.task_id, key);
-                self.stop(EndReason::Failed, Some(chain(&error)));
+                self.on_no_worker(chain(&error));
             }
+        }
+    }
+
+    /// QCEngine cannot be used here. Programs that need no Python go on with what is at hand.
+    fn on_no_worker(&mut self, why: String) {
+        if self.no_worker.is_none() {
+            tracing::error!(error = why, "no worker can be started: tasks that need one go back");
+            self.heartbeat.tell_no_worker(&why, Instant::now());
+            self.no_worker = Some(why);
         }
     }
 
@@ -393,10 +422,17 @@ impl Work {
         let Some(report) = report else { return self.goes_back(task, key) };
         if let Some(class) = report.failure {
             tracing::info!(task.id = task.0, class = class.as_str(), "task failed");
-            let stopped = self.stop.as_ref().is_some_and(|stop| stop.reason == EndReason::Signal);
-            if stopped && classify::may_come_from_a_stop_signal(class) {
+            let doubtful = match self.stop.as_ref().map(|stop| stop.reason) {
+                Some(EndReason::Signal) => classify::may_come_from_a_stop_signal(class),
+                Some(EndReason::NodeUnfit) => class == FailureClass::Node,
+                _ => false,
+            };
+            if doubtful {
                 return self.goes_back(task, key);
             }
+        }
+        if let Some(why) = self.doubt.reported(task, report.failure) {
+            self.stop(EndReason::NodeUnfit, Some(why));
         }
         self.store.append(&report);
         self.hand.reported(key, self.store.length());
@@ -421,6 +457,7 @@ impl Work {
         }
         match &self.stop {
             Some(stop) if self.pooled || !self.hand.is_clean() => (stop.reason, stop.detail.clone()),
+            _ if self.no_worker.is_some() => (EndReason::Failed, self.no_worker.clone()),
             _ => (EndReason::Done, None),
         }
     }

@@ -87,6 +87,41 @@ pub fn too_large(asks: &TaskResources, most: &TaskResources) -> Option<String> {
     None
 }
 
+/// The programs whose tasks a pool may take, where `offered` are those that it has and Python does not start: then only
+/// those that are `native`. Nothing where any program will do.
+pub fn programs(offered: &[String], native: Option<&Vec<String>>) -> Option<Vec<String>> {
+    let any = offered.iter().any(|program| program == "*");
+    match native {
+        None => (!any).then(|| offered.to_vec()),
+        Some(native) => Some(native.iter().filter(|one| any || offered.contains(one)).cloned().collect()),
+    }
+}
+
+/// A pool that takes nothing for a while.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Closed {
+    /// The pool.
+    pub pool: PoolName,
+    /// What it does not take: anything, or what is not in this list.
+    pub except: Vec<String>,
+    /// Why.
+    pub reason: String,
+}
+
+/// Why a task waits that some pool could run: each of those pools is closed to it for now. Nothing where one is open.
+pub fn closed_to(offers: &[Offer], closed: &[Closed], demand: &Demand<'_>) -> Option<String> {
+    let mut reasons = Vec::new();
+    for offer in offers.iter().filter(|offer| misfit(offer, demand).is_none()) {
+        let is_closed = |one: &&Closed| {
+            one.pool == offer.pool
+                && !demand.required_programs.iter().all(|program| one.except.contains(program))
+        };
+        let closed = closed.iter().find(is_closed)?;
+        reasons.push(format!("pool {}: {}", offer.pool, closed.reason));
+    }
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
 /// Why no pool can ever run it, pool by pool; nothing where one can.
 pub fn no_pool(offers: &[Offer], demand: &Demand<'_>) -> Option<String> {
     let reasons: Option<Vec<String>> = offers

@@ -75,7 +75,7 @@ pub struct Evidence {
 }
 
 /// The end record.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub struct EndEvidence {
     /// Why it stopped.
     pub reason: EndReason,
@@ -131,13 +131,13 @@ pub fn next_step(
     patience: Patience,
     now: Timestamp,
 ) -> JobStep {
-    if let Some(end) = &evidence.end {
-        return judge_ended_by_evidence(job, end, sighting, patience, now);
+    if let Some(end) = evidence.end {
+        return judge_ended_by_evidence(job, end, (sighting, accounting), patience, now);
     }
     match sighting {
         Sighting::NotAsked => started_by_evidence(job, evidence),
         Sighting::NotListed => judge_not_listed(job, evidence, accounting, patience, now),
-        Sighting::Ended(ending) => judge_ended_by_scheduler(job, ending, patience, now),
+        Sighting::Ended(ending) => judge_ended_by_scheduler(job, ending, accounting, patience, now),
         Sighting::Queued => listed(job, evidence, JobState::Queued),
         Sighting::Blocked => listed(job, evidence, JobState::Blocked),
         Sighting::Running => listed(job, evidence, JobState::Running),
@@ -146,47 +146,78 @@ pub fn next_step(
     }
 }
 
-/// The end record is there. The job is over once its results are stored, or when the scheduler says so too and the
-/// rest of the file does not appear (a file system that lost its tail).
+/// The end record is there: it says that the job has ended. The job is over once its results are stored, or when the
+/// scheduler says so too and the rest of the file does not appear (a file system that lost its tail).
+///
+/// A runner that was killed knows that it was, and not what for. The scheduler is asked for that, for a while.
 fn judge_ended_by_evidence(
     job: &KnownJob,
-    end: &EndEvidence,
-    sighting: &Sighting,
+    end: EndEvidence,
+    (sighting, accounting): (&Sighting, &Accounting),
     patience: Patience,
     now: Timestamp,
 ) -> JobStep {
+    let waited = |span| job.missing_since.is_some_and(|since| passed(since, span, now));
     let stored = end.results_bytes.is_none_or(|bytes| job.results_offset >= bytes);
-    let waited = job.missing_since.is_some_and(|since| passed(since, patience.missing_grace, now));
-    if !stored && !waited {
-        return if job.missing_since.is_none() { JobStep::CountMissing } else { JobStep::Keep };
+    let said = scheduler_says(sighting, accounting);
+    let asks = was_killed(end) && !job.cancel_requested && said.is_none_or(|ending| !ending.outcome.names_a_cause());
+    // Two polls at least: the books are asked about what the first one did not list.
+    let answered = job.missing_polls >= 2 && waited(patience.evidence_grace);
+    if (!stored || (asks && !answered)) && !waited(patience.missing_grace) {
+        return match (job.missing_since, sighting) {
+            (None, _) => JobStep::CountMissing,
+            (_, Sighting::NotListed | Sighting::Ended(_)) if asks => JobStep::CountMissing,
+            _ => JobStep::Keep,
+        };
     }
-    let scheduler = match sighting {
-        Sighting::Ended(ending) => Some(ending),
-        _ => None,
-    };
-    let outcome = match (end.reason, job.cancel_requested) {
-        (EndReason::Done, _) => JobOutcome::Completed,
-        (EndReason::WalltimeNear, _) => JobOutcome::Walltime,
-        (_, true) => JobOutcome::Cancelled,
-        (EndReason::Signal, false) => {
-            scheduler.map_or(JobOutcome::Cancelled, |ending| match ending.outcome {
-                JobOutcome::Completed | JobOutcome::Failed => JobOutcome::Cancelled,
-                other => other,
-            })
-        }
-        (EndReason::Failed, false) => scheduler.map_or(JobOutcome::Failed, |ending| match ending.outcome {
-            JobOutcome::Completed => JobOutcome::Failed,
-            other => other,
-        }),
-    };
     JobStep::End(Ending {
-        outcome,
+        outcome: outcome_of(job, end, said),
         exit_code: Some(end.exit_code),
-        signal: scheduler.and_then(|ending| ending.signal),
+        signal: said.and_then(|ending| ending.signal),
     })
 }
 
-fn judge_ended_by_scheduler(job: &KnownJob, ending: &Ending, patience: Patience, now: Timestamp) -> JobStep {
+/// What the scheduler or its books say of a job that has ended: the books, where both do.
+fn scheduler_says<'a>(sighting: &'a Sighting, accounting: &'a Accounting) -> Option<&'a Ending> {
+    match (accounting, sighting) {
+        (Accounting::Knows(ending), _) | (Accounting::Silent, Sighting::Ended(ending)) => Some(ending),
+        (Accounting::Silent, _) => None,
+    }
+}
+
+/// Whether somebody else ended the runner. The script that survived it has the code of the signal then.
+fn was_killed(end: EndEvidence) -> bool {
+    match end.reason {
+        EndReason::Signal => true,
+        EndReason::Failed => end.exit_code > 128,
+        EndReason::Done | EndReason::WalltimeNear | EndReason::NodeUnfit => false,
+    }
+}
+
+fn outcome_of(job: &KnownJob, end: EndEvidence, said: Option<&Ending>) -> JobOutcome {
+    let cause = said.map(|ending| ending.outcome).filter(|outcome| outcome.names_a_cause());
+    match (end.reason, job.cancel_requested) {
+        (EndReason::Done, _) => JobOutcome::Completed,
+        (EndReason::WalltimeNear, _) => JobOutcome::Walltime,
+        (_, true) => JobOutcome::Cancelled,
+        (EndReason::NodeUnfit, false) => JobOutcome::NodeFailure,
+        (EndReason::Signal, false) => cause.unwrap_or(JobOutcome::Cancelled),
+        (EndReason::Failed, false) => cause.unwrap_or(JobOutcome::Failed),
+    }
+}
+
+fn judge_ended_by_scheduler(
+    job: &KnownJob,
+    ending: &Ending,
+    accounting: &Accounting,
+    patience: Patience,
+    now: Timestamp,
+) -> JobStep {
+    // The listing knows what the script returned; the books may know why.
+    let ending = match accounting {
+        Accounting::Knows(known) if known.outcome.names_a_cause() => known,
+        _ => ending,
+    };
     match job.missing_since {
         Some(since) if passed(since, patience.evidence_grace, now) => {
             JobStep::End(with_our_cancel(job, ending.clone()))

@@ -42,6 +42,15 @@ impl JobEvidence {
         self.nodes().flat_map(|(_, node)| node.claimed.iter().copied()).collect()
     }
 
+    /// Why a runner of it could not start a Python worker, and on which node, where one could not.
+    pub fn no_worker(&self) -> Option<(Option<&str>, &str)> {
+        self.nodes().find_map(|(_, node)| {
+            let in_end = node.end.as_ref().and_then(|end| end.no_worker.as_deref());
+            let in_beat = node.heartbeat.as_ref().and_then(|beat| beat.no_worker.as_deref());
+            Some((node.start.as_ref().map(|start| start.hostname.as_str()), in_end.or(in_beat)?))
+        })
+    }
+
     /// Grows as long as one of its runners beats.
     pub fn beat(&self) -> u64 {
         self.nodes().filter_map(|(_, node)| node.heartbeat.as_ref()).map(|heartbeat| heartbeat.beat).sum()
@@ -56,6 +65,7 @@ impl JobEvidence {
         Some(EndRecord {
             results: ends.iter().map(|end| end.results).sum(),
             results_bytes: ends.iter().map(|end| end.results_bytes).sum(),
+            no_worker: ends.iter().find_map(|end| end.no_worker.clone()),
             ..(*worst).clone()
         })
     }
@@ -66,7 +76,8 @@ fn attention(reason: EndReason) -> u8 {
         EndReason::Done => 0,
         EndReason::WalltimeNear => 1,
         EndReason::Signal => 2,
-        EndReason::Failed => 3,
+        EndReason::NodeUnfit => 3,
+        EndReason::Failed => 4,
     }
 }
 
@@ -227,6 +238,7 @@ mod tests {
             results: 1,
             results_bytes: 6,
             detail: None,
+            no_worker: None,
         };
         atomic::write_json(&directory.end(), &end).unwrap();
         let evidence = gather(&directory).unwrap().first;
@@ -243,6 +255,7 @@ mod tests {
             results,
             results_bytes: 10 * results,
             detail: None,
+            no_worker: None,
         }
     }
 
@@ -255,7 +268,7 @@ mod tests {
         }
         atomic::write_json(&job.end(), &end(EndReason::Done, 3)).unwrap();
         atomic::write_json(&job.node(NodeIndex(2)).end(), &end(EndReason::Failed, 1)).unwrap();
-        let heartbeat = Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0 };
+        let heartbeat = Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0, no_worker: None };
         atomic::write_json(&job.node(NodeIndex(1)).heartbeat(), &heartbeat).unwrap();
         let evidence = gather(&job).unwrap();
         assert_eq!((evidence.end(), evidence.beat(), evidence.further.len()), (None, 7, 2));

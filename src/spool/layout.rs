@@ -37,6 +37,11 @@ impl Spool {
         self.root.join(file_name_of(&pool.0))
     }
 
+    /// The list of nodes that are avoided, for runners to look for their own.
+    pub fn avoided_nodes(&self) -> PathBuf {
+        self.root.join("avoided-nodes.json")
+    }
+
     /// The directory of one submission.
     pub fn submission(&self, pool: &PoolName, tag: &Tag) -> SubmissionDirectory {
         SubmissionDirectory { path: self.pool(pool).join(tag.as_str()) }

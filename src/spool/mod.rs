@@ -3,6 +3,7 @@
 //! Daemon and jobs talk through these files alone. Watching is polling: another node's writes wake nobody.
 
 pub mod atomic;
+pub mod avoided;
 pub mod chunk;
 pub mod error;
 pub mod evidence;

@@ -106,6 +106,7 @@ pub(crate) mod tests {
             native_programs: vec![],
             recycle_growth_bytes: None,
             mpiexec: None,
+            avoided: None,
             nodes: 1,
         }
     }

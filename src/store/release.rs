@@ -58,13 +58,20 @@ pub enum Charged {
 }
 
 impl Charged {
-    fn of(&self, held: &[HeldRow]) -> HashSet<TaskId> {
+    /// Which of the `held` tasks are charged, and with what. Where it is not known which of them had a part in the end, it
+    /// costs none of them a try of its own.
+    fn of(&self, held: &[HeldRow], charge: Charge) -> (HashSet<TaskId>, Charge) {
         let all = || held.iter().map(|task| task.id).collect::<HashSet<_>>();
         match self {
-            Charged::All => all(),
-            Charged::Only(tasks) => tasks.clone(),
-            Charged::LastSeen(tasks) if held.iter().any(|task| tasks.contains(&task.id)) => tasks.clone(),
-            Charged::LastSeen(_) => all(),
+            Charged::All => (all(), charge),
+            Charged::Only(tasks) => (tasks.clone(), charge),
+            Charged::LastSeen(tasks) if held.iter().any(|task| tasks.contains(&task.id)) => {
+                (tasks.clone(), charge)
+            }
+            Charged::LastSeen(_) => match charge {
+                Charge::Failure(_) => (all(), Charge::Failure(FailureClass::Infrastructure)),
+                Charge::Nothing => (all(), Charge::Nothing),
+            },
         }
     }
 }
@@ -187,11 +194,11 @@ impl Writer {
         .load(conn)
         .await
         .doing("reading a job's tasks")?;
-        let charged = end.charged.of(&held);
+        let (charged, charge_of_charged) = end.charged.of(&held, end.charge);
         let mut released = ReleasedTasks::default();
         let (mut settled, mut attempts, mut events) = (Vec::new(), Vec::new(), Vec::new());
         for task in held {
-            let charge = if charged.contains(&task.id) { end.charge } else { Charge::Nothing };
+            let charge = if charged.contains(&task.id) { charge_of_charged } else { Charge::Nothing };
             let decision = decision(&task, charge, decide);
             let kind = match decision {
                 RetryDecision::Retry { .. } => {
@@ -200,7 +207,7 @@ impl Writer {
                 }
                 RetryDecision::Fail => {
                     released.failed += 1;
-                    attempts.push(given_up(&task, end, part)?);
+                    attempts.push(given_up(&task, end, part, charge)?);
                     "failed"
                 }
             };
@@ -274,8 +281,13 @@ fn ended_event(end: &JobEnd, released: ReleasedTasks) -> NewEvent {
 }
 
 /// The row of history of a task that was lost once too often.
-fn given_up(task: &HeldRow, end: &JobEnd, part: Part) -> Result<NewAttempt, StoreError> {
-    let class = match end.charge {
+fn given_up(
+    task: &HeldRow,
+    end: &JobEnd,
+    part: Part,
+    charge: Charge,
+) -> Result<NewAttempt, StoreError> {
+    let class = match charge {
         Charge::Failure(class) => class,
         Charge::Nothing => FailureClass::Infrastructure,
     };

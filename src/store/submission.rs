@@ -124,6 +124,21 @@ impl Store {
 }
 
 impl Writer {
+    /// Lets a pool's submissions that wait for a time after a refusal go on at once.
+    pub async fn hasten_submissions(&self, pool: &PoolName) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        diesel::sql_query(
+            "UPDATE submission SET not_before = NULL
+             WHERE site = $1 AND pool = $2 AND state = 'planned' AND not_before IS NOT NULL",
+        )
+        .bind::<Text, _>(&self.site)
+        .bind::<Text, _>(&pool.0)
+        .execute(transaction.conn())
+        .await
+        .doing("letting submissions go on")?;
+        transaction.commit().await
+    }
+
     /// Stores a submission and claims its tasks. Tasks that are no longer available and jobs that would have lost all
     /// of theirs are dropped; `None` when nothing is left. The attempt of each claimed task grows by one.
     pub async fn plan_submission(

@@ -25,3 +25,4 @@ mod refusals;
 mod restart;
 mod several_nodes;
 mod sweep;
+mod who_ended_the_job;

@@ -136,6 +136,7 @@ impl Job {
             native_programs: vec![],
             recycle_growth_bytes: None,
             mpiexec: None,
+            avoided: None,
             nodes: 1,
         };
         let directory = JobDirectory::at(root.join(format!("pool/tag/{index}")));

@@ -62,5 +62,5 @@ ACTIONS = {
     "requeue": ends("REQUEUED"), "requeue-preempted": ends("REQUEUED_PREEMPTED"),
     "requeue-node-failure": ends("REQUEUED_NODE_FAILURE"), "preempt": ends("PREEMPTED"), "memory": ends("MEMORY"),
     "node-failure": ends("NODE_FAILURE"), "cancel": ends("CANCELLED"), "move": move, "suspend": suspend,
-    "resume": resume, "forget": forget, "block": block, "age": age, "unreachable": unreachable, "reachable": reachable,
+    "complete": ends("COMPLETED"), "resume": resume, "forget": forget, "block": block, "age": age, "unreachable": unreachable, "reachable": reachable,
 }

@@ -164,11 +164,25 @@ def attributes(job, whole_is_over):
         ("job_state", state_of(job, whole_is_over)), ("queue", job["queue"]), ("server", SERVER), ("ctime", date(job["submitted"])),
         ("exec_host", f"{SERVER}/0" if job["started"] else None), ("Hold_Types", "u" if job["state"] == "HELD" else "n"),
         ("mtime", date(job["ended"] or job["started"] or job["submitted"])), ("qtime", date(job["submitted"])), ("Rerunable", "False"),
+        ("array_id", parent(job) if job["index"] is not None and job["started"] else None),
+        ("array_index", job["index"] if job["started"] else None),
         ("stime", date(job["started"]) if job["started"] else None), ("obittime", date(job["ended"]) if job["ended"] and job["started"] else None),
         ("substate", substate), ("comment", comment), ("run_count", job["runs"] or None), ("Exit_status", status),
         ("history_timestamp", int(job["ended"]) if job["ended"] else None), ("project", "_pbs_project_default"), ("Submit_Host", SERVER),
     ]
     return [(name, value) for name, value in pairs if value is not None]
+
+
+def copied(every, job):
+    """What is shown of an element that has ended, where there is no history: its array's own attributes."""
+    ended = [other for other in every if other["id"] == job["id"] and other["state"] not in LIVE]
+    failed = any(ending(other)[1] != 0 for other in ended)
+    begun = time.strftime("%a %b %d at %H:%M", time.localtime(min(other["started"] or other["ended"] for other in ended)))
+    return [
+        ("Job_Name", job["name"]), ("Job_Owner", f"{job['user']}@{SERVER}"), ("job_state", "X"), ("queue", job["queue"]),
+        ("server", SERVER), ("ctime", date(job["submitted"])), ("substate", 70), ("comment", f"Job Array Began at {begun}"),
+        ("Exit_status", int(failed)), ("project", "_pbs_project_default"), ("Submit_Host", SERVER),
+    ]
 
 
 def qstat(book, mischief, arguments):
@@ -194,7 +208,8 @@ def qstat(book, mischief, arguments):
         if not chosen and "-E" not in asked:
             err += f"qstat: Unknown Job Id {full(word)}\n"
         for job in chosen:
-            pairs = attributes(job, over(every, job["id"]))
+            forgotten = mischief.get("no_accounting", False) and job["index"] is not None and job["state"] not in LIVE
+            pairs = copied(every, job) if forgotten else attributes(job, over(every, job["id"]))
             out += f"Job Id: {ident(job)}\x1f" + "\x1f".join(f"{name}={value}" for name, value in pairs) + "\n"
     return Reply(out=out, err=err, code=153 if err else 0)
 

@@ -13,7 +13,7 @@ use crate::api::wire::RecordQuery;
 use crate::model::ids::RecordId;
 use crate::model::resources::TaskResources;
 use crate::model::view::{RecordDetail, RecordPage, TaskLine};
-use crate::plan::fit::{self, Demand};
+use crate::plan::fit::{self, Closed, Demand};
 
 /// Most records of a page.
 const LARGEST_PAGE: u32 = 1000;
@@ -37,14 +37,14 @@ pub(super) async fn detail(
     if let Some(task) =
         detail.task.as_mut().filter(|task| task.job.is_none() && task.waiting_reason.is_some())
     {
-        let never = no_pool_for(&state, task, &detail.line.compute_tag);
-        task.waiting_reason = never.or_else(|| task.waiting_reason.take());
+        let why = why_no_pool(&state, task, &detail.line.compute_tag);
+        task.waiting_reason = why.or_else(|| task.waiting_reason.take());
     }
     Ok(Json(detail))
 }
 
-/// Why no pool can ever run a waiting task.
-fn no_pool_for(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<String> {
+/// Why no pool can ever run a waiting task, or takes it for now.
+fn why_no_pool(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<String> {
     let asks = TaskResources {
         cores: task.cores.and_then(|cores| u32::try_from(cores).ok()),
         memory_bytes: task.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
@@ -58,5 +58,20 @@ fn no_pool_for(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<S
         pool: task.pool.as_ref(),
         asks: &state.config.defaults.complete(&asks),
     };
-    fit::no_pool(&(state.offers)(), &demand)
+    let offers = (state.offers)();
+    fit::no_pool(&offers, &demand).or_else(|| fit::closed_to(&offers, &closed_pools(state), &demand))
+}
+
+/// Pools that take nothing for a while, or nothing that needs Python.
+fn closed_pools(state: &ApiState) -> Vec<Closed> {
+    let native = &state.config.worker.native_programs;
+    let closed = (state.status)().pools.into_iter().filter_map(|pool| {
+        let (except, reason) = match (pool.paused, pool.without_python) {
+            (Some(reason), _) => (Vec::new(), reason),
+            (None, Some(reason)) => (native.clone(), reason),
+            (None, None) => return None,
+        };
+        Some(Closed { pool: pool.name, except, reason })
+    });
+    closed.collect()
 }

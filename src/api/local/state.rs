@@ -8,7 +8,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::error::ApiError;
-use crate::api::wire::{DaemonStatus, PreviewedSubmission, SubmitOptions};
+use crate::api::wire::{DaemonStatus, PreviewedSubmission, Resumed, SubmitOptions};
 use crate::config::Config;
 use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
@@ -40,6 +40,9 @@ pub struct SchedulerMeter {
 /// Tells it for each pool; none where there is no such pool.
 pub type SchedulerMeters = dyn Fn(&PoolName) -> Option<SchedulerMeter> + Send + Sync;
 
+/// Ends a pool's pauses; none where there is no such pool.
+pub type Resume = dyn Fn(&PoolName) -> Option<Resumed> + Send + Sync;
+
 /// Names that the scheduler's own log of a pool's job may have in its submission's directory, by the job's index.
 pub type SchedulerLogs = dyn Fn(&PoolName, u32) -> Vec<String> + Send + Sync;
 
@@ -65,6 +68,8 @@ pub struct ApiState {
     pub scheduler_logs: Arc<SchedulerLogs>,
     /// How often a pool's scheduler was called.
     pub scheduler_meter: Arc<SchedulerMeters>,
+    /// Ends a pool's pauses.
+    pub resume: Arc<Resume>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.
     pub stopping: CancellationToken,
 }

@@ -8,6 +8,7 @@ mod status;
 
 pub use jobs::JobList;
 pub use predict::Predictions;
+pub use status::pools_table;
 
 #[cfg(test)]
 pub(super) use tests::job as sample_job;

@@ -37,8 +37,7 @@ impl Report for StatusSummary {
             .collect();
         let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
         text.push_str(&format!("records: {counts}\n\n"));
-        let rows: Vec<Vec<String>> = self.pools.iter().map(|pool| row(pool, screen)).collect();
-        text.push_str(&render(&POOLS, &rows, screen.width, screen.colour));
+        text.push_str(&pools_table(&self.pools, screen));
         if !self.troubles.is_empty() {
             text.push('\n');
         }
@@ -50,6 +49,21 @@ impl Report for StatusSummary {
 
     fn quiet(&self) -> String {
         self.troubles.iter().map(|trouble| format!("{}\n", printable(trouble))).collect()
+    }
+}
+
+/// The table of pools.
+pub fn pools_table(pools: &[PoolSummary], screen: &Screen) -> String {
+    let rows: Vec<Vec<String>> = pools.iter().map(|pool| row(pool, screen)).collect();
+    render(&POOLS, &rows, screen.width, screen.colour)
+}
+
+/// Whether it submits. Why not is a line of its own, among the troubles.
+fn state(pool: &PoolSummary) -> &'static str {
+    match (&pool.paused, &pool.without_python) {
+        (Some(_), _) => "paused",
+        (None, Some(_)) => "no QCEngine",
+        (None, None) => "open",
     }
 }
 
@@ -67,6 +81,6 @@ fn row(pool: &PoolSummary, screen: &Screen) -> Vec<String> {
         of(&running).to_string(),
         (all - of(&waiting) - of(&running)).to_string(),
         polled.unwrap_or_else(|| format::ABSENT.to_owned()),
-        pool.paused.as_ref().map_or_else(|| "open".to_owned(), |reason| format!("paused: {reason}")),
+        state(pool).to_owned(),
     ]
 }

@@ -146,6 +146,7 @@ fn status() {
         },
         jobs: [(JobState::Queued, 3), (JobState::Running, 12), (JobState::Blocked, 1)].into(),
         paused: Some("sbatch: error: Batch job submission failed: Invalid account".to_owned()),
+        without_python: None,
         polled_on: Some(at("2026-11-22T11:59:40Z")),
     };
     let idle = PoolSummary {
@@ -154,6 +155,7 @@ fn status() {
         scheduler: SchedulerSummary::default(),
         jobs: [].into(),
         paused: None,
+        without_python: Some("QCEngine cannot be started with `python3`".to_owned()),
         polled_on: None,
     };
     let summary = StatusSummary {

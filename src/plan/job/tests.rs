@@ -115,6 +115,69 @@ fn accounting_settles_a_missing_job() {
     assert_eq!(step, JobStep::End(timeout));
 }
 
+fn killed(reason: EndReason, exit_code: i32) -> Evidence {
+    let end = EndEvidence { reason, exit_code, results_bytes: Some(0) };
+    Evidence { started: true, beat: 9, end: Some(end) }
+}
+
+fn said(outcome: JobOutcome) -> Ending {
+    Ending { outcome, exit_code: Some(0), signal: Some(2) }
+}
+
+#[test]
+fn the_end_record_says_that_a_job_ended_and_the_scheduler_why() {
+    use JobOutcome::*;
+    // By a signal that the runner heeded, and by one that left only the script to write the record.
+    for evidence in [killed(EndReason::Signal, 0), killed(EndReason::Failed, 137)] {
+        assert_eq!(step(&running(), Sighting::Running, evidence.clone(), 100), JobStep::CountMissing);
+        let waiting = KnownJob { missing_since: Some(at(100)), missing_polls: 1, ..running() };
+        assert_eq!(step(&waiting, Sighting::Running, evidence.clone(), 101), JobStep::Keep);
+        for outcome in [Memory, Walltime, NodeFailure, Preempted, Cancelled] {
+            let by_poll = step(&waiting, Sighting::Ended(said(outcome)), evidence.clone(), 101);
+            let JobStep::End(ending) = by_poll else { panic!("{outcome:?}: {by_poll:?}") };
+            assert_eq!((ending.outcome, ending.signal), (outcome, Some(2)));
+            // Not listed any more, or listed with what the script returned: the books know better.
+            for sighting in [Sighting::NotListed, Sighting::NotAsked, Sighting::Ended(said(Completed))] {
+                let known = Accounting::Knows(said(outcome));
+                let by_books = next_step(&waiting, &sighting, &evidence, &known, PATIENCE, at(101));
+                assert!(matches!(&by_books, JobStep::End(ending) if ending.outcome == outcome), "{by_books:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_nobody_can_tell_is_not_waited_for_longer_than_the_grace() {
+    let evidence = killed(EndReason::Signal, 0);
+    let waiting = |polls| KnownJob { missing_since: Some(at(100)), missing_polls: polls, ..running() };
+    let ended = Sighting::Ended(said(JobOutcome::Completed));
+    assert_eq!(step(&waiting(1), ended.clone(), evidence.clone(), 131), JobStep::CountMissing);
+    assert_eq!(step(&waiting(2), ended.clone(), evidence.clone(), 129), JobStep::CountMissing);
+    let cancelled = step(&waiting(2), ended, evidence.clone(), 130);
+    assert!(matches!(&cancelled, JobStep::End(ending) if ending.outcome == JobOutcome::Cancelled));
+    // The scheduler is away.
+    assert_eq!(step(&waiting(1), Sighting::NotAsked, evidence.clone(), 399), JobStep::Keep);
+    assert!(matches!(step(&waiting(1), Sighting::NotAsked, evidence.clone(), 400), JobStep::End(_)));
+    // Our own request needs no explanation, nor does a runner that says itself why it could not work.
+    let ours = KnownJob { cancel_requested: true, ..running() };
+    assert!(matches!(step(&ours, Sighting::Running, evidence, 5), JobStep::End(_)));
+    let could_not = step(&running(), Sighting::Running, killed(EndReason::Failed, 70), 5);
+    assert!(matches!(&could_not, JobStep::End(ending) if ending.outcome == JobOutcome::Failed));
+}
+
+#[test]
+fn the_books_explain_what_the_listing_calls_failed() {
+    let waiting = KnownJob { missing_since: Some(at(100)), missing_polls: 1, ..running() };
+    for (books, expected) in
+        [(JobOutcome::Memory, JobOutcome::Memory), (JobOutcome::Lost, JobOutcome::Failed)]
+    {
+        let known = Accounting::Knows(said(books));
+        let evidence = Evidence::default();
+        let end = next_step(&waiting, &Sighting::Ended(failed()), &evidence, &known, PATIENCE, at(130));
+        assert!(matches!(&end, JobStep::End(ending) if ending.outcome == expected), "{end:?}");
+    }
+}
+
 #[test]
 fn a_start_record_starts_a_job_before_the_next_poll() {
     let queued = KnownJob { state: JobState::Queued, beat: 0, ..running() };
@@ -172,6 +235,24 @@ proptest! {
             JobStep::Found(to) => prop_assert!(state == to || state.may_become(to)),
             JobStep::Start => prop_assert!(state.may_become(JobState::Running)),
             JobStep::Keep | JobStep::CountMissing | JobStep::End(_) => {}
+        }
+    }
+
+    /// A job whose runner was killed ends within the grace, whatever the scheduler says or does not say.
+    #[test]
+    fn a_killed_job_ends_within_its_grace(sightings in prop::collection::vec(any_sighting(), 60), period in 10i64..60) {
+        let mut job = running();
+        for (index, sighting) in (0..).zip(sightings) {
+            match step(&job, sighting, killed(EndReason::Signal, 0), index * period) {
+                JobStep::End(_) => return Ok(()),
+                JobStep::CountMissing => {
+                    job.missing_since = job.missing_since.or(Some(at(index * period)));
+                    job.missing_polls += 1;
+                }
+                JobStep::Keep => {}
+                other => return Err(TestCaseError::fail(format!("{other:?}"))),
+            }
+            prop_assert!(index * period <= 300 + period, "it waits for ever");
         }
     }
 

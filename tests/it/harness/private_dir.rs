@@ -56,6 +56,13 @@ impl PrivateDir {
         self.path.join(name)
     }
 
+    /// Puts a program of this name into it: a shell script with this body.
+    pub fn program(&self, name: &str, body: &str) {
+        let path = self.path.join(name);
+        fs::write(&path, format!("#!/bin/sh\n{body}\n")).expect("the directory is ours");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("the file is ours");
+    }
+
     /// A new directory in it, with this mode.
     pub fn subdirectory(&self, name: &str, mode: u32) -> PathBuf {
         let path = self.path.join(name);
