@@ -257,7 +257,7 @@ async fn bring_in(world: &World, job: JobId, path: PathBuf) {
     let check = |_: &[TaskReport], stored: &Stored| {
         assert_eq!(stored.failed + stored.dropped + stored.duplicates, 0, "{stored:?}");
     };
-    bring_in_file(&world.writer, &results, 0, &decide, check).await.unwrap();
+    bring_in_file(&world.writer, &results, 0, &decide, |_| Default::default(), check).await.unwrap();
 }
 
 /// Sums of all turns of one thing.

@@ -19,6 +19,7 @@ pub mod intake;
 mod jobs;
 pub mod listen;
 mod live_log;
+mod nodes;
 mod outputs;
 mod peer;
 mod pools;
@@ -59,6 +60,8 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/v1/records/{id}/native-files/{name}", get(outputs::native_file))
         .route("/v1/records/{id}/live-log", get(live_log::live_log))
         .route("/v1/jobs/query", post(jobs::query))
+        .route("/v1/nodes", get(nodes::list))
+        .route("/v1/nodes/clear", post(nodes::clear))
         .route("/v1/pools/resume", post(pools::resume))
         .route("/v1/bench/timings", post(bench::timings))
         .route("/v1/bench/open", post(bench::open))

@@ -158,6 +158,25 @@ pub struct ResumeQuery {
     pub pool: PoolName,
 }
 
+/// `POST /v1/nodes/clear`.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClearNodesQuery {
+    /// Names of nodes; none means every node, and needs `reach`.
+    #[serde(default)]
+    pub nodes: Vec<String>,
+    /// How much an empty list means.
+    #[serde(default)]
+    pub reach: Reach,
+}
+
+/// Nodes that are used again.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ClearedNodes {
+    /// Their names.
+    pub cleared: Vec<String>,
+}
+
 /// A pool that submits again.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Resumed {

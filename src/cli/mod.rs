@@ -22,6 +22,7 @@ mod list;
 mod local;
 mod logs;
 mod node;
+mod nodes;
 mod pool;
 mod predict;
 mod report;
@@ -114,6 +115,8 @@ enum Command {
     Retry(change::ChangeArgs),
     /// Write results as JSON lines of QCSchema
     Export(export::ExportArgs),
+    /// List nodes that are avoided, and use them again
+    Nodes(nodes::NodesArgs),
     /// List pools and end their pauses
     Pool(pool::PoolArgs),
     /// Measure a pool with synthetic tasks
@@ -173,6 +176,7 @@ fn dispatch(cli: Cli) -> Result<std::process::ExitCode, CliError> {
         Command::Cancel(args) => session.block_on(cancel::run(args, &session)),
         Command::Retry(args) => session.block_on(retry::run(args, &session)),
         Command::Export(args) => session.block_on(export::run(args, &session)),
+        Command::Nodes(args) => session.block_on(nodes::run(args, &session)),
         Command::Pool(args) => session.block_on(pool::run(args, &session)),
         Command::Bench(args) => session.block_on(bench::run(args, &session)),
         Command::Db(args) => session.block_on(db::run(args, &session)),

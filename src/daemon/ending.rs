@@ -162,7 +162,8 @@ async fn end_runner(
 
 /// What is known of the ended job, for its pool.
 fn ended(pool: &Pool, job: &JobRow, ending: &Ending, found: &JobEvidence, stored: u64) -> EndedJob {
-    let running = found.nodes().any(|(_, node)| node.heartbeat.as_ref().is_some_and(|beat| !beat.running.is_empty()));
+    let running =
+        found.nodes().any(|(_, node)| node.heartbeat.as_ref().is_some_and(|beat| !beat.running.is_empty()));
     let started = found.nodes().any(|(_, node)| node.start.is_some());
     EndedJob {
         outcome: ending.outcome,
@@ -175,7 +176,9 @@ fn ended(pool: &Pool, job: &JobRow, ending: &Ending, found: &JobEvidence, stored
         results: if stored > 0 { Results::Some } else { Results::None },
         // One that began since only has tasks that should need none: it counts like any other.
         python: match found.no_worker() {
-            Some(_) if !job.started_on.is_some_and(|at| pool.python.paused_before(at)) => Python::DoesNotStart,
+            Some(_) if !job.started_on.is_some_and(|at| pool.python.paused_before(at)) => {
+                Python::DoesNotStart
+            }
             _ => Python::NoComplaint,
         },
     }

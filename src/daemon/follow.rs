@@ -9,11 +9,12 @@ use jiff::{SignedDuration, Timestamp};
 use super::ending;
 use super::ingester::{self, IngestError};
 use super::pools::Pool;
-use super::python::News;
+use super::python::{News, last_words};
 use super::sightings::{Poll, Seen};
 use super::site::Site;
 use super::troubles::chain;
 use crate::model::chunk::ChunkName;
+use crate::model::failure::Blame;
 use crate::model::ids::{JobId, NodeIndex};
 use crate::model::job::JobState;
 use crate::plan::job::{EndEvidence, Evidence, JobStep, KnownJob, Patience, Sighting, next_step};
@@ -121,8 +122,8 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
             return Ok(None);
         }
     };
-    if let Some((_, why)) = found.no_worker() {
-        python_does_not_start(site, pool, job.id, why);
+    if let Some((node, why)) = found.no_worker() {
+        python_does_not_start(site, pool, job.id, node, why);
     }
     let mut offsets = Vec::new();
     for (node, found) in found.nodes().filter(|(node, found)| found.results_bytes > job.offset(*node)) {
@@ -150,8 +151,14 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
 }
 
 /// Tasks that need Python are kept from the pool for a while; what is staged is dealt anew, without them.
-fn python_does_not_start(site: &Site, pool: &Pool, job: JobId, why: &str) {
-    let news = pool.python.does_not_start(job, &pool.config.worker_python, why, Timestamp::now());
+fn python_does_not_start(site: &Site, pool: &Pool, job: JobId, node: Option<&str>, why: &str) {
+    let now = Timestamp::now();
+    let blame = |node| site.nodes.python_does_not_start(&pool.cluster.name, node, &last_words(why), now);
+    if node.map(blame) == Some(Blame::Node) {
+        site.nodes_bell.notify_one();
+        return;
+    }
+    let news = pool.python.does_not_start(job, &pool.config.worker_python, why, now);
     if news == News::New {
         tracing::warn!(pool = %pool.config.name, why, "no Python worker can be started");
         pool.board.ask_withdrawal("tasks that need Python are kept from the pool".to_owned());

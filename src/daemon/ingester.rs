@@ -2,16 +2,18 @@
 //!
 //! The job's position moves in the transaction that stores the results, so a daemon killed here stores nothing twice.
 
+use std::collections::HashSet;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use tokio::task::JoinHandle;
 
 use super::pools::Pool;
 use super::site::Site;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
-use crate::model::ids::{JobId, NodeIndex};
+use crate::model::ids::{JobId, NodeIndex, TaskId};
 use crate::model::task::TaskReport;
 use crate::plan::retry::{self, RetryPolicy};
 use crate::spool::SpoolError;
@@ -60,7 +62,8 @@ pub(super) async fn bring_in(
 ) -> Result<u64, IngestError> {
     let decide = decider(site);
     let results = Results { job, node, path: directory.node(node).results(), finality };
-    bring_in_file(&site.writer, &results, offset, &decide, |reports, stored| {
+    let weigh = |reports: &[TaskReport]| site.nodes.weigh(&pool.cluster.name, reports, Timestamp::now());
+    bring_in_file(&site.writer, &results, offset, &decide, weigh, |reports, stored| {
         pool.pace.reported(reports);
         if reports.iter().any(|report| report.provenance.qcengine_version.is_some()) {
             pool.python.works();
@@ -68,6 +71,7 @@ pub(super) async fn bring_in(
         site.ring_stored();
         if stored.retried > 0 {
             site.planner_bell.notify_one();
+            site.nodes_bell.notify_one();
         }
     })
     .await
@@ -87,12 +91,13 @@ pub struct Results {
 }
 
 /// Stores every whole result of a file after `offset`, a batch being read while the one before is stored; returns the new
-/// offset. `stored` is told of each batch once it is stored.
+/// offset. `weigh` says which tasks failed by their node's fault; `stored` is told of each batch once it is stored.
 pub async fn bring_in_file(
     writer: &Writer,
     results: &Results,
     mut offset: u64,
     decide: Decide<'_>,
+    weigh: impl Fn(&[TaskReport]) -> HashSet<TaskId>,
     stored: impl Fn(&[TaskReport], &Stored),
 ) -> Result<u64, IngestError> {
     let job = results.job;
@@ -104,11 +109,12 @@ pub async fn bring_in_file(
         };
         // The runtime shuts down.
         let Ok(read) = read.await else { return Ok(offset) };
-        let Some(Piece { batch, next_offset, rest }) = read? else { return Ok(offset) };
+        let Some(Piece { mut batch, next_offset, rest }) = read? else { return Ok(offset) };
         if rest == Rest::More {
             ahead = Some(self::read(results, next_offset));
         }
         let reports = batch.reports();
+        batch.excuse(&weigh(&reports));
         match writer.ingest_batch(batch, decide).await? {
             IngestOutcome::Stored(outcome) => {
                 tracing::debug!(job.id = job.0, reports = reports.len(), ?outcome, "stored results");

@@ -27,6 +27,8 @@ pub fn serve(
     let for_logs = site.clone();
     let for_meter = site.clone();
     let for_resume = site.clone();
+    let for_nodes = site.clone();
+    let for_clearing = site.clone();
     let state = ApiState {
         store: site.store.clone(),
         writer: site.writer.clone(),
@@ -42,6 +44,8 @@ pub fn serve(
         }),
         scheduler_meter: Arc::new(move |pool| scheduler_meter(&for_meter, pool)),
         resume: Arc::new(move |pool| resume(&for_resume, pool)),
+        nodes: Arc::new(move || for_nodes.nodes.list()),
+        clear_nodes: Arc::new(move |names| clear_nodes(&for_clearing, names)),
         stopping: site.shutdown.clone(),
     };
     Ok(local::serve(socket, Arc::new(state)))
@@ -78,6 +82,19 @@ fn resume(site: &Site, name: &PoolName) -> Option<Resumed> {
     site.planner_bell.notify_one();
     site.submitter_bell.notify_waiters();
     Some(Resumed { pool: name.clone(), paused })
+}
+
+/// Pools that paused because their jobs came to such nodes try again as well.
+fn clear_nodes(site: &Site, names: &[String]) -> Vec<String> {
+    let cleared = site.nodes.clear(names);
+    if !cleared.is_empty() {
+        for pool in site.pools.iter().filter(|pool| pool.met_unfit_nodes()) {
+            pool.resume(Timestamp::now());
+        }
+        site.nodes_bell.notify_one();
+        site.planner_bell.notify_one();
+    }
+    cleared
 }
 
 fn scheduler_meter(site: &Site, pool: &PoolName) -> Option<SchedulerMeter> {

@@ -19,6 +19,7 @@ mod keeper;
 mod lease;
 mod local_api;
 pub mod logging;
+mod nodes;
 mod observer;
 mod pace;
 mod planner;

@@ -39,6 +39,8 @@ pub struct Pool {
 #[derive(Default)]
 struct Breaker {
     empty_jobs: u32,
+    /// Of them, those that came to a node that is not fit for work.
+    on_unfit_nodes: u32,
     refusals: u32,
     /// Pauses for jobs that ran nothing, since one ran something.
     pauses: u32,
@@ -111,6 +113,11 @@ impl Pool {
         paused
     }
 
+    /// Whether jobs came to nodes that are not fit for work, since one last ran something.
+    pub fn met_unfit_nodes(&self) -> bool {
+        self.lock().on_unfit_nodes > 0
+    }
+
     /// A job ended. One that stored a result closes the breaker; one that could have run something and did not counts.
     pub fn job_ended(&self, ran: Ran, detail: &str, now: Timestamp) {
         let mut breaker = self.lock();
@@ -122,9 +129,11 @@ impl Pool {
             Ran::NothingNeeded => {}
             Ran::Nothing | Ran::NodeUnfit => {
                 breaker.empty_jobs += 1;
+                breaker.on_unfit_nodes += u32::from(ran == Ran::NodeUnfit);
                 if breaker.empty_jobs >= EMPTY_JOBS {
                     let last = one_line(detail);
-                    let reason = format!("{} jobs in a row ran nothing; the last: {last}", breaker.empty_jobs);
+                    let reason =
+                        format!("{} jobs in a row ran nothing; the last: {last}", breaker.empty_jobs);
                     if breaker.paused_until.is_none_or(|until| until <= now) {
                         breaker.pauses += 1;
                     }

@@ -111,7 +111,7 @@ pub fn advice(reason: &str, pool: &str) -> String {
 }
 
 /// The line that names the error: the last one of a traceback.
-fn last_words(why: &str) -> String {
+pub fn last_words(why: &str) -> String {
     let last = why.lines().map(str::trim).rfind(|line| !line.is_empty()).unwrap_or_default();
     one_line(last)
 }
@@ -132,11 +132,16 @@ mod tests {
         assert_eq!(breaker.does_not_start(JobId(2), "python3", why, at(1)), News::Old);
         let reason = breaker.paused(at(2)).unwrap();
         assert!(
-            reason.starts_with("QCEngine cannot be started with `python3` (ModuleNotFoundError: no qcengine)"),
+            reason
+                .starts_with("QCEngine cannot be started with `python3` (ModuleNotFoundError: no qcengine)"),
             "{reason}"
         );
         assert_eq!(breaker.paused(at(73)), None, "a minute, give or take a fifth");
-        assert_eq!(breaker.does_not_start(JobId(1), "python3", why, at(73)), News::Old, "it goes on and said so");
+        assert_eq!(
+            breaker.does_not_start(JobId(1), "python3", why, at(73)),
+            News::Old,
+            "it goes on and said so"
+        );
         assert_eq!(breaker.does_not_start(JobId(3), "python3", why, at(73)), News::New);
         assert!(breaker.paused(at(73 + 90)).is_some(), "two minutes now");
         breaker.works();

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
 use super::lease::Lease;
+use super::nodes::NodeBook;
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::Troubles;
@@ -80,6 +81,8 @@ pub fn site(config: Config, files: Files, store: Store, lease: &Lease) -> Result
     let program = std::env::current_exe().map_err(SetupError::OwnProgram)?;
     let pools = pools(&config, &clusters);
     Ok(Site {
+        nodes: NodeBook::default(),
+        nodes_bell: Arc::new(Notify::new()),
         writer: store.writer(config.site.name.as_str(), lease.fence),
         store,
         pools,

@@ -8,6 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
 use super::lease::Predecessor;
+use super::nodes::NodeBook;
 use super::pools::Pool;
 use super::troubles::Troubles;
 use crate::config::Config;
@@ -47,6 +48,10 @@ pub struct Site {
     pub submitter_bell: Arc<Notify>,
     /// Grows with each stored batch of results: those who wait for records look again.
     pub stored: watch::Sender<u64>,
+    /// Which nodes are at fault.
+    pub nodes: NodeBook,
+    /// Rung when one was found.
+    pub nodes_bell: Arc<Notify>,
     /// What is wrong right now.
     pub troubles: Troubles,
     /// Cancelled when the daemon stops.

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::forecast::{self, Asked};
 use super::planner;
 use super::pools::Pool;
@@ -87,6 +89,8 @@ pub async fn stage(
     }
     let request =
         request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
+    let excluded_nodes = site.nodes.left_out(&pool.cluster.name, Timestamp::now());
+    let request = SubmitRequest { excluded_nodes, ..request };
     let script = script(site, pool, &request, job_ids, runners)?;
     run_blocking(move || stage_script(&directory, &script)).await?;
     Ok(Staged::Ready(Box::new(request)))
@@ -120,6 +124,7 @@ pub fn request(
         array_size,
         resources,
         warning: pool.config.warning,
+        excluded_nodes: Vec::new(),
     }
 }
 

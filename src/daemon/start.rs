@@ -12,7 +12,8 @@ use super::keeper::{self, LeaseEnd};
 use super::setup;
 use super::site::Site;
 use super::{
-    canceller, database, housekeeping, inbox, lease, local_api, observer, planner, poller, stager, submitter,
+    canceller, database, housekeeping, inbox, lease, local_api, nodes, observer, planner, poller, stager,
+    submitter,
 };
 use crate::config::Config;
 
@@ -66,6 +67,7 @@ fn spawn_loops(site: &Arc<Site>, loops: &TaskTracker) {
     }
     loops.spawn(planner::run(site.clone()));
     loops.spawn(stager::run(site.clone()));
+    loops.spawn(nodes::run(site.clone()));
     loops.spawn(inbox::run(site.clone()));
     loops.spawn(housekeeping::sweep(site.clone()));
     loops.spawn(housekeeping::audit(site.clone()));

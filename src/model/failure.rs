@@ -65,6 +65,15 @@ impl FailureClass {
     }
 }
 
+/// Who is to blame for a failed attempt.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Blame {
+    /// The task, or what it asked for: it costs one of its tries.
+    Task,
+    /// The node: it costs the task none.
+    Node,
+}
+
 /// What one task has gone through so far.
 #[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
 pub struct TaskTally {

@@ -192,10 +192,9 @@ impl JobOutcome {
             | JobOutcome::NodeFailure
             | JobOutcome::Preempted
             | JobOutcome::Cancelled => true,
-            JobOutcome::Completed
-            | JobOutcome::Failed
-            | JobOutcome::Lost
-            | JobOutcome::NeverSubmitted => false,
+            JobOutcome::Completed | JobOutcome::Failed | JobOutcome::Lost | JobOutcome::NeverSubmitted => {
+                false
+            }
         }
     }
 

@@ -251,6 +251,23 @@ pub struct StatusSummary {
     pub troubles: Vec<String>,
 }
 
+/// A node that is avoided, or was lately.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AvoidedNode {
+    /// Its name.
+    pub node: String,
+    /// The adapter of its scheduler.
+    pub adapter: String,
+    /// Why it is avoided.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// When it is tried again; in the past for one that is being tried.
+    pub until: Timestamp,
+    /// How many times it has been avoided.
+    pub times: u32,
+}
+
 /// One pool in `qcbatch status`.
 #[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct PoolSummary {

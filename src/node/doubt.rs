@@ -55,9 +55,8 @@ impl Doubt {
             Some(_) => {}
         }
         let failed = self.failed.len();
-        (failed >= MOST_FAILURES).then(|| {
-            format!("{failed} different tasks failed one after the other on node {}", self.hostname)
-        })
+        (failed >= MOST_FAILURES)
+            .then(|| format!("{failed} different tasks failed one after the other on node {}", self.hostname))
     }
 }
 

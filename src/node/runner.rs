@@ -82,7 +82,12 @@ impl Runner {
         EndRecord {
             job_id: self.manifest.job_id,
             reason,
-            exit_code: end::exit_code(self.manifest.exit, reason, tally.complete, self.manifest.tasks),
+            exit_code: end::exit_code(
+                self.manifest.exit,
+                (reason, detail.as_deref()),
+                tally.complete,
+                self.manifest.tasks,
+            ),
             results: tally.results,
             results_bytes: store.map_or(0, ReportStore::safe_bytes),
             detail,

@@ -160,7 +160,8 @@ fn judge_ended_by_evidence(
     let waited = |span| job.missing_since.is_some_and(|since| passed(since, span, now));
     let stored = end.results_bytes.is_none_or(|bytes| job.results_offset >= bytes);
     let said = scheduler_says(sighting, accounting);
-    let asks = was_killed(end) && !job.cancel_requested && said.is_none_or(|ending| !ending.outcome.names_a_cause());
+    let asks =
+        was_killed(end) && !job.cancel_requested && said.is_none_or(|ending| !ending.outcome.names_a_cause());
     // Two polls at least: the books are asked about what the first one did not list.
     let answered = job.missing_polls >= 2 && waited(patience.evidence_grace);
     if (!stored || (asks && !answered)) && !waited(patience.missing_grace) {

@@ -26,6 +26,8 @@ pub struct SubmitRequest {
     pub resources: JobResources,
     /// How long before the walltime each job is warned.
     pub warning: Duration,
+    /// Nodes that no job of it should run on, by the scheduler's own names.
+    pub excluded_nodes: Vec<String>,
 }
 
 impl SubmitRequest {
@@ -82,6 +84,13 @@ impl SubmitRequest {
         }
         if !resources.extra.is_empty() {
             values.set("extra", Value::List(resources.extra.clone()));
+        }
+        // A name that could be misread is left out: that node is only avoided by its runner.
+        let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '.' | '_');
+        let is_name = |name: &&String| !name.is_empty() && name.chars().all(plain);
+        let excluded: Vec<String> = self.excluded_nodes.iter().filter(is_name).cloned().collect();
+        if !excluded.is_empty() {
+            values.set("excluded_nodes", Value::List(excluded));
         }
         Ok(values)
     }

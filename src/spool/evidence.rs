@@ -268,7 +268,8 @@ mod tests {
         }
         atomic::write_json(&job.end(), &end(EndReason::Done, 3)).unwrap();
         atomic::write_json(&job.node(NodeIndex(2)).end(), &end(EndReason::Failed, 1)).unwrap();
-        let heartbeat = Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0, no_worker: None };
+        let heartbeat =
+            Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0, no_worker: None };
         atomic::write_json(&job.node(NodeIndex(1)).heartbeat(), &heartbeat).unwrap();
         let evidence = gather(&job).unwrap();
         assert_eq!((evidence.end(), evidence.beat(), evidence.further.len()), (None, 7, 2));

@@ -21,6 +21,7 @@ pub mod lease;
 mod libpq;
 mod migrate;
 mod molecule;
+pub mod node;
 pub mod output;
 pub mod queue;
 pub mod record;

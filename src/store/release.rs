@@ -69,7 +69,9 @@ impl Charged {
                 (tasks.clone(), charge)
             }
             Charged::LastSeen(_) => match charge {
-                Charge::Failure(_) => (all(), Charge::Failure(FailureClass::Infrastructure)),
+                Charge::Failure(_) | Charge::NodesFault => {
+                    (all(), Charge::Failure(FailureClass::Infrastructure))
+                }
                 Charge::Nothing => (all(), Charge::Nothing),
             },
         }
@@ -81,6 +83,8 @@ impl Charged {
 pub enum Charge {
     /// A failure of this class: a loss for `infrastructure`, a try of its own for any other.
     Failure(FailureClass),
+    /// A failure that was its node's: a loss, and no try of its own.
+    NodesFault,
     /// Nothing: the job gave it back untouched.
     Nothing,
 }
@@ -252,6 +256,9 @@ fn decision(task: &HeldRow, charge: Charge, decide: Decide<'_>) -> RetryDecision
     match charge {
         Charge::Nothing => RetryDecision::Retry { after: std::time::Duration::ZERO },
         Charge::Failure(class) => decide(&TaskTally { tries: task.tries, losses: task.losses }, class),
+        Charge::NodesFault => {
+            decide(&TaskTally { tries: task.tries, losses: task.losses }, FailureClass::Infrastructure)
+        }
     }
 }
 
@@ -281,14 +288,10 @@ fn ended_event(end: &JobEnd, released: ReleasedTasks) -> NewEvent {
 }
 
 /// The row of history of a task that was lost once too often.
-fn given_up(
-    task: &HeldRow,
-    end: &JobEnd,
-    part: Part,
-    charge: Charge,
-) -> Result<NewAttempt, StoreError> {
+fn given_up(task: &HeldRow, end: &JobEnd, part: Part, charge: Charge) -> Result<NewAttempt, StoreError> {
     let class = match charge {
         Charge::Failure(class) => class,
+        Charge::NodesFault => FailureClass::Node,
         Charge::Nothing => FailureClass::Infrastructure,
     };
     let error_type = format!("job_{}", end.outcome.as_str());
@@ -335,11 +338,15 @@ pub(crate) async fn apply(conn: &mut AsyncPgConnection, settled: &[Settled]) -> 
     }
     let class = |settled: &Settled| match settled.charge {
         Charge::Failure(class) => Some(class),
+        Charge::NodesFault => Some(FailureClass::Node),
         Charge::Nothing => None,
     };
-    let is_loss = |class: FailureClass| class == FailureClass::Infrastructure;
-    let tries = settled.iter().map(|task| i32::from(class(task).is_some_and(|class| !is_loss(class))));
-    let losses = settled.iter().map(|task| i32::from(class(task).is_some_and(is_loss)));
+    let is_loss = |settled: &Settled| {
+        matches!(settled.charge, Charge::NodesFault | Charge::Failure(FailureClass::Infrastructure))
+    };
+    let is_try = |settled: &Settled| matches!(settled.charge, Charge::Failure(_)) && !is_loss(settled);
+    let tries = settled.iter().map(|task| i32::from(is_try(task)));
+    let losses = settled.iter().map(|task| i32::from(is_loss(task)));
     let delays = settled.iter().map(|task| match task.decision {
         RetryDecision::Retry { after } => Some(after.as_secs_f64()),
         RetryDecision::Fail => None,

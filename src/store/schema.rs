@@ -149,6 +149,20 @@ table! {
 table! {
     use diesel::sql_types::*;
 
+    node (site, hostname) {
+        site -> Text,
+        hostname -> Text,
+        cluster -> Text,
+        reason -> Text,
+        since -> Timestamptz,
+        until -> Timestamptz,
+        times -> Integer,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
     molecule (id) {
         id -> BigInt,
         molecule_hash -> Text,

@@ -178,6 +178,7 @@ fn stage(trial: &Trial, directory: &SubmissionDirectory, tag: &Tag) -> Result<Su
         array_size: 1,
         resources,
         warning: WARNING,
+        excluded_nodes: Vec::new(),
     };
     atomic::create_directory(directory.path())?;
     atomic::create_directory(directory.job(0).path())?;

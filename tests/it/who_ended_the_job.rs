@@ -132,8 +132,8 @@ fn a_job_killed_for_memory_comes_back_with_more_on_slurm_pbs_and_lsf() {
 }
 
 #[test]
-fn a_job_killed_for_memory_comes_back_with_more_on_gridengine_and_volclava() {
-    killed_for_memory(&[Dialect::Sge, Dialect::Volclava]);
+fn a_job_killed_for_memory_comes_back_with_more_on_volclava() {
+    killed_for_memory(&[Dialect::Volclava]);
 }
 
 #[test]
@@ -150,11 +150,7 @@ fn elements_deleted_without_a_history_do_not_end_as_their_array_did() {
     for element in [0, 1] {
         site.schedulers[0].control(&["cancel", &format!("{array}_{element}")]);
     }
-    site.wait_for(
-        "two elements are over",
-        "select count(*) from job where state = 'ended'",
-        "2",
-    );
+    site.wait_for("two elements are over", "select count(*) from job where state = 'ended'", "2");
     assert_eq!(
         site.database.sql("select distinct outcome, exit_code, signal from job where state = 'ended'"),
         "lost||",
@@ -178,9 +174,5 @@ fn a_restarted_node_daemon_does_not_pause_the_pool() {
     assert_eq!(site.database.sql("select distinct tries, losses from task"), "0|1");
     let status = site.daemon.json(&["status"]);
     assert!(status["pools"][0]["paused"].is_null(), "{status}");
-    site.wait_for(
-        "the tasks go on in further jobs",
-        "select count(*) from job where state = 'running'",
-        "3",
-    );
+    site.wait_for("the tasks go on in further jobs", "select count(*) from job where state = 'running'", "3");
 }

@@ -51,7 +51,7 @@ fn a_sleeper_is_stopped_at_its_limit_and_by_the_jobs_end() {
     let runner = job.start();
     job.wait_for_reports(1);
     runner.signal(Signal::SIGTERM);
-    assert_eq!(runner.wait(), 0);
+    assert_eq!(runner.wait(), 128 + 15);
     let reports = job.by_task();
     assert_eq!(reports.len(), 1);
     assert_eq!(error_of(&reports[&0]).1, "timeout");

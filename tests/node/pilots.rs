@@ -153,7 +153,8 @@ fn a_terminated_runner_leaves_the_chunks_that_it_did_not_finish() {
     job.publish(3, &orders(20..24, &null()));
     runner.signal(Signal::SIGUSR2);
     runner.signal(Signal::SIGTERM);
-    assert_eq!(runner.wait(), 0);
+    // Whichever of the two it heard first.
+    assert!([0, 128 + 15].contains(&runner.wait()));
     assert_eq!(job.by_task().len(), 4);
     assert!(job.directory.claimed(&begun).exists(), "{:?}", job.files());
     assert_eq!(std::fs::read_dir(job.ready()).unwrap().count(), 1);

@@ -75,6 +75,7 @@ async fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (Stri
         array_size: 3,
         resources,
         warning: pool.warning,
+        excluded_nodes: Vec::new(),
     };
     let input = ScriptInput {
         template: pool.template.clone(),

@@ -28,6 +28,7 @@ pub fn request(directory: &str, array_size: u32) -> SubmitRequest {
         array_size,
         resources: resources(),
         warning: Duration::from_secs(180),
+        excluded_nodes: Vec::new(),
     }
 }
 

@@ -18,11 +18,8 @@ pub(super) async fn resume(
     state.writer()?.hasten_submissions(&query.pool).await?;
     let Some(resumed) = (state.resume)(&query.pool) else {
         let there: Vec<String> = (state.offers)().iter().map(|offer| offer.pool.to_string()).collect();
-        return Err(ApiError::new(
-            ErrorCode::NotFound,
-            format!("there is no pool `{}`", query.pool),
-        )
-        .with_hint(format!("the pools are: {}", there.join(", "))));
+        return Err(ApiError::new(ErrorCode::NotFound, format!("there is no pool `{}`", query.pool))
+            .with_hint(format!("the pools are: {}", there.join(", "))));
     };
     Ok(Json(resumed))
 }

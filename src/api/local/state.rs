@@ -12,6 +12,7 @@ use crate::api::wire::{DaemonStatus, PreviewedSubmission, Resumed, SubmitOptions
 use crate::config::Config;
 use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
+use crate::model::view::AvoidedNode;
 use crate::plan::fit::Offer;
 use crate::store::{Store, Writer};
 
@@ -39,6 +40,12 @@ pub struct SchedulerMeter {
 
 /// Tells it for each pool; none where there is no such pool.
 pub type SchedulerMeters = dyn Fn(&PoolName) -> Option<SchedulerMeter> + Send + Sync;
+
+/// Lists nodes that are avoided or were lately.
+pub type ListNodes = dyn Fn() -> Vec<AvoidedNode> + Send + Sync;
+
+/// Forgets what is held against nodes, against every node where none is named; says which were known.
+pub type ClearNodes = dyn Fn(&[String]) -> Vec<String> + Send + Sync;
 
 /// Ends a pool's pauses; none where there is no such pool.
 pub type Resume = dyn Fn(&PoolName) -> Option<Resumed> + Send + Sync;
@@ -70,6 +77,10 @@ pub struct ApiState {
     pub scheduler_meter: Arc<SchedulerMeters>,
     /// Ends a pool's pauses.
     pub resume: Arc<Resume>,
+    /// Lists nodes that are avoided.
+    pub nodes: Arc<ListNodes>,
+    /// Lets nodes be used again.
+    pub clear_nodes: Arc<ClearNodes>,
     /// Cancelled when the daemon stops: answers that are held back are given at once.
     pub stopping: CancellationToken,
 }

@@ -125,10 +125,8 @@ mod tests {
             assert_eq!(ran(job), expected, "{job:?}");
             assert_eq!(ran(EndedJob { results: Results::Some, ..job }), Ran::Something);
         }
-        let without_python = EndedJob {
-            python: Python::DoesNotStart,
-            ..job(Failed, Some(EndReason::Failed), Idle)
-        };
+        let without_python =
+            EndedJob { python: Python::DoesNotStart, ..job(Failed, Some(EndReason::Failed), Idle) };
         assert_eq!(ran(without_python), Ran::NothingNeeded, "programs that need none go on");
     }
 

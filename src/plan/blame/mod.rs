@@ -4,5 +4,7 @@
 //! same task on other nodes, tells the node's faults from the task's.
 
 mod jobs;
+mod nodes;
 
 pub use jobs::{EndedJob, Python, Ran, Results, RunnerSeen, ran, tasks_that_shared};
+pub use nodes::{AtFault, Attempt, Avoided, Nodes};

@@ -140,7 +140,10 @@ fn the_end_record_says_that_a_job_ended_and_the_scheduler_why() {
             for sighting in [Sighting::NotListed, Sighting::NotAsked, Sighting::Ended(said(Completed))] {
                 let known = Accounting::Knows(said(outcome));
                 let by_books = next_step(&waiting, &sighting, &evidence, &known, PATIENCE, at(101));
-                assert!(matches!(&by_books, JobStep::End(ending) if ending.outcome == outcome), "{by_books:?}");
+                assert!(
+                    matches!(&by_books, JobStep::End(ending) if ending.outcome == outcome),
+                    "{by_books:?}"
+                );
             }
         }
     }

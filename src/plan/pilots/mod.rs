@@ -15,6 +15,7 @@ use self::chunks::Buffer;
 use self::jobs::NewPilots;
 use super::packing::{Need, Shape, TaskDefaults, Waiting, bound_resources, misfit, need_of};
 use crate::model::chunk::ChunkNeed;
+use crate::model::failure::FailureClass;
 use crate::model::ids::TaskId;
 use crate::model::resources::JobResources;
 use crate::model::task::Placement;
@@ -207,7 +208,9 @@ fn sort(waiting: &[Waiting], shape: &Shape, defaults: TaskDefaults, plan: &mut P
         }
         let Waiting { task_id: id, placement, compute_priority, .. } = *task;
         let bound = BoundTask { need, id, placement, compute_priority };
-        if placement == Placement::Dedicated || task.losses >= SUSPECT_LOSSES {
+        // What a node lost says nothing of the task.
+        let suspected = task.losses >= SUSPECT_LOSSES && task.last_failure != Some(FailureClass::Node);
+        if placement == Placement::Dedicated || suspected {
             alone.push(bound);
             continue;
         }

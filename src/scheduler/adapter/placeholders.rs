@@ -20,7 +20,7 @@ const EVERYWHERE: [Placeholder; 4] = [
     always("machine_cores", ValueKind::Plain),
 ];
 
-const SUBMIT: [Placeholder; 29] = [
+const SUBMIT: [Placeholder; 30] = [
     always("tag", ValueKind::Plain),
     always("script", ValueKind::Plain),
     always("directory", ValueKind::Plain),
@@ -49,6 +49,7 @@ const SUBMIT: [Placeholder; 29] = [
     sometimes("constraint", ValueKind::Plain),
     sometimes("reservation", ValueKind::Plain),
     sometimes("exclusive", ValueKind::Plain),
+    sometimes("excluded_nodes", ValueKind::List),
     sometimes("extra", ValueKind::List),
 ];
 

@@ -4,7 +4,7 @@
 use std::collections::{HashMap, HashSet};
 
 use super::prepare::{Body, Prepared, Retry};
-use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
+use crate::model::failure::{Blame, FailureClass, RetryDecision, TaskTally};
 use crate::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::store::release::Decide;
@@ -46,7 +46,7 @@ pub(super) enum Verdict {
     /// Store the answer; the record is complete.
     Complete,
     /// Store the failure and free the task as decided.
-    Failed { task_id: TaskId, class: FailureClass, decision: RetryDecision },
+    Failed { task_id: TaskId, class: FailureClass, blame: Blame, decision: RetryDecision },
     /// It was stored before.
     Duplicate,
     /// It is of no use any more, for this reason.
@@ -99,7 +99,7 @@ fn judge_one(
             Verdict::Complete
         }
         Body::Complete(_) => Verdict::Dropped("the result is of another type than the record"),
-        Body::Error { class, retry, .. } => {
+        Body::Error { class, retry, blame, .. } => {
             let current = standing.task.as_mut().filter(|task| {
                 task.id == report.task_id && task.attempt == report.attempt && task.held_by(job_id)
             });
@@ -110,6 +110,7 @@ fn judge_one(
                 };
             };
             let decision = match retry {
+                Retry::Ask if *blame == Blame::Node => decide(&task.tally, FailureClass::Infrastructure),
                 Retry::Ask => decide(&task.tally, *class),
                 Retry::Never => RetryDecision::Fail,
             };
@@ -119,7 +120,7 @@ fn judge_one(
                 RetryDecision::Retry { .. } => RecordStatus::Waiting,
                 RetryDecision::Fail => RecordStatus::Error,
             };
-            Verdict::Failed { task_id: task.id, class: *class, decision }
+            Verdict::Failed { task_id: task.id, class: *class, blame: *blame, decision }
         }
     }
 }

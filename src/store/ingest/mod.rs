@@ -24,7 +24,7 @@ use super::release::Decide;
 use super::restart::Underway;
 use super::types::{Count, bigint, raw};
 use super::write::Writer;
-use crate::model::failure::{RetryDecision, TaskTally};
+use crate::model::failure::{Blame, RetryDecision, TaskTally};
 use crate::model::ids::{ChunkId, JobId, NodeIndex, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::model::task::TaskReport;
@@ -88,6 +88,17 @@ impl Batch {
     pub fn of_node(mut self, node: NodeIndex) -> Batch {
         self.way.node = node;
         self
+    }
+
+    /// Failures of these tasks were their node's: they cost no tries.
+    pub fn excuse(&mut self, tasks: &HashSet<TaskId>) {
+        for report in &mut self.prepared {
+            if let Body::Error { blame, .. } = &mut report.body
+                && tasks.contains(&report.task_id)
+            {
+                *blame = Blame::Node;
+            }
+        }
     }
 
     /// The ends of attempts that it holds.

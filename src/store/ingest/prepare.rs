@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::json;
 
 use super::answer::{Answer, read_answer};
-use crate::model::failure::FailureClass;
+use crate::model::failure::{Blame, FailureClass};
 use crate::model::ids::{JobId, RecordId, TaskId};
 use crate::model::record::RecordStatus;
 use crate::model::task::{TaskOutcome, TaskReport};
@@ -40,6 +40,8 @@ pub(super) enum Body {
         class: FailureClass,
         /// Whether the policy of retries is asked at all.
         retry: Retry,
+        /// Who is to blame.
+        blame: Blame,
         /// One line for people.
         summary: String,
     },
@@ -86,7 +88,7 @@ fn prepare_one(job_id: JobId, report: &TaskReport) -> Result<Prepared, PackError
         TaskOutcome::Error { class, error_type, message } => {
             let summary = summarise(*class, error_type, message);
             fail(&mut row, *class, error_type.clone(), message)?;
-            Body::Error { class: *class, retry: Retry::Ask, summary }
+            Body::Error { class: *class, retry: Retry::Ask, blame: Blame::Task, summary }
         }
         // Taken out before: it ends nothing.
         TaskOutcome::Progress(_) => unreadable(&mut row, "it is no end of an attempt")?,
@@ -110,7 +112,7 @@ pub(super) fn refused(job_id: JobId, report: &TaskReport, why: &str) -> Result<P
 fn unreadable(row: &mut NewAttempt, why: &str) -> Result<Body, PackError> {
     fail(row, FailureClass::Program, UNREADABLE.to_owned(), why)?;
     let summary = format!("the result cannot be read: {why}");
-    Ok(Body::Error { class: FailureClass::Program, retry: Retry::Never, summary })
+    Ok(Body::Error { class: FailureClass::Program, retry: Retry::Never, blame: Blame::Task, summary })
 }
 
 fn row_of(job_id: JobId, report: &TaskReport) -> Result<NewAttempt, PackError> {

@@ -8,7 +8,7 @@ use super::answer::{Answer, OptimizationAnswer, TrajectoryPoint};
 use super::judge::{NO_RECORD, Verdict};
 use super::parts::Parts;
 use super::prepare::{Body, Prepared};
-use crate::model::failure::RetryDecision;
+use crate::model::failure::{Blame, RetryDecision};
 use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId, TaskId};
 use crate::model::record::RecordStatus;
 use crate::store::error::{Doing, StoreError};
@@ -99,21 +99,29 @@ impl Batch {
                 self.attempts.push(report.row);
                 self.complete(record_id, *answer, parts)?;
             }
-            (Verdict::Failed { task_id, class, decision }, Body::Error { summary, .. }) => {
+            (Verdict::Failed { task_id, class, blame, decision }, Body::Error { summary, .. }) => {
                 self.runs.extend(FinishedRun::failed(&report.row, class).filter(|_| report.nodes == 1));
-                self.attempts.push(report.row);
+                let (charge, where_to) = match (blame, &report.row.hostname) {
+                    (Blame::Task, _) => (Charge::Failure(class), String::new()),
+                    (Blame::Node, None) => (Charge::NodesFault, String::new()),
+                    (Blame::Node, Some(node)) => {
+                        (Charge::NodesFault, format!("node {node} is to blame, it costs no try: "))
+                    }
+                };
+                let summary = where_to + &summary;
                 let reason = match decision {
                     RetryDecision::Retry { .. } => {
                         format!("attempt {attempt} failed, it is tried again: {summary}")
                     }
                     RetryDecision::Fail => format!("attempt {attempt} failed: {summary}"),
                 };
+                self.attempts.push(report.row);
                 if !class.keeps_progress() {
                     self.anew.push(task_id);
                 }
                 let kind = if decision == RetryDecision::Fail { "failed" } else { "retried" };
                 self.events.push(event(kind, reason.clone()));
-                self.settled.push(Settled { task_id, charge: Charge::Failure(class), decision, reason });
+                self.settled.push(Settled { task_id, charge, decision, reason });
             }
             (Verdict::Duplicate, _) => {
                 let message =

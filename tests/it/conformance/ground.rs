@@ -210,6 +210,7 @@ impl Ground {
             array_size,
             resources,
             warning: Duration::from_secs(30),
+            excluded_nodes: Vec::new(),
         };
         self.write_script(&request, body);
         request
