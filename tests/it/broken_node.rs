@@ -51,7 +51,7 @@ fn a_broken_node_of_two_is_avoided_and_its_failures_cost_no_tries() {
         broken.path().display()
     );
     let database = Database::fresh();
-    let pool = format!("cores = 2\nmemory = \"2GiB\"\nidle = \"3s\"\n{setup}");
+    let pool = format!("cores = 2\nmax_jobs = 1\nmemory = \"2GiB\"\nidle = \"3s\"\n{setup}");
     let config = DaemonConfig::on(&database).with_slurm_pool(&slurm, &pool);
     let mut daemon = Daemon::start(&config);
     daemon.submit(&many_mopac(TASKS), &["--memory", "512MiB"]);
@@ -88,13 +88,14 @@ fn a_runner_on_an_avoided_node_takes_nothing_where_the_scheduler_cannot_leave_it
     let broken = broken_mopac();
     // The first two jobs come to the broken node.
     let setup = format!(
-        "setup = ['''if mkdir {0}/1 2>/dev/null || mkdir {0}/2 2>/dev/null; then
-            export QCBATCH_NODE_NAME=bad PATH=\"{0}:$PATH\"; else export QCBATCH_NODE_NAME=good; fi''']",
+        "setup = ['if mkdir {0}/1 2>/dev/null || mkdir {0}/2 2>/dev/null; then export QCBATCH_NODE_NAME=bad \
+         PATH=\"{0}:$PATH\"; else export QCBATCH_NODE_NAME=good; fi']",
         broken.path().display()
     );
     let database = Database::fresh();
-    let pool =
-        format!("name = \"cluster\"\nadapter = \"pbs\"\ncores = 2\ngrace = \"5s\"\nidle = \"3s\"\n{setup}");
+    let pool = format!(
+        "name = \"cluster\"\nadapter = \"pbs\"\ncores = 2\nmax_jobs = 1\ngrace = \"5s\"\nidle = \"3s\"\n{setup}"
+    );
     let config = DaemonConfig::on(&database).with_pool(&pool).with_env("PATH", &simulator.path());
     let mut daemon = Daemon::start(&config);
     daemon.submit(&many_mopac(TASKS), &["--memory", "512MiB"]);
