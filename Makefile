@@ -29,7 +29,7 @@ test-setup: ## Install what the tests need: the same, a second QCEngine, Slurm w
 
 test: ## Run every test against the real parts
 	@found=$$(config/setup/all.sh test) || exit 1; set -a; eval "$$found"; set +a; \
-	export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(TEST_THREADS)}; exec $(CARGO) test --locked --no-fail-fast --tests
+	export RUST_TEST_THREADS=$${RUST_TEST_THREADS:-$(TEST_THREADS)}; exec $(CARGO) test --locked --features failpoints --no-fail-fast --tests
 
 test-live: ## Run the scenarios of an ordinary life on schedulers you have: QCBATCH_TEST_LIVE=pbs,lsf make test-live
 	@test -n "$$QCBATCH_TEST_LIVE" || { echo "test-live: name schedulers: QCBATCH_TEST_LIVE=pbs,lsf make test-live" >&2; exit 2; }
@@ -37,7 +37,7 @@ test-live: ## Run the scenarios of an ordinary life on schedulers you have: QCBA
 
 check: ## Formatting, lints, unit tests and structure rules; needs nothing installed
 	$(CARGO) fmt --check
-	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) clippy --locked --all-targets --features failpoints -- -D warnings
 	$(CARGO) test --locked --lib --test tidy
 
 bench: ## Measure the bounds that docs/ quotes

@@ -22,14 +22,14 @@ impl Local {
         Local { directory: tempfile::tempdir().unwrap() }
     }
 
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_qcbatch"));
+        command.arg("local").args(arguments).arg("--state").arg(self.directory.path().join("state"));
+        command
+    }
+
     fn run(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_qcbatch"))
-            .arg("local")
-            .args(arguments)
-            .arg("--state")
-            .arg(self.directory.path().join("state"))
-            .output()
-            .unwrap()
+        self.command(arguments).output().unwrap()
     }
 
     fn ask(&self, arguments: &[&str]) -> String {
@@ -231,4 +231,35 @@ fn what_can_never_run_is_refused() {
     let output = local.try_submit(&tag(), "true", &["--cores", "3"]);
     let message = String::from_utf8(output.stderr).unwrap();
     assert!(message.contains("asks for 3 cores; this machine gives 2"), "{message}");
+}
+
+/// The daemon takes the lost answer for an unclear one: what it then asks must be answered truly.
+#[cfg(feature = "failpoints")]
+#[test]
+fn a_submit_command_that_dies_half_way_is_found_by_its_tag_and_told() {
+    use std::os::unix::process::ExitStatusExt;
+
+    let (local, tag) = (Local::new(), tag());
+    let script = local.directory.path().join("job.sh");
+    fs::write(&script, "#!/bin/bash\n").unwrap();
+    let directory = local.directory.path().display().to_string();
+    let fixed = ["submit", "--cores-total", "2", "--cores", "1", "--walltime", "60", "--warning", "0"];
+    let places = ["--tag", tag.as_str(), "--directory", &directory, "--log", "/dev/null"];
+    let died = local
+        .command(&[&fixed[..], &places, &[script.to_str().unwrap()]].concat())
+        .env("FAILPOINTS", "local-submitted=return(kill)")
+        .output()
+        .unwrap();
+    assert_eq!(died.status.signal(), Some(9), "{died:?}");
+
+    let found = local.ask(&["find", "--tag", tag.as_str()]);
+    let id = found.split('|').next().unwrap();
+    assert_eq!(local.states(id)[0].0, "QUEUED", "its supervisor may still come up");
+    let entry = local.directory.path().join("state/jobs").join(id).join("entry.json");
+    let mut document: serde_json::Value = serde_json::from_slice(&fs::read(&entry).unwrap()).unwrap();
+    document["submitted_on"] = (document["submitted_on"].as_i64().unwrap() - 3600).into();
+    fs::write(&entry, document.to_string()).unwrap();
+    assert_eq!(local.states(id)[0].0, "NODE_FAILURE", "it never will: its tasks come back");
+    // There is no supervisor that `drop` could end.
+    fs::remove_dir_all(entry.parent().unwrap()).unwrap();
 }

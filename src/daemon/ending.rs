@@ -9,6 +9,7 @@ use super::ingester::{self, IngestError};
 use super::pools::{Pool, Ran};
 use super::site::Site;
 use super::troubles::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::model::chunk::ChunkName;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, NodeIndex, TaskId};
@@ -74,6 +75,7 @@ pub async fn end(
     };
     let decide = ingester::decider(site);
     let released = site.writer.end_job(job_end, &decide).await?;
+    failpoint::hit(FailPoint::JobEndStored);
     log_end(job.id, &ending, stored, released.returned, released.failed);
     pool.board.see_job(job.id, &[]);
     let why = detail.as_deref().unwrap_or(ending.outcome.as_str());

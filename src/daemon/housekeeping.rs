@@ -8,6 +8,7 @@ use super::audit::{self, Missed};
 use super::clusters::Cluster;
 use super::site::Site;
 use super::troubles::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::spool::sweep::{Swept, remove_submission};
 
 /// A scheduler is asked for version and limits at start and so often.
@@ -85,6 +86,7 @@ async fn sweep_once(site: &Site) -> Result<usize, Box<dyn std::error::Error + Se
     let (mut gone, mut stays) = (Vec::new(), None);
     for submission in ended {
         let directory = site.spool.submission(&submission.pool, &submission.tag);
+        failpoint::hit(FailPoint::SubmissionSwept);
         match tokio::task::spawn_blocking(move || remove_submission(&directory)).await? {
             Ok(Swept::Gone) => gone.push(submission.id),
             Ok(Swept::StillUsed) => {}

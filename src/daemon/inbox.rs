@@ -13,6 +13,7 @@ use tokio::sync::Notify;
 use super::site::Site;
 use super::troubles::chain;
 use crate::api::local::intake::{IntakeProblem, take_in_file};
+use crate::failpoint::{self, FailPoint};
 use crate::spool::atomic;
 
 /// Takes files in until shutdown.
@@ -76,6 +77,7 @@ async fn scan(site: &Site, inbox: &Path) -> Result<(), ScanError> {
 /// The answer is there before the file is gone.
 fn answer(file: &Path, receipt: &impl Serialize) -> Result<(), ScanError> {
     atomic::write_json(&beside(file, "accepted.json"), receipt)?;
+    failpoint::hit(FailPoint::InboxAnswered);
     Ok(std::fs::remove_file(file)?)
 }
 

@@ -10,6 +10,7 @@ use tokio::task::JoinHandle;
 
 use super::pools::Pool;
 use super::site::Site;
+use crate::failpoint::{self, FailPoint};
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
 use crate::model::ids::{JobId, NodeIndex};
 use crate::model::task::TaskReport;
@@ -108,6 +109,7 @@ pub async fn bring_in_file(
         let reports = batch.reports();
         match writer.ingest_batch(batch, decide).await? {
             IngestOutcome::Stored(outcome) => {
+                failpoint::hit(FailPoint::ResultsStored);
                 tracing::debug!(job.id = job.0, reports = reports.len(), ?outcome, "stored results");
                 offset = next_offset;
                 stored(&reports, &outcome);

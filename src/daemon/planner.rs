@@ -12,6 +12,7 @@ use super::forecast::Remembered;
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::model::ids::{JobId, PoolName, Tag, TaskId};
 use crate::model::job::JobState;
 use crate::model::task::Placement;
@@ -262,6 +263,7 @@ async fn submit(site: &Site, pool: &Pool, jobs: JobsPlan) -> Result<(), StoreErr
         },
     };
     if let Some(id) = site.writer.plan_submission(&planned).await? {
+        failpoint::hit(FailPoint::SubmissionPlanned);
         tracing::info!(
             submission.id = id.0, tag = %planned.tag, pool = %planned.pool, jobs = planned.jobs.len(),
             "planned a submission",
@@ -290,6 +292,7 @@ async fn stage(
         })
         .collect();
     let stored = site.writer.plan_chunks(&pool.config.name, &planned).await?;
+    failpoint::hit(FailPoint::ChunksPlanned);
     let demands: HashMap<TaskId, DemandId> =
         candidates.iter().map(|candidate| (candidate.task_id, candidate.demand)).collect();
     let handed_out = planned.iter().flat_map(|chunk| &chunk.tasks);

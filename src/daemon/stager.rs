@@ -13,6 +13,7 @@ use super::board::{Entry, File};
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::model::chunk::ChunkName;
 use crate::model::ids::{ChunkId, PoolName};
 use crate::model::task::TaskOrder;
@@ -167,7 +168,9 @@ async fn write(site: &Arc<Site>, pool: &Pool, names: Vec<ChunkName>) -> Result<(
     let written: Vec<ChunkName> = files.iter().map(|(name, _)| *name).collect();
     let store = ChunkStore::of(&site.spool, &pool.config.name);
     tokio::task::spawn_blocking(move || store.write(files)).await??;
+    failpoint::hit(FailPoint::ChunksWritten);
     site.writer.ready_chunks(&written.iter().map(|name| name.chunk_id).collect::<Vec<_>>()).await?;
+    failpoint::hit(FailPoint::ChunksReady);
     pool.board.advance(&written, File::Written);
     Ok(())
 }
@@ -181,6 +184,7 @@ async fn publish(site: &Arc<Site>, pool: &Pool) -> Result<(), StagerError> {
     let store = ChunkStore::of(&site.spool, &pool.config.name);
     let names = written.clone();
     tokio::task::spawn_blocking(move || store.publish(&names)).await??;
+    failpoint::hit(FailPoint::ChunksPublished);
     pool.board.advance(&written, File::Published);
     pool.cluster.look_bell.notify_one();
     Ok(())

@@ -15,6 +15,7 @@ use super::{
     canceller, database, housekeeping, inbox, lease, local_api, observer, planner, poller, stager, submitter,
 };
 use crate::config::Config;
+use crate::failpoint::{self, FailPoint};
 
 /// How long loops may take to end what they are at.
 const LAST_WORK: Duration = Duration::from_secs(20);
@@ -26,6 +27,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let files = setup::files(&config)?;
     let database = database::open(&config).await?;
     let lease = lease::take(&database.store, &config).await?;
+    failpoint::hit(FailPoint::LeaseTaken);
     let site = Arc::new(setup::site(config, files, database.store.clone(), &lease)?);
     let keeper = tokio::spawn(keeper::run(
         site.store.clone(),

@@ -15,6 +15,7 @@ use super::pools::Pool;
 use super::site::Site;
 use super::staging::{self, Staged};
 use super::troubles::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::jobscript::ScriptError;
 use crate::model::ids::SchedulerJobId;
 use crate::model::job::SubmissionState;
@@ -223,6 +224,7 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
             return Ok(());
         }
     };
+    failpoint::hit(FailPoint::SubmissionStaged);
     let still_ours = Instant::now();
     let taken = site
         .writer
@@ -241,7 +243,9 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
         // submitted again. Nobody was called: whoever has the lease now looks the tag up.
         return Ok(());
     }
+    failpoint::hit(FailPoint::SubmissionCommitted);
     let answer = pool.cluster.scheduler.submit(&request).await;
+    failpoint::hit(FailPoint::SubmitAnswered);
     settle(site, pool, submission, &request, answer).await
 }
 
@@ -305,6 +309,7 @@ async fn accept(
         .map(|index| (index, scheduler.element_id(&id, index, submission.array_size)))
         .collect();
     site.writer.accept_submission(submission.id, from, &id, elements).await?;
+    failpoint::hit(FailPoint::SubmissionAccepted);
     Ok(())
 }
 

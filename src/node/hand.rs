@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::budget::{Budget, Share};
 use super::clock::JobClock;
 use super::error::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::model::chunk::ChunkName;
 use crate::model::ids::TaskId;
 use crate::model::task::{JobManifest, TaskOrder};
@@ -285,6 +286,7 @@ impl Hand {
             }
             self.listing.pop_front();
             if let Some(path) = ready::claim(ready, &name, &self.directory)? {
+                failpoint::hit(FailPoint::ChunkClaimed);
                 tracing::info!(chunk = %name, "chunk claimed");
                 self.tasks_left = self.tasks_left.saturating_sub(name.tasks);
                 return Ok(Claimed::Chunk(path));
@@ -358,6 +360,7 @@ impl Hand {
                 return true;
             }
             for path in paths {
+                failpoint::hit(FailPoint::ChunkFinished);
                 if let Err(error) = ready::finish(path) {
                     tracing::warn!(error = chain(&error), "a finished chunk stays behind");
                 }

@@ -36,6 +36,7 @@ use self::claim::Claim;
 use self::environment::NodeEnvironment;
 use self::error::{NodeError, chain};
 use self::runner::Runner;
+use crate::failpoint::{self, FailPoint};
 use crate::model::task::JobManifest;
 use crate::spool::{JobDirectory, atomic};
 
@@ -68,6 +69,7 @@ fn run_job(job_directory: &Path) -> Result<i32, NodeError> {
                 Ok(end::EXIT_SUCCESS)
             }
             Claim::Ours(chunk) => {
+                failpoint::hit(FailPoint::TicketClaimed);
                 let _log = log::to_file(&directory)?;
                 Runner::new(directory, manifest, environment, chunk).run(signals).await
             }

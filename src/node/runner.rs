@@ -13,6 +13,7 @@ use super::heartbeat::{self, GONE_BEATS};
 use super::signals::StopSignals;
 use super::store::ReportStore;
 use super::work::{TERM_GRACE, Work};
+use crate::failpoint::{self, FailPoint};
 use crate::model::task::{EndReason, EndRecord, JobManifest};
 use crate::spool::{JobDirectory, atomic};
 
@@ -96,6 +97,7 @@ impl Runner {
         tracing::info!(reason = ?record.reason, results = record.results, exit_code = record.exit_code, "ends");
         let patience = Duration::from_secs(self.manifest.heartbeat_seconds) * GONE_BEATS;
         let mut gone_since = None;
+        failpoint::hit(FailPoint::RunnerEnded);
         loop {
             let error = match atomic::write_json(&self.directory.end(), &record) {
                 Ok(()) => return Ok(record.exit_code),

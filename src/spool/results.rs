@@ -14,6 +14,7 @@ use super::atomic;
 use super::error::SpoolError;
 use super::frame::{Decoder, Finality, Frame, FrameReader, WindowEnd};
 use super::layout::JobDirectory;
+use crate::failpoint::{self, FailPoint};
 use crate::model::task::TaskReport;
 
 /// Bytes read at a time when a writer looks through what a former run wrote.
@@ -253,7 +254,8 @@ impl ResultWriter {
         };
         let file = self.file.insert(file);
         let offset = self.synced + self.written as u64;
-        file.write_all_at(&self.unsynced[self.written..], offset)
+        failpoint::refuse(FailPoint::ResultsAppended)
+            .and_then(|()| file.write_all_at(&self.unsynced[self.written..], offset))
             .map_err(SpoolError::io("append to", &self.path))?;
         self.written = self.unsynced.len();
         Ok(())

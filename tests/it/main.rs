@@ -11,6 +11,8 @@ mod bench;
 mod clock;
 mod conformance;
 mod crashes;
+#[cfg(feature = "failpoints")]
+mod failpoints;
 mod good_guest;
 mod gpus;
 mod harness_works;

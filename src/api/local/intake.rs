@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::ApiError;
 use crate::api::wire::{ComputePriority, ErrorCode, Problem, Reuse, SubmitOptions, SubmitReceipt};
 use crate::config::{self, Config};
+use crate::failpoint::{self, FailPoint};
 use crate::intake::{Batches, Inputs, IntakeError, ReadOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
@@ -169,6 +170,7 @@ pub async fn take_in_file(
         });
     };
     open.commit().await?;
+    failpoint::hit(FailPoint::RecordsStored);
     Ok(receipt)
 }
 

@@ -15,6 +15,7 @@ use super::peer::Peer;
 use super::runnable::{Obstacle, RunCheck, Warnings};
 use super::state::ApiState;
 use crate::api::wire::SubmitReceipt;
+use crate::failpoint::{self, FailPoint};
 use crate::model::calculation::Calculation;
 use crate::store::intake::{Intake, Novelty};
 use crate::store::{StoreError, Writer};
@@ -105,6 +106,7 @@ async fn store(
             Order::Commit => {
                 if let Some(open) = intake {
                     open.commit().await?;
+                    failpoint::hit(FailPoint::RecordsStored);
                 }
                 warnings.tell(&mut receipt);
                 return Ok(Some(receipt));

@@ -8,6 +8,7 @@ use super::entry::Entry;
 use super::list::sweep;
 use super::state::LocalState;
 use super::{ARRAY_SIZE_MAX, LocalError};
+use crate::failpoint::{self, FailPoint};
 
 /// A supervisor needs milliseconds; a machine out of processes needs longer.
 const SUPERVISOR_COMES_UP: Duration = Duration::from_secs(20);
@@ -33,6 +34,7 @@ pub fn submit(state: &LocalState, mut entry: Entry, supervisor: &[String]) -> Re
     state.set_id_of(&entry.tag, entry.id)?;
     sweep(state)?;
     drop(lock);
+    failpoint::hit(FailPoint::LocalSubmitted);
     start_supervisor(state, entry.id, supervisor)?;
     Ok(entry.id)
 }
