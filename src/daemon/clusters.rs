@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
@@ -33,6 +33,8 @@ pub struct Cluster {
 /// One valid answer of the scheduler.
 pub struct Snapshot {
     /// When it was asked.
+    pub asked: Instant,
+    /// The same for people.
     pub taken_on: Timestamp,
     /// What it listed, by its ids.
     pub jobs: HashMap<SchedulerJobId, JobSighting>,

@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::ingester::{self, IngestError};
 use super::pools::{Pool, Ran};
 use super::site::Site;
@@ -15,6 +13,7 @@ use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, NodeIndex, TaskId};
 use crate::model::job::JobOutcome;
 use crate::model::task::{EndReason, EndRecord};
+use crate::permit::Guard;
 use crate::plan::job::Ending;
 use crate::plan::retry::{self, EndedBy};
 use crate::spool::evidence::{ChunkState, Evidence, JobEvidence};
@@ -49,8 +48,8 @@ pub async fn end(
         }
     }
     for (node, found) in found.nodes() {
-        if found.chunk == ChunkState::Waiting && !withdraw_ticket(&directory.node(node)).await {
-            // Somebody has just claimed it: it lives after all.
+        if found.chunk == ChunkState::Waiting && !withdraw_ticket(site, &directory.node(node)).await {
+            // Somebody has just claimed it, and it lives after all; or this daemon may not take it now.
             return Ok(());
         }
     }
@@ -79,19 +78,23 @@ pub async fn end(
     log_end(job.id, &ending, stored, released.returned, released.failed);
     pool.board.see_job(job.id, &[]);
     let why = detail.as_deref().unwrap_or(ending.outcome.as_str());
-    pool.job_ended(ran(&ending, found, stored), why, Timestamp::now());
+    pool.job_ended(ran(&ending, found, stored), why);
     site.ring_stored();
     site.planner_bell.notify_one();
     if !job.pilot {
-        remove_scratch(directory).await;
+        remove_scratch(site, directory).await;
     }
     Ok(())
 }
 
 /// Removes what a task over several nodes had as scratch: a runner that was killed could not.
-async fn remove_scratch(directory: &JobDirectory) {
+async fn remove_scratch(site: &Site, directory: &JobDirectory) {
+    // Without a permit it stays, as below.
+    let Ok(permit) = site.lease.permit().await else { return };
     let directory = directory.clone();
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || sweep::remove_scratch(&directory)).await {
+    if let Ok(Err(error)) =
+        tokio::task::spawn_blocking(move || sweep::remove_scratch(&directory, &permit)).await
+    {
         tracing::warn!(error = chain(&error), "scratch in a job's directory stays until it is swept");
     }
 }
@@ -113,8 +116,13 @@ pub async fn end_runners(
         end_runner(site, job, (node, found), end).await?;
         let claimed: Vec<_> = found.claimed.iter().map(|name| directory.node(node).claimed(name)).collect();
         // A file that stays is found again, and its tasks are free already.
-        let removed =
-            tokio::task::spawn_blocking(move || claimed.iter().try_for_each(|path| ready::finish(path)));
+        let Ok(permit) = site.lease.permit().await else { continue };
+        let removed = tokio::task::spawn_blocking(move || {
+            claimed.iter().try_for_each(|path| {
+                permit.check()?;
+                ready::finish(path)
+            })
+        });
         if let Ok(Err(error)) = removed.await {
             site.troubles.note(&format!("job {}", job.id), chain(&error));
         }
@@ -173,9 +181,14 @@ fn ran(ending: &Ending, found: &JobEvidence, stored: u64) -> Ran {
 }
 
 /// Takes the ticket of a job that never started, so that a late start of it finds nothing to do. Says whether it could.
-async fn withdraw_ticket(directory: &JobDirectory) -> bool {
+async fn withdraw_ticket(site: &Site, directory: &JobDirectory) -> bool {
+    let Ok(permit) = site.lease.permit().await else { return false };
     let directory = directory.clone();
-    let claimed = tokio::task::spawn_blocking(move || chunk::claim(&directory)).await;
+    let claimed = tokio::task::spawn_blocking(move || {
+        permit.check()?;
+        chunk::claim(&directory)
+    })
+    .await;
     matches!(claimed, Ok(Ok(_)))
 }
 

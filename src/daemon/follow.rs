@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
-
 use super::ending;
 use super::ingester::{self, IngestError};
 use super::pools::Pool;
@@ -23,7 +21,7 @@ use crate::store::StoreError;
 use crate::store::job::{JobRow, JobUpdate};
 
 /// A heartbeat is stored now and then only: it is a write per running job.
-const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(60);
+const BETWEEN_BEATS: Duration = Duration::from_secs(60);
 
 /// A job just submitted may not be listed yet (peers F5).
 const SUBMIT_GRACE: Duration = Duration::from_secs(60);
@@ -78,7 +76,7 @@ pub async fn follow(
         missing_grace: pool.config.grace,
     };
     let evidence = in_plans_evidence(&found);
-    let step = next_step(&known, &seen.sighting, &evidence, &seen.accounting, patience, Timestamp::now());
+    let step = next_step(&known, &seen.sighting, &evidence, &seen.accounting, patience);
     let update = update_of(job, &found, seen.reason.as_deref());
     match step {
         JobStep::Keep => followed.update = update.changes().then_some(update),
@@ -159,12 +157,12 @@ fn known_job(job: &JobRow, found: &evidence::JobEvidence) -> KnownJob {
     });
     KnownJob {
         state: job.state,
-        queued_on: job.queued_on,
-        missing_since: job.missing_since,
+        queued_ago: job.queued_ago,
+        missing_for: job.missing_for,
         missing_polls: job.missing_polls,
         cancel_requested: job.cancel_requested_on.is_some(),
         beat: job.beat,
-        beat_on: job.beat_on,
+        beat_ago: job.beat_ago,
         results_offset: stored.sum(),
     }
 }
@@ -190,9 +188,9 @@ fn update_of(job: &JobRow, found: &evidence::JobEvidence, reason: Option<&str>) 
     if let Some(reason) = reason {
         update = update.reason(reason);
     }
-    let noted_lately = job.beat_on.is_some_and(|time| Timestamp::now().duration_since(time) < BETWEEN_BEATS);
+    let noted_lately = job.beat_ago.is_some_and(|ago| ago < BETWEEN_BEATS);
     let beat = found.beat().cast_signed();
-    if beat > 0 && beat != job.beat && (!noted_lately || job.missing_since.is_some()) {
+    if beat > 0 && beat != job.beat && (!noted_lately || job.missing_for.is_some()) {
         update = update.beat(beat);
         let heartbeats = found.nodes().filter_map(|(_, node)| node.heartbeat.as_ref());
         let results = heartbeats.map(|heartbeat| heartbeat.results).sum::<u64>();

@@ -9,6 +9,7 @@ use super::clusters::Cluster;
 use super::site::Site;
 use super::troubles::chain;
 use crate::failpoint::{self, FailPoint};
+use crate::permit::Guard;
 use crate::spool::sweep::{Swept, remove_submission};
 
 /// A scheduler is asked for version and limits at start and so often.
@@ -86,8 +87,9 @@ async fn sweep_once(site: &Site) -> Result<usize, Box<dyn std::error::Error + Se
     let (mut gone, mut stays) = (Vec::new(), None);
     for submission in ended {
         let directory = site.spool.submission(&submission.pool, &submission.tag);
+        let permit = site.lease.permit().await?;
         failpoint::hit(FailPoint::SubmissionSwept);
-        match tokio::task::spawn_blocking(move || remove_submission(&directory)).await? {
+        match tokio::task::spawn_blocking(move || remove_submission(&directory, &permit)).await? {
             Ok(Swept::Gone) => gone.push(submission.id),
             Ok(Swept::StillUsed) => {}
             // It keeps no other from being removed.

@@ -14,6 +14,7 @@ use super::site::Site;
 use super::troubles::chain;
 use crate::api::local::intake::{IntakeProblem, take_in_file};
 use crate::failpoint::{self, FailPoint};
+use crate::permit::{Guard, Permit};
 use crate::spool::atomic;
 
 /// Takes files in until shutdown.
@@ -62,12 +63,12 @@ async fn scan(site: &Site, inbox: &Path) -> Result<(), ScanError> {
             Err(IntakeProblem::Refused { message, problems }) => {
                 tracing::warn!(file = %file.display(), message, "refused a file");
                 let reason = serde_json::json!({ "message": message, "problems": problems });
-                outcome = move_away(inbox, &file, &reason).and(outcome);
+                outcome = move_away(inbox, &file, &reason, &site.lease.permit().await?).and(outcome);
             }
             Ok(receipt) => {
                 tracing::info!(file = %file.display(), records = receipt.ids.len(), "took a file in");
                 site.planner_bell.notify_one();
-                outcome = answer(&file, &receipt).and(outcome);
+                outcome = answer(&file, &receipt, &site.lease.permit().await?).and(outcome);
             }
         }
     }
@@ -75,18 +76,27 @@ async fn scan(site: &Site, inbox: &Path) -> Result<(), ScanError> {
 }
 
 /// The answer is there before the file is gone.
-fn answer(file: &Path, receipt: &impl Serialize) -> Result<(), ScanError> {
+fn answer(file: &Path, receipt: &impl Serialize, permit: &Permit) -> Result<(), ScanError> {
+    permit.check()?;
     atomic::write_json(&beside(file, "accepted.json"), receipt)?;
     failpoint::hit(FailPoint::InboxAnswered);
+    permit.check()?;
     Ok(std::fs::remove_file(file)?)
 }
 
 /// Into `rejected/`, the reason beside it.
-fn move_away(inbox: &Path, file: &Path, reason: &serde_json::Value) -> Result<(), ScanError> {
+fn move_away(
+    inbox: &Path,
+    file: &Path,
+    reason: &serde_json::Value,
+    permit: &Permit,
+) -> Result<(), ScanError> {
     let rejected = inbox.join("rejected");
     atomic::create_directory(&rejected)?;
     let target = rejected.join(file.file_name().unwrap_or_default());
+    permit.check()?;
     atomic::write_json(&beside(&target, "reason.json"), reason)?;
+    permit.check()?;
     Ok(std::fs::rename(file, &target)?)
 }
 

@@ -46,7 +46,6 @@ pub fn serve(
 }
 
 fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
-    let now = Timestamp::now();
     DaemonStatus {
         site: site.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -62,7 +61,7 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
                 adapter: pool.config.adapter.clone(),
                 scheduler: pool.cluster.scheduler.summary(),
                 jobs: std::collections::BTreeMap::new(),
-                paused: pool.paused(now),
+                paused: pool.paused(),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),
             })
             .collect(),

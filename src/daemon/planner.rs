@@ -95,8 +95,7 @@ async fn plan_pool(
     queue: Queue,
     memory: &mut Memory,
 ) -> Result<(), StoreError> {
-    let now = Timestamp::now();
-    let paused = pool.paused(now);
+    let paused = pool.paused();
     match &paused {
         Some(reason) => site.troubles.note(&pool.subject(), reason.as_str()),
         None => site.troubles.clear(&pool.subject()),
@@ -116,9 +115,9 @@ async fn plan_pool(
     let all: u32 = live.iter().map(LiveJobs::jobs).sum();
     let free = match paused {
         Some(_) => 0,
-        None => pool.config.max_jobs.saturating_sub(all).min(pool.room_below_ceiling(now)),
+        None => pool.config.max_jobs.saturating_sub(all).min(pool.room_below_ceiling()),
     };
-    let groups = pilots_of(pool, live, now);
+    let groups = pilots_of(pool, live);
     let candidates = match queue {
         Queue::Waiting if free > 0 || !groups.is_empty() => {
             site.store.candidates(&filter(site, pool), memory.limit).await?
@@ -166,7 +165,7 @@ async fn look_into_ready(site: &Site, pool: &Pool) -> bool {
 }
 
 /// The pool's pilots in the planner's words.
-fn pilots_of(pool: &Pool, live: &[LiveJobs], now: Timestamp) -> Vec<LiveGroup> {
+fn pilots_of(pool: &Pool, live: &[LiveJobs]) -> Vec<LiveGroup> {
     let limit = pool.config.tasks_per_job.map(u64::from);
     let mut groups = Vec::new();
     for jobs in live.iter().filter(|jobs| jobs.pilot && !jobs.cancelling) {
@@ -190,9 +189,7 @@ fn pilots_of(pool: &Pool, live: &[LiveJobs], now: Timestamp) -> Vec<LiveGroup> {
                 groups.push(group)
             }
             JobState::Running => {
-                let ran = jobs.started_on.map_or(Duration::ZERO, |started| {
-                    Duration::try_from(now.duration_since(started)).unwrap_or_default()
-                });
+                let ran = jobs.started_ago.unwrap_or_default();
                 let group = LiveGroup { left: group.left.saturating_sub(ran), ..group };
                 let busy = jobs.ids().filter(|id| pool.board.is_at_work(*id)).count() as u32;
                 let shares = [(Phase::Busy, busy), (Phase::Idle, group.jobs - busy)];

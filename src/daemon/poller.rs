@@ -40,12 +40,12 @@ pub async fn run(cluster: Arc<Cluster>, troubles: Troubles, shutdown: Cancellati
 
 /// Polls once; says whether the answer was usable.
 async fn poll(cluster: &Cluster, troubles: &Troubles) -> bool {
-    let taken_on = Timestamp::now();
+    let (asked, taken_on) = (std::time::Instant::now(), Timestamp::now());
     match cluster.scheduler.poll().await {
         PollAnswer::Valid { jobs, listed_all_users_jobs: users_jobs } => {
             troubles.clear(&cluster.subject());
             tracing::debug!(cluster = %cluster.name, jobs = jobs.len(), "polled");
-            cluster.publish(Snapshot { taken_on, jobs, users_jobs });
+            cluster.publish(Snapshot { asked, taken_on, jobs, users_jobs });
             true
         }
         PollAnswer::Invalid { message } => {

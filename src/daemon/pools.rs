@@ -2,9 +2,9 @@
 //! nothing.
 
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::board::Board;
 use super::clusters::Cluster;
@@ -38,13 +38,28 @@ struct Breaker {
     refusals: u32,
     /// Pauses for jobs that ran nothing, since one ran something.
     pauses: u32,
-    paused_until: Option<Timestamp>,
-    reason: Option<String>,
+    pause: Option<Pause>,
     /// How many jobs of the user, ours and others, there were when the scheduler refused one more (peers F10, F11), and
     /// when that was.
-    ceiling: Option<(usize, Timestamp)>,
+    ceiling: Option<(usize, Instant)>,
     /// The most jobs of one array, after a larger one was refused for a limit.
     largest_array: Option<u32>,
+}
+
+/// A pause that began by a clock that nobody sets.
+#[derive(Clone)]
+struct Pause {
+    began: Instant,
+    span: Duration,
+    reason: String,
+    /// When it ends, for people.
+    until: Timestamp,
+}
+
+impl Pause {
+    fn left(&self) -> Duration {
+        self.span.saturating_sub(self.began.elapsed())
+    }
 }
 
 impl Pool {
@@ -85,15 +100,15 @@ impl Pool {
         }
     }
 
-    /// Why it does not submit at `now`, if it does not.
-    pub fn paused(&self, now: Timestamp) -> Option<String> {
+    /// Why it does not submit now, if it does not.
+    pub fn paused(&self) -> Option<String> {
         let breaker = self.lock();
-        let until = breaker.paused_until.filter(|until| *until > now)?;
-        Some(format!("{} (paused until {until:.0})", breaker.reason.as_deref().unwrap_or("paused")))
+        let Pause { reason, until, .. } = breaker.running_pause()?;
+        Some(format!("{reason} (paused until {until:.0})"))
     }
 
     /// A job ended. One that stored a result closes the breaker; one that could have run something and did not counts.
-    pub fn job_ended(&self, ran: Ran, detail: &str, now: Timestamp) {
+    pub fn job_ended(&self, ran: Ran, detail: &str) {
         let mut breaker = self.lock();
         match ran {
             Ran::Something => {
@@ -106,24 +121,24 @@ impl Pool {
                 if breaker.empty_jobs >= EMPTY_JOBS {
                     let reason =
                         format!("{} jobs in a row ran nothing; the last: {detail}", breaker.empty_jobs);
-                    if breaker.paused_until.is_none_or(|until| until <= now) {
+                    if breaker.running_pause().is_none() {
                         breaker.pauses += 1;
                     }
                     let pauses = breaker.pauses;
-                    breaker.pause(pauses, reason, now);
+                    breaker.pause(pauses, reason);
                 }
             }
         }
     }
 
-    /// The scheduler refused for now. Returns when to try again.
-    pub fn refused(&self, message: &str, now: Timestamp) -> Timestamp {
+    /// The scheduler refused for now. Returns after how long to try again.
+    pub fn refused(&self, message: &str) -> Duration {
         let mut breaker = self.lock();
-        if breaker.paused_until.is_none_or(|until| until <= now) {
+        if breaker.running_pause().is_none() {
             breaker.refusals += 1;
         }
         let failures = breaker.refusals;
-        breaker.pause(failures, format!("the scheduler refuses: {message}"), now)
+        breaker.pause(failures, format!("the scheduler refuses: {message}"))
     }
 
     /// The scheduler refused so many jobs at once for a limit: fewer may be taken. How far below the limit we are is not
@@ -132,31 +147,30 @@ impl Pool {
         self.lock().largest_array = Some((jobs / 2).max(1));
     }
 
-    /// The scheduler refused one job more. Returns when to try again.
-    pub fn limit_reached(&self, message: &str, now: Timestamp) -> Timestamp {
+    /// The scheduler refused one job more. Returns after how long to try again.
+    pub fn limit_reached(&self, message: &str) -> Duration {
         // Jobs that were accepted since the last poll count as well.
         let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
         let jobs = users_jobs.max(self.cluster.live_jobs());
-        self.lock().ceiling = (jobs > 0).then_some((jobs, now));
-        self.refused(message, now)
+        self.lock().ceiling = (jobs > 0).then(|| (jobs, Instant::now()));
+        self.refused(message)
     }
 
     /// How many jobs more the scheduler will take, as far as it has taught us within the last hour: limits change.
-    pub fn room_below_ceiling(&self, now: Timestamp) -> u32 {
+    pub fn room_below_ceiling(&self) -> u32 {
         if self.cluster.live_jobs() == 0 {
             // Without jobs there are no polls, and what the last one counted says nothing any more.
             return u32::MAX;
         }
         let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
-        let serves = SignedDuration::try_from(LONGEST_PAUSE).unwrap_or(SignedDuration::MAX);
-        let ceiling = self.lock().ceiling.filter(|(_, learned)| now.duration_since(*learned) < serves);
+        let ceiling = self.lock().ceiling.filter(|(_, learned)| learned.elapsed() < LONGEST_PAUSE);
         let room = ceiling.map(|(jobs, _)| jobs.saturating_sub(users_jobs));
         room.map_or(u32::MAX, |room| u32::try_from(room).unwrap_or(u32::MAX))
     }
 
-    /// It refused, or answered nothing clear, again and again. Returns when to try again.
-    pub fn unclear_again(&self, calls: u32, message: &str, now: Timestamp) -> Option<Timestamp> {
-        (calls > 1).then(|| self.refused(message, now))
+    /// It refused, or answered nothing clear, again and again. Returns after how long to try again.
+    pub fn unclear_again(&self, calls: u32, message: &str) -> Option<Duration> {
+        (calls > 1).then(|| self.refused(message))
     }
 
     /// The scheduler took a submission of so many jobs.
@@ -166,7 +180,7 @@ impl Pool {
         breaker.largest_array =
             breaker.largest_array.map(|most| if jobs >= most { most.saturating_mul(2) } else { most });
         if breaker.refusals > 0 && breaker.empty_jobs < EMPTY_JOBS {
-            breaker.paused_until = None;
+            breaker.pause = None;
         }
         breaker.refusals = 0;
     }
@@ -188,15 +202,19 @@ pub enum Ran {
 }
 
 impl Breaker {
-    fn pause(&mut self, failures: u32, reason: String, now: Timestamp) -> Timestamp {
-        if let Some(until) = self.paused_until.filter(|until| *until > now) {
-            return until;
+    fn running_pause(&self) -> Option<&Pause> {
+        self.pause.as_ref().filter(|pause| !pause.left().is_zero())
+    }
+
+    /// Pauses, unless it does already. Returns how long the pause lasts.
+    fn pause(&mut self, failures: u32, reason: String) -> Duration {
+        if let Some(pause) = self.running_pause() {
+            return pause.left();
         }
-        let pause = backoff::delay(failures, FIRST_PAUSE, LONGEST_PAUSE, rand::random());
-        let span = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(60));
+        let span = backoff::delay(failures, FIRST_PAUSE, LONGEST_PAUSE, rand::random());
+        let now = Timestamp::now();
         let until = now.saturating_add(span).unwrap_or(now);
-        self.paused_until = Some(until);
-        self.reason = Some(reason);
-        until
+        self.pause = Some(Pause { began: Instant::now(), span, reason, until });
+        span
     }
 }

@@ -73,7 +73,7 @@ pub fn files(config: &Config) -> Result<Files, SetupError> {
 }
 
 /// The site that `config` describes, its lease held.
-pub fn site(config: Config, files: Files, store: Store, lease: &Lease) -> Result<Site, SetupError> {
+pub fn site(config: Config, files: Files, store: Store, lease: Arc<Lease>) -> Result<Site, SetupError> {
     let Files { clusters, templates } = files;
     let spool = Spool::new(&config.spool.path);
     let worker_script = put_worker(&spool)?;
@@ -85,7 +85,7 @@ pub fn site(config: Config, files: Files, store: Store, lease: &Lease) -> Result
         pools,
         clusters,
         spool,
-        predecessor: lease.before,
+        lease,
         program,
         worker_script,
         templates,

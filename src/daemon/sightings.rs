@@ -2,8 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-
-use jiff::Timestamp;
+use std::time::Instant;
 
 use super::clusters::{Cluster, Snapshot};
 use crate::model::ids::SchedulerJobId;
@@ -17,7 +16,7 @@ use crate::store::job::JobRow;
 #[derive(Default)]
 pub struct Polls {
     /// The last poll that conclusions were drawn from.
-    used: Option<Timestamp>,
+    used: Option<Instant>,
     /// Jobs that the last answer lost, where it was not believed.
     doubted: usize,
 }
@@ -35,7 +34,7 @@ impl Polls {
     /// The cluster's last poll, once; `jobs` are ours there.
     pub fn next(&mut self, cluster: &Cluster, jobs: &[JobRow]) -> Option<Polled> {
         let snapshot = cluster.snapshot()?;
-        if self.used.replace(snapshot.taken_on) == Some(snapshot.taken_on) {
+        if self.used.replace(snapshot.asked) == Some(snapshot.asked) {
             return None;
         }
         let belief = self.believe(cluster, &snapshot, jobs);
@@ -44,7 +43,7 @@ impl Polls {
 
     fn believe(&mut self, cluster: &Cluster, snapshot: &Snapshot, jobs: &[JobRow]) -> Belief {
         let listed_before = jobs.iter().filter(|job| {
-            job.missing_since.is_none()
+            job.missing_for.is_none()
                 && matches!(job.state, JobState::Queued | JobState::Running | JobState::Blocked)
         });
         let mut coverage = Coverage { expected: 0, absent: 0 };
@@ -96,7 +95,7 @@ impl Seen {
     pub fn of(job: &JobRow, polled: Option<&Polled>, accounts: &HashMap<SchedulerJobId, Ending>) -> Seen {
         let known = job.scheduler_job_id.as_ref().and_then(|id| accounts.get(id));
         let unpolled = match known {
-            Some(_) if job.missing_since.is_some() => Sighting::NotListed,
+            Some(_) if job.missing_for.is_some() => Sighting::NotListed,
             _ => Sighting::NotAsked,
         };
         Seen {
@@ -113,8 +112,9 @@ fn sighting_of(job: &JobRow, Polled { snapshot, belief }: &Polled) -> Sighting {
     match (listed, belief) {
         (Some(sighting), _) => in_plans_words(sighting),
         (None, Belief::Doubtful) => Sighting::NotAsked,
-        // Absence means something only in an answer to a question asked after the job was accepted.
-        (None, Belief::Whole) if job.queued_on.is_some_and(|time| time > snapshot.taken_on) => {
+        // Absence means something only in an answer to a question asked after the job was accepted. Two spans are compared
+        // that end now, each measured by one clock.
+        (None, Belief::Whole) if job.queued_ago.is_some_and(|ago| ago < snapshot.asked.elapsed()) => {
             Sighting::NotAsked
         }
         (None, Belief::Whole) => Sighting::NotListed,
@@ -151,7 +151,7 @@ pub fn missing(polled: &Polled, jobs: &[JobRow]) -> Vec<SchedulerJobId> {
     }
     let mut ids: Vec<SchedulerJobId> = jobs
         .iter()
-        .filter(|job| job.missing_since.is_some())
+        .filter(|job| job.missing_for.is_some())
         .filter_map(|job| job.scheduler_job_id.clone())
         .filter(|id| !polled.snapshot.jobs.contains_key(id))
         .collect();

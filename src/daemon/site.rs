@@ -7,7 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
-use super::lease::Predecessor;
+use super::lease::Lease;
 use super::pools::Pool;
 use super::troubles::Troubles;
 use crate::config::Config;
@@ -30,8 +30,8 @@ pub struct Site {
     pub clusters: Vec<Arc<Cluster>>,
     /// Where jobs' files are.
     pub spool: Spool,
-    /// Where the daemon before this one ran.
-    pub predecessor: Predecessor,
+    /// The lease, which every effect outside the database shows.
+    pub lease: Arc<Lease>,
     /// Our own program, which job scripts start as node runner. Found once, at the start: a program that was replaced
     /// since is called "deleted" by the kernel, and its path is the new one's.
     pub program: PathBuf,

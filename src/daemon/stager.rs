@@ -17,6 +17,7 @@ use crate::failpoint::{self, FailPoint};
 use crate::model::chunk::ChunkName;
 use crate::model::ids::{ChunkId, PoolName};
 use crate::model::task::TaskOrder;
+use crate::permit::{Guard, NotPermitted, Permit};
 use crate::spool::SpoolError;
 use crate::spool::publish::ChunkStore;
 use crate::store::StoreError;
@@ -38,6 +39,9 @@ enum StagerError {
     /// The spool: full, or not writable.
     #[error("failed to stage chunks")]
     Spool(#[from] SpoolError),
+    /// The lease cannot be shown.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// The runtime is shutting down.
     #[error("interrupted while staging")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -84,7 +88,8 @@ async fn load(site: &Arc<Site>) -> Result<(), StoreError> {
     for pool in site.pools.iter().filter(|pool| !pool.board.is_loaded()) {
         let chunks = by_pool.remove(&pool.config.name).unwrap_or_default();
         let store = ChunkStore::of(&site.spool, &pool.config.name);
-        let sorted = tokio::task::spawn_blocking(move || sort_out(&store, &chunks)).await;
+        let Some(permit) = permit_to_load(site).await else { return Ok(()) };
+        let sorted = tokio::task::spawn_blocking(move || sort_out(&store, &chunks, &permit)).await;
         match sorted {
             Ok(Ok(entries)) => pool.board.load(entries),
             Ok(Err(error)) => {
@@ -97,7 +102,8 @@ async fn load(site: &Arc<Site>) -> Result<(), StoreError> {
         // Of a pool that is no longer configured: nobody will come for them.
         let store = ChunkStore::of(&site.spool, &name);
         let names: Vec<ChunkName> = chunks.iter().map(|chunk| chunk.name).collect();
-        let withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names)).await;
+        let Some(permit) = permit_to_load(site).await else { return Ok(()) };
+        let withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names, &permit)).await;
         if let Ok(Ok(mut gone)) = withdrawn {
             let planned = chunks.iter().filter(|chunk| chunk.stage == Stage::Planned);
             gone.extend(planned.map(|chunk| chunk.name));
@@ -109,9 +115,24 @@ async fn load(site: &Arc<Site>) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Nothing where the lease cannot be shown now: the next pass loads what this one left.
+async fn permit_to_load(site: &Site) -> Option<Permit> {
+    match site.lease.permit().await {
+        Ok(permit) => Some(permit),
+        Err(refusal) => {
+            site.troubles.note("stager", refusal.to_string());
+            None
+        }
+    }
+}
+
 /// How far each stored chunk has come, and an end to leftovers. A chunk that is `ready` and no longer staged was
 /// published.
-fn sort_out(store: &ChunkStore, chunks: &[UnclaimedChunk]) -> Result<Vec<Entry>, SpoolError> {
+fn sort_out(
+    store: &ChunkStore,
+    chunks: &[UnclaimedChunk],
+    permit: &Permit,
+) -> Result<Vec<Entry>, SpoolError> {
     store.create()?;
     let staged = store.staged()?;
     let entries: Vec<Entry> = chunks
@@ -127,7 +148,7 @@ fn sort_out(store: &ChunkStore, chunks: &[UnclaimedChunk]) -> Result<Vec<Entry>,
         })
         .collect();
     let written = entries.iter().filter(|entry| entry.file == File::Written).map(|entry| entry.name);
-    store.sweep(&written.collect())?;
+    store.sweep(&written.collect(), permit)?;
     Ok(entries)
 }
 
@@ -167,7 +188,8 @@ async fn write(site: &Arc<Site>, pool: &Pool, names: Vec<ChunkName>) -> Result<(
     }
     let written: Vec<ChunkName> = files.iter().map(|(name, _)| *name).collect();
     let store = ChunkStore::of(&site.spool, &pool.config.name);
-    tokio::task::spawn_blocking(move || store.write(files)).await??;
+    let permit = site.lease.permit().await?;
+    tokio::task::spawn_blocking(move || store.write(files, &permit)).await??;
     failpoint::hit(FailPoint::ChunksWritten);
     site.writer.ready_chunks(&written.iter().map(|name| name.chunk_id).collect::<Vec<_>>()).await?;
     failpoint::hit(FailPoint::ChunksReady);
@@ -183,7 +205,8 @@ async fn publish(site: &Arc<Site>, pool: &Pool) -> Result<(), StagerError> {
     }
     let store = ChunkStore::of(&site.spool, &pool.config.name);
     let names = written.clone();
-    tokio::task::spawn_blocking(move || store.publish(&names)).await??;
+    let permit = site.lease.permit().await?;
+    tokio::task::spawn_blocking(move || store.publish(&names, &permit)).await??;
     failpoint::hit(FailPoint::ChunksPublished);
     pool.board.advance(&written, File::Published);
     pool.cluster.look_bell.notify_one();
@@ -199,7 +222,8 @@ async fn withdraw(
 ) -> Result<(), StagerError> {
     let names: Vec<ChunkName> = entries.iter().map(|entry| entry.name).collect();
     let store = ChunkStore::of(&site.spool, &pool.config.name);
-    let mut withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names)).await??;
+    let permit = site.lease.permit().await?;
+    let mut withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names, &permit)).await??;
     // Of these there is no file, whatever a dead daemon began: it lies where no job looks and is swept.
     let planned = entries.iter().filter(|entry| entry.file == File::Planned).map(|entry| entry.name);
     withdrawn.extend(planned);
@@ -224,7 +248,8 @@ async fn close_empty(site: &Arc<Site>) -> Result<(), StagerError> {
     for (name, chunks) in by_pool {
         let store = ChunkStore::of(&site.spool, &name);
         let gone = chunks.clone();
-        tokio::task::spawn_blocking(move || store.withdraw(&gone)).await??;
+        let permit = site.lease.permit().await?;
+        tokio::task::spawn_blocking(move || store.withdraw(&gone, &permit)).await??;
         site.writer.close_chunks(&chunks.iter().map(|name| name.chunk_id).collect::<Vec<_>>()).await?;
         if let Some(pool) = site.pool(&name) {
             pool.board.remove(&chunks);

@@ -14,6 +14,7 @@ use crate::model::chunk::ChunkNeed;
 use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
+use crate::permit::{Guard, Permit};
 use crate::plan::packing::{self, Waiting};
 use crate::plan::predict::Expectation;
 use crate::scheduler::SubmitRequest;
@@ -78,7 +79,9 @@ pub async fn stage(
             .map(|job| staged_job(site, pool, (submission, &directory), job, &expected))
             .collect();
         let directory = directory.clone();
-        if run_blocking(move || stage_jobs(&directory, jobs)).await? == stage::Staged::AlreadyStarted {
+        let permit = site.lease.permit().await?;
+        if run_blocking(move || stage_jobs(&directory, jobs, &permit)).await? == stage::Staged::AlreadyStarted
+        {
             return Ok(Staged::Started);
         }
     }
@@ -88,15 +91,24 @@ pub async fn stage(
     let request =
         request(pool, &directory, &submission.tag, submission.array_size, submission.resources.clone());
     let script = script(site, pool, &request, job_ids, runners)?;
-    run_blocking(move || stage_script(&directory, &script)).await?;
+    let permit = site.lease.permit().await?;
+    run_blocking(move || {
+        permit.check()?;
+        stage_script(&directory, &script)
+    })
+    .await?;
     Ok(Staged::Ready(Box::new(request)))
 }
 
 /// Stages job after job, up to one that a runner has been in.
-fn stage_jobs(directory: &SubmissionDirectory, jobs: Vec<StagedJob>) -> Result<stage::Staged, SpoolError> {
+fn stage_jobs(
+    directory: &SubmissionDirectory,
+    jobs: Vec<StagedJob>,
+    permit: &Permit,
+) -> Result<stage::Staged, SpoolError> {
     let mut tasks = 0;
     for job in jobs {
-        match stage_job(&directory.job(job.index), &job.manifest, job.orders)? {
+        match stage_job(&directory.job(job.index), &job.manifest, job.orders, permit)? {
             stage::Staged::Ready { tasks: more } => tasks += more,
             stage::Staged::AlreadyStarted => return Ok(stage::Staged::AlreadyStarted),
         }

@@ -26,17 +26,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let files = setup::files(&config)?;
     let database = database::open(&config).await?;
-    let lease = lease::take(&database.store, &config).await?;
+    let lease = Arc::new(lease::take(&database.store, &config).await?);
     failpoint::hit(FailPoint::LeaseTaken);
-    let site = Arc::new(setup::site(config, files, database.store.clone(), &lease)?);
-    let keeper = tokio::spawn(keeper::run(
-        site.store.clone(),
-        site.name().to_owned(),
-        lease.fence,
-        site.config.daemon.lease,
-        site.troubles.clone(),
-        site.shutdown.clone(),
-    ));
+    let site = Arc::new(setup::site(config, files, database.store.clone(), lease.clone())?);
+    let keeper = tokio::spawn(keeper::run(site.clone(), lease.clone()));
     let api = tokio::spawn(local_api::serve(site.clone(), started_on)?);
     let loops = TaskTracker::new();
     spawn_loops(&site, &loops);
@@ -52,7 +45,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     if keeper.await? == LeaseEnd::Lost {
         return Err(DaemonError::LeaseLost(site.name().to_owned()).into());
     }
-    lease::give_back(&site.store, &site, lease.fence).await;
+    lease::give_back(&site).await;
     drop(site);
     database.close().await;
     Ok(())

@@ -3,10 +3,11 @@
 //! The intent (`submitting`) is committed before the scheduler is called. Whatever happens after that line — a time-out,
 //! an unreadable id, a dead daemon — the next pass finds the row and looks the tag up before anything else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use thiserror::Error;
 
 use super::clusters::Cluster;
@@ -17,8 +18,9 @@ use super::staging::{self, Staged};
 use super::troubles::chain;
 use crate::failpoint::{self, FailPoint};
 use crate::jobscript::ScriptError;
-use crate::model::ids::SchedulerJobId;
+use crate::model::ids::{SchedulerJobId, SubmissionId};
 use crate::model::job::SubmissionState;
+use crate::permit::NotPermitted;
 use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, SubmissionStep, next_step};
 use crate::scheduler::{FindAnswer, Refusal, SchedulerError, SubmitAnswer, SubmitRequest};
 use crate::spool::SpoolError;
@@ -26,8 +28,8 @@ use crate::spool::evidence;
 use crate::store::StoreError;
 use crate::store::submission::{SubmissionNote, SubmissionRow};
 
-/// A look-up asks for jobs made since this long before the call: clocks of two hosts differ.
-const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
+/// A look-up asks for jobs made since this long before the call: clocks of two hosts differ, and a tag is never used twice.
+const CLOCK_SLACK: Duration = Duration::from_secs(24 * 3600);
 
 /// Why a submission did not go on in this pass.
 #[derive(Debug, Error)]
@@ -44,6 +46,9 @@ pub enum SubmitterError {
     /// The adapter cannot express the request.
     #[error("failed to make its directives")]
     Scheduler(#[from] SchedulerError),
+    /// The lease cannot be shown.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// The runtime is shutting down.
     #[error("interrupted while staging")]
     Interrupted(#[source] tokio::task::JoinError),
@@ -52,8 +57,9 @@ pub enum SubmitterError {
 /// Submits until shutdown.
 pub async fn run(site: Arc<Site>, cluster: Arc<Cluster>) {
     let subject = format!("submitter {}", cluster.name);
+    let mut lookups = Lookups::default();
     loop {
-        let outcome = submit_all(&site, &cluster).await;
+        let outcome = submit_all(&site, &cluster, &mut lookups).await;
         site.settle(&subject, outcome);
         tokio::select! {
             () = site.shutdown.cancelled() => return,
@@ -63,8 +69,17 @@ pub async fn run(site: Arc<Site>, cluster: Arc<Cluster>) {
     }
 }
 
-async fn submit_all(site: &Arc<Site>, cluster: &Arc<Cluster>) -> Result<(), StoreError> {
+/// When this process last heard that a tag is not known. What the database counts must have passed by this clock as well,
+/// which nobody sets. Losing it means that the database's clock alone counts.
+type Lookups = HashMap<SubmissionId, Instant>;
+
+async fn submit_all(
+    site: &Arc<Site>,
+    cluster: &Arc<Cluster>,
+    lookups: &mut Lookups,
+) -> Result<(), StoreError> {
     let mut open = site.store.open_submissions(site.name()).await?;
+    lookups.retain(|id, _| open.iter().any(|submission| submission.id == *id));
     // Doubts first: until they are settled their tasks' slots are taken.
     open.sort_by_key(|submission| submission.state == SubmissionState::Planned);
     for submission in open {
@@ -79,7 +94,7 @@ async fn submit_all(site: &Arc<Site>, cluster: &Arc<Cluster>) -> Result<(), Stor
             continue;
         };
         let outcome = match concern(site, pool, cluster, &submission) {
-            Concern::Lead => lead(site, pool, cluster, &submission).await,
+            Concern::Lead => lead(site, pool, cluster, &submission, lookups).await,
             Concern::Withdraw => withdraw_moved(site, pool, &submission).await,
             Concern::Stranded => {
                 let home = home(pool, &submission);
@@ -155,21 +170,28 @@ async fn lead(
     pool: &Pool,
     cluster: &Cluster,
     submission: &SubmissionRow,
+    lookups: &mut Lookups,
 ) -> Result<(), SubmitterError> {
     let scheduler = &cluster.scheduler;
+    let ours = lookups.get(&submission.id).map(Instant::elapsed);
     let known = OpenSubmission {
         state: submission.state,
-        called_on: submission.called_on,
+        called_ago: submission.called_ago,
         empty_lookups: submission.empty_lookups,
-        empty_lookup_on: submission.empty_lookup_on,
-        not_before: submission.not_before,
+        empty_lookup_ago: submission.empty_lookup_ago.map(|ago| ours.map_or(ago, |ours| ago.min(ours))),
+        wait: submission.wait,
     };
     let client = client(site, pool, cluster, submission);
     let policy = LookupPolicy { gap: scheduler.lookup_gap(), client_timeout: scheduler.submit_timeout() };
-    match next_step(known, client, policy, Timestamp::now()) {
-        SubmissionStep::Submit if pool.paused(Timestamp::now()).is_some() => Ok(()),
+    match next_step(known, client, policy) {
+        SubmissionStep::Submit if pool.paused().is_some() => Ok(()),
         SubmissionStep::Submit => submit(site, pool, submission).await,
-        SubmissionStep::LookUp => look_up(site, cluster, submission).await,
+        SubmissionStep::LookUp => {
+            if look_up(site, cluster, submission).await? == LookedUp::NotKnown {
+                lookups.insert(submission.id, Instant::now());
+            }
+            Ok(())
+        }
         SubmissionStep::PlanAgain => {
             let unknown = "the scheduler answered twice that it does not know the tag";
             let said = match &submission.last_error {
@@ -177,8 +199,8 @@ async fn lead(
                 None => unknown.to_owned(),
             };
             // A refusal in words that no adapter knows looks like this: not again and again at full speed.
-            let not_before = pool.unclear_again(submission.calls, &said, Timestamp::now());
-            let note = SubmissionNote { error: Some(said), not_before };
+            let wait = pool.unclear_again(submission.calls, &said);
+            let note = SubmissionNote { error: Some(said), wait };
             site.writer
                 .move_submission(submission.id, submission.state, SubmissionState::Planned, note)
                 .await?;
@@ -197,7 +219,7 @@ fn client(site: &Site, pool: &Pool, cluster: &Cluster, submission: &SubmissionRo
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let resources = submission.resources.clone();
     let request = staging::request(pool, &directory, &submission.tag, submission.array_size, resources);
-    let here = submission.fence == site.writer.fence() || site.predecessor == Predecessor::Here;
+    let here = submission.fence == site.writer.fence() || site.lease.before == Predecessor::Here;
     if here && cluster.scheduler.client_is_gone(&request) { Client::Gone } else { Client::Perhaps }
 }
 
@@ -209,13 +231,14 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
                 &subject_of(submission),
                 "a job of it has started although no call was answered: it is looked up, not submitted again",
             );
-            return look_up(site, &pool.cluster, submission).await;
+            look_up(site, &pool.cluster, submission).await?;
+            return Ok(());
         }
         Err(error @ (SubmitterError::Scheduler(_) | SubmitterError::Script(_))) => {
             // As it is planned it can never be submitted (a changed limit, a changed template): plan it anew.
             let reason = chain(&error);
             site.writer.withdraw_submission(submission.id, &reason).await?;
-            pool.refused(&reason, Timestamp::now());
+            pool.refused(&reason);
             return Err(error);
         }
         Err(error) => return Err(error),
@@ -225,7 +248,6 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
         }
     };
     failpoint::hit(FailPoint::SubmissionStaged);
-    let still_ours = Instant::now();
     let taken = site
         .writer
         .move_submission(
@@ -238,13 +260,8 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
     if !taken {
         return Ok(());
     }
-    if still_ours.elapsed() >= site.config.daemon.lease / 2 {
-        // Stopped here for longer than its lease, this daemon may have a successor that asked for the tag in vain and
-        // submitted again. Nobody was called: whoever has the lease now looks the tag up.
-        return Ok(());
-    }
     failpoint::hit(FailPoint::SubmissionCommitted);
-    let answer = pool.cluster.scheduler.submit(&request).await;
+    let answer = pool.cluster.scheduler.submit(&request, site.lease.as_ref()).await;
     failpoint::hit(FailPoint::SubmitAnswered);
     settle(site, pool, submission, &request, answer).await
 }
@@ -266,6 +283,13 @@ async fn settle(
             accept(site, &pool.cluster, submission, from, scheduler_job_id).await?;
             pool.accepted(request.array_size);
         }
+        SubmitAnswer::NotCalled { message } => {
+            // Surely nobody was called. A daemon that lost its lease cannot store that; its successor looks the tag up.
+            tracing::warn!(submission.id = submission.id.0, tag = %submission.tag, message, "not submitted");
+            writer
+                .move_submission(submission.id, from, SubmissionState::Planned, SubmissionNote::said(message))
+                .await?;
+        }
         SubmitAnswer::Unclear { message } => {
             tracing::warn!(submission.id = submission.id.0, tag = %submission.tag, message, "unclear answer");
             writer
@@ -275,8 +299,8 @@ async fn settle(
         SubmitAnswer::Refused { kind: Refusal::Permanent, message } => {
             tracing::error!(submission.id = submission.id.0, message, "the scheduler refused for good");
             writer.reject_submission(submission.id, from, &message).await?;
-            let until = pool.refused(&message, Timestamp::now());
-            site.troubles.note(&pool.subject(), format!("paused until {until}: {message}"));
+            pool.refused(&message);
+            site.troubles.note(&pool.subject(), pool.paused().unwrap_or(message));
         }
         SubmitAnswer::Refused { kind: Refusal::Limit, message } if submission.array_size > 1 => {
             tracing::info!(submission.id = submission.id.0, message, "so many jobs at once are refused");
@@ -285,11 +309,11 @@ async fn settle(
             site.planner_bell.notify_one();
         }
         SubmitAnswer::Refused { kind: kind @ (Refusal::Limit | Refusal::Transient), message } => {
-            let not_before = match kind {
-                Refusal::Limit => pool.limit_reached(&message, Timestamp::now()),
-                _ => pool.refused(&message, Timestamp::now()),
+            let wait = match kind {
+                Refusal::Limit => pool.limit_reached(&message),
+                _ => pool.refused(&message),
             };
-            let note = SubmissionNote { error: Some(message), not_before: Some(not_before) };
+            let note = SubmissionNote { error: Some(message), wait: Some(wait) };
             writer.move_submission(submission.id, from, SubmissionState::Planned, note).await?;
         }
     }
@@ -313,17 +337,28 @@ async fn accept(
     Ok(())
 }
 
+/// What a look-up found out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LookedUp {
+    /// The scheduler answered that it does not know the tag.
+    NotKnown,
+    /// A job was found, or nobody answered.
+    Otherwise,
+}
+
 async fn look_up(
     site: &Arc<Site>,
     cluster: &Cluster,
     submission: &SubmissionRow,
-) -> Result<(), SubmitterError> {
+) -> Result<LookedUp, SubmitterError> {
     if let Some(id) = id_by_evidence(site, cluster, submission) {
         tracing::info!(tag = %submission.tag, scheduler_job_id = %id, "adopted by its own start record");
-        return accept(site, cluster, submission, submission.state, id).await;
+        accept(site, cluster, submission, submission.state, id).await?;
+        return Ok(LookedUp::Otherwise);
     }
-    let since = submission.called_on.unwrap_or_else(Timestamp::now);
-    let since = since.checked_sub(CLOCK_SLACK).unwrap_or(since);
+    let now = Timestamp::now();
+    let span = submission.called_ago.unwrap_or_default().saturating_add(CLOCK_SLACK);
+    let since = now.checked_sub(span).unwrap_or(now);
     match cluster.scheduler.find_by_tag(&submission.tag, since).await {
         FindAnswer::Known(ids) => {
             let mut ids = ids.into_iter();
@@ -334,18 +369,18 @@ async fn look_up(
             let others: Vec<SchedulerJobId> = ids.collect();
             if !others.is_empty() {
                 tracing::error!(tag = %submission.tag, ?others, "more than one job has the tag; the others are cancelled");
-                cluster.scheduler.cancel(&others).await?;
+                cluster.scheduler.cancel(&others, site.lease.as_ref()).await?;
             }
-            Ok(())
+            Ok(LookedUp::Otherwise)
         }
         FindAnswer::NotKnown => {
             let empty = site.writer.count_empty_lookup(submission.id).await?;
             tracing::info!(tag = %submission.tag, empty, "the scheduler does not know the tag");
-            Ok(())
+            Ok(LookedUp::NotKnown)
         }
         FindAnswer::Unanswered { message } => {
             site.troubles.note(&cluster.subject(), format!("look-up by tag: {message}"));
-            Ok(())
+            Ok(LookedUp::Otherwise)
         }
     }
 }

@@ -2,10 +2,10 @@
 //!
 //! The rule of the whole project: between an unclear answer and the next call stands a look-up by tag, answered twice
 //! with "not known" and far enough apart that a late acceptance would have shown.
+//!
+//! Spans of time come in measured, each by one clock. No two clocks are compared here.
 
 use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
 
 use crate::model::job::SubmissionState;
 
@@ -14,14 +14,14 @@ use crate::model::job::SubmissionState;
 pub struct OpenSubmission {
     /// Its state.
     pub state: SubmissionState,
-    /// When the scheduler was last called.
-    pub called_on: Option<Timestamp>,
+    /// How long ago the scheduler was last called.
+    pub called_ago: Option<Duration>,
     /// Look-ups since then that the scheduler answered with "not known".
     pub empty_lookups: u32,
-    /// When the last of them was.
-    pub empty_lookup_on: Option<Timestamp>,
-    /// A clear, transient refusal moved the next call to here.
-    pub not_before: Option<Timestamp>,
+    /// How long ago the last of them was.
+    pub empty_lookup_ago: Option<Duration>,
+    /// How much longer a clear, transient refusal puts the next call off.
+    pub wait: Option<Duration>,
 }
 
 /// Whether the client process that called the scheduler can still be at work.
@@ -58,24 +58,22 @@ pub enum SubmissionStep {
 /// Empty look-ups that make sure.
 const SURE: u32 = 2;
 
-/// Says what to do with `submission` at `now`.
-pub fn next_step(
-    submission: OpenSubmission,
-    client: Client,
-    policy: LookupPolicy,
-    now: Timestamp,
-) -> SubmissionStep {
+/// No refusal puts a call off for longer. A wait that is longer was set by a clock that was wrong.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
+
+/// Says what to do with `submission`.
+pub fn next_step(submission: OpenSubmission, client: Client, policy: LookupPolicy) -> SubmissionStep {
     match submission.state {
-        SubmissionState::Planned => match submission.not_before {
-            Some(time) if time > now => SubmissionStep::Wait,
+        SubmissionState::Planned => match submission.wait {
+            Some(wait) if !wait.is_zero() && wait <= LONGEST_WAIT => SubmissionStep::Wait,
             _ => SubmissionStep::Submit,
         },
         SubmissionState::Submitting | SubmissionState::Unknown => {
-            if client == Client::Perhaps && !passed(submission.called_on, policy.client_timeout, now) {
+            if client == Client::Perhaps && !passed(submission.called_ago, policy.client_timeout) {
                 SubmissionStep::Wait
             } else if submission.empty_lookups >= SURE {
                 SubmissionStep::PlanAgain
-            } else if submission.empty_lookups == 0 || passed(submission.empty_lookup_on, policy.gap, now) {
+            } else if submission.empty_lookups == 0 || passed(submission.empty_lookup_ago, policy.gap) {
                 SubmissionStep::LookUp
             } else {
                 SubmissionStep::Wait
@@ -87,9 +85,8 @@ pub fn next_step(
     }
 }
 
-fn passed(since: Option<Timestamp>, span: Duration, now: Timestamp) -> bool {
-    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-    since.is_none_or(|time| now.duration_since(time) >= span)
+fn passed(ago: Option<Duration>, span: Duration) -> bool {
+    ago.is_none_or(|ago| ago >= span)
 }
 
 #[cfg(test)]

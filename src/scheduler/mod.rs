@@ -37,10 +37,11 @@ pub use answer::{
 pub use capabilities::Capabilities;
 pub use inventory::{ChosenCommand, NeededProgram};
 pub use request::SubmitRequest;
-use runner::{Invocation, Ran, Whose};
+use runner::{Effect, Invocation, Ran, Whose};
 pub use settings::Settings;
 
 use crate::model::ids::SchedulerJobId;
+use crate::permit::NotPermitted;
 
 /// Our patience is at least so many times that of the scheduler's own clients, lest we kill one that still waits.
 const TIMES_MESSAGE_TIMEOUT: u32 = 3;
@@ -74,6 +75,9 @@ pub enum SchedulerError {
         /// What was asked.
         verb: &'static str,
     },
+    /// A command that changes something was not started.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// A command failed or its answer made no sense.
     #[error("{verb} failed: {message} (command: {})", argv.join(" "))]
     Failed {
@@ -244,17 +248,31 @@ impl Scheduler {
     }
 
     /// Runs a command and counts it.
-    async fn run(&self, verb: Verb, invocation: &Invocation) -> Ran {
+    async fn run(&self, verb: Verb, invocation: &Invocation, effect: Effect<'_>) -> Ran {
         if let Some(position) = Verb::ALL.into_iter().position(|other| other == verb) {
             self.inner.calls[position].fetch_add(1, Ordering::Relaxed);
         }
-        runner::run(invocation).await
+        runner::run(invocation, effect).await
     }
 
     /// Runs a query and gives its output when it is to be trusted: a usable exit code and no unknown complaint.
     async fn query(&self, verb: Verb, call: &Call, values: &Values) -> Result<Output, SchedulerError> {
+        self.call(verb, call, values, Effect::Asks).await
+    }
+
+    /// The same for commands that may change something.
+    async fn call(
+        &self,
+        verb: Verb,
+        call: &Call,
+        values: &Values,
+        effect: Effect<'_>,
+    ) -> Result<Output, SchedulerError> {
         let invocation = self.invocation(verb, call, values);
-        let ran = self.run(verb, &invocation).await;
+        let ran = match self.run(verb, &invocation, effect).await {
+            Ran::NotPermitted(refusal) => return Err(SchedulerError::NotPermitted(refusal)),
+            ran => ran,
+        };
         self.trust(verb, call, &ran).map_err(|(message, class)| SchedulerError::Failed {
             verb: verb.as_str(),
             argv: invocation.argv,
@@ -268,6 +286,7 @@ impl Scheduler {
         let messages = &self.inner.adapter.messages;
         match ran {
             Ran::NotStarted { message } => Err((message.clone(), Some(MessageClass::Transient))),
+            Ran::NotPermitted(refusal) => Err((refusal.to_string(), Some(MessageClass::Transient))),
             Ran::Unfinished { message, stderr } => Err((with_stderr(message, stderr), None)),
             Ran::Exited { code, stdout, stderr } => {
                 let class = messages.class_with(verb, stderr, *code);

@@ -13,6 +13,8 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::Semaphore;
 
+use crate::permit::{Guard, NotPermitted, Permit};
+
 /// Children that may live at the same time, over all schedulers of this process: a daemon is a guest on a login node.
 static CHILDREN: Semaphore = Semaphore::const_new(2);
 
@@ -42,6 +44,15 @@ const TERMINATE_TO_KILL: Duration = Duration::from_secs(2);
 /// How long a pipe may stay open once its command ended (a helper it left behind may hold it).
 const PIPES_AFTER_END: Duration = Duration::from_secs(2);
 
+/// What a command does to the scheduler.
+#[derive(Clone, Copy)]
+pub enum Effect<'g> {
+    /// It only asks.
+    Asks,
+    /// It changes something there, which the guard must permit when the command is about to start.
+    Changes(&'g dyn Guard),
+}
+
 /// One command to run.
 #[derive(Clone, Debug)]
 pub struct Invocation {
@@ -69,6 +80,8 @@ pub enum Ran {
         /// Why.
         message: String,
     },
+    /// It was not started because it would have changed something and was not permitted.
+    NotPermitted(NotPermitted),
     /// It began and did not end by itself: nobody knows what it did.
     Unfinished {
         /// Why.
@@ -107,8 +120,9 @@ impl Drop for Group {
     }
 }
 
-/// Runs `invocation` to its end or its time-out.
-pub async fn run(invocation: &Invocation) -> Ran {
+/// Runs `invocation` to its end or its time-out. One that changes something is permitted after it has waited for its place,
+/// and the permit is looked at once more by the instruction before the process is made.
+pub async fn run(invocation: &Invocation, effect: Effect<'_>) -> Ran {
     // Semaphores are never closed, so that an error cannot come; then no limit is the lesser evil.
     let _of_clients = match invocation.whose {
         Whose::Clients if OWN_IN_USE.load(Ordering::Relaxed) => CLIENTS.acquire_many(2).await.ok(),
@@ -116,8 +130,16 @@ pub async fn run(invocation: &Invocation) -> Ran {
         Whose::Ours => None,
     };
     let _place = CHILDREN.acquire().await.ok();
-    let mut child = match spawn(invocation) {
-        Ok(child) => child,
+    let permit = match effect {
+        Effect::Asks => Permit::without_lease(),
+        Effect::Changes(guard) => match guard.permit().await {
+            Ok(permit) => permit,
+            Err(refusal) => return Ran::NotPermitted(refusal),
+        },
+    };
+    let mut child = match spawn(invocation, &permit) {
+        Ok(Ok(child)) => child,
+        Ok(Err(refusal)) => return Ran::NotPermitted(refusal),
         Err(error) => {
             let program = invocation.argv.first().map_or("", String::as_str);
             return Ran::NotStarted { message: format!("cannot start `{program}`: {error}") };
@@ -166,7 +188,7 @@ pub async fn run(invocation: &Invocation) -> Ran {
     }
 }
 
-fn spawn(invocation: &Invocation) -> std::io::Result<Child> {
+fn spawn(invocation: &Invocation, permit: &Permit) -> std::io::Result<Result<Child, NotPermitted>> {
     let Some((program, arguments)) = invocation.argv.split_first() else {
         return Err(std::io::Error::other("an empty command"));
     };
@@ -174,7 +196,8 @@ fn spawn(invocation: &Invocation) -> std::io::Result<Child> {
         Some(path) => Stdio::from(std::fs::File::open(path)?),
         None => Stdio::null(),
     };
-    Command::new(program)
+    let mut command = Command::new(program);
+    command
         .args(arguments)
         .env_clear()
         .envs(invocation.environment.iter().map(|(name, value)| (name, value)))
@@ -183,8 +206,11 @@ fn spawn(invocation: &Invocation) -> std::io::Result<Child> {
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .kill_on_drop(true)
-        .spawn()
+        .kill_on_drop(true);
+    match permit.check() {
+        Ok(()) => command.spawn().map(Ok),
+        Err(refusal) => Ok(Err(refusal)),
+    }
 }
 
 /// Reads to the end; beyond `limit` bytes it reads on but keeps nothing, so that the child never blocks. `false` then.
@@ -238,7 +264,9 @@ mod tests {
     #[tokio::test]
     async fn both_pipes_are_read_whatever_their_order() {
         let script = "i=0; while [ $i -lt 3000 ]; do echo 0123456789012345678901234567890123456789 >&2; i=$((i+1)); done; echo 7; exit 3";
-        let Ran::Exited { code, stdout, stderr } = run(&shell(script, PATIENT)).await else { panic!() };
+        let Ran::Exited { code, stdout, stderr } = run(&shell(script, PATIENT), Effect::Asks).await else {
+            panic!()
+        };
         assert_eq!((code, stdout.as_str(), stderr.len()), (3, "7\n", 3000 * 41));
     }
 
@@ -247,7 +275,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let pid_file = directory.path().join("pid");
         let script = format!("trap '' TERM; sleep 600 & echo $! > {}; wait; wait", pid_file.display());
-        let ran = run(&shell(&script, Duration::from_secs(3))).await;
+        let ran = run(&shell(&script, Duration::from_secs(3)), Effect::Asks).await;
         assert!(matches!(ran, Ran::Unfinished { .. }), "{ran:?}");
         let pid = std::fs::read_to_string(pid_file).unwrap();
         let lives = || {
@@ -266,10 +294,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_killed_client_is_unfinished_and_a_missing_one_never_started() {
-        assert!(matches!(run(&shell("kill -9 $$", PATIENT)).await, Ran::Unfinished { .. }));
+        assert!(matches!(run(&shell("kill -9 $$", PATIENT), Effect::Asks).await, Ran::Unfinished { .. }));
         let mut missing = shell("", PATIENT);
         missing.argv = vec!["/nonexistent/sbatch".into()];
-        assert!(matches!(run(&missing).await, Ran::NotStarted { .. }));
+        assert!(matches!(run(&missing, Effect::Asks).await, Ran::NotStarted { .. }));
     }
 
     #[tokio::test]
@@ -282,7 +310,7 @@ mod tests {
             .map(|name| {
                 tokio::spawn({
                     let invocation = hang(name);
-                    async move { run(&invocation).await }
+                    async move { run(&invocation, Effect::Asks).await }
                 })
             })
             .into();
@@ -290,7 +318,7 @@ mod tests {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
         let own = Invocation { whose: Whose::Ours, ..shell("echo 7", PATIENT) };
-        assert!(matches!(run(&own).await, Ran::Exited { code: 0, .. }));
+        assert!(matches!(run(&own, Effect::Asks).await, Ran::Exited { code: 0, .. }));
         assert!(!(began("a").exists() && began("b").exists()), "two clients at once leave no place");
         hung.iter().for_each(tokio::task::JoinHandle::abort);
     }
@@ -299,12 +327,12 @@ mod tests {
     async fn too_much_output_is_no_answer() {
         let mut big = shell("yes | head -c 100000", PATIENT);
         big.output_limit_bytes = 1000;
-        assert!(matches!(run(&big).await, Ran::Unfinished { .. }));
+        assert!(matches!(run(&big, Effect::Asks).await, Ran::Unfinished { .. }));
     }
 
     #[tokio::test]
     async fn nothing_of_our_environment_leaks() {
-        let Ran::Exited { stdout, .. } = run(&shell("env", PATIENT)).await else { panic!() };
+        let Ran::Exited { stdout, .. } = run(&shell("env", PATIENT), Effect::Asks).await else { panic!() };
         let names: Vec<&str> = stdout.lines().filter_map(|line| line.split('=').next()).collect();
         assert!(names.iter().all(|name| ["PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name)), "{names:?}");
     }

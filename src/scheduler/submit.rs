@@ -2,9 +2,10 @@
 
 use super::adapter::messages::{MessageClass, Verb};
 use super::adapter::{Call, template};
-use super::runner::Ran;
+use super::runner::{Effect, Ran};
 use super::{Refusal, Scheduler, SchedulerError, SubmitAnswer, SubmitRequest, clip, said, with_stderr};
 use crate::model::ids::SchedulerJobId;
+use crate::permit::Guard;
 
 impl Scheduler {
     /// The directive lines of the script of `request`, one line each.
@@ -30,15 +31,16 @@ impl Scheduler {
         Ok(values)
     }
 
-    /// Submits once. The script must be written already.
-    pub async fn submit(&self, request: &SubmitRequest) -> SubmitAnswer {
+    /// Submits once, if `guard` permits it when the command is about to start. The script must be written already.
+    pub async fn submit(&self, request: &SubmitRequest, guard: &dyn Guard) -> SubmitAnswer {
         let prepared = self
             .submit_values(request)
             .and_then(|values| Ok((self.choose(Verb::Submit, Some(&self.inner.adapter.submit))?, values)));
         match prepared {
             Err(error) => SubmitAnswer::Refused { kind: Refusal::Permanent, message: error.to_string() },
             Ok((call, values)) => {
-                let ran = self.run(Verb::Submit, &self.invocation(Verb::Submit, call, &values)).await;
+                let invocation = self.invocation(Verb::Submit, call, &values);
+                let ran = self.run(Verb::Submit, &invocation, Effect::Changes(guard)).await;
                 self.read_submit(call, &ran)
             }
         }
@@ -50,6 +52,7 @@ impl Scheduler {
             Ran::NotStarted { message } => {
                 return SubmitAnswer::Refused { kind: Refusal::Transient, message: message.clone() };
             }
+            Ran::NotPermitted(refusal) => return SubmitAnswer::NotCalled { message: refusal.to_string() },
             Ran::Unfinished { message, stderr } => {
                 return SubmitAnswer::Unclear { message: with_stderr(message, stderr) };
             }

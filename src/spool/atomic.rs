@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
 use super::error::SpoolError;
+use crate::permit::Permit;
 
 /// Who may do what with a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,10 +38,21 @@ pub fn write_with(
     access: Access,
     write: impl FnOnce(&mut File) -> Result<(), SpoolError>,
 ) -> Result<(), SpoolError> {
+    write_permitted(path, access, &Permit::without_lease(), write)
+}
+
+/// The same, if `permit` is still good when the file is about to appear.
+pub fn write_permitted(
+    path: &Path,
+    access: Access,
+    permit: &Permit,
+    write: impl FnOnce(&mut File) -> Result<(), SpoolError>,
+) -> Result<(), SpoolError> {
     let directory = parent(path);
     let mut file = temporary(directory, access).map_err(SpoolError::io("create a file beside", path))?;
     write(file.as_file_mut())?;
     file.as_file().sync_all().map_err(SpoolError::io("sync", path))?;
+    permit.check()?;
     file.persist(path).map_err(|error| error.error).map_err(SpoolError::io("write", path))?;
     sync_directory(directory)
 }

@@ -10,14 +10,20 @@ use super::atomic::{self, Access};
 use super::error::SpoolError;
 use super::layout::JobDirectory;
 use crate::model::task::TaskOrder;
+use crate::permit::Permit;
 
 /// zstd's own default.
 const COMPRESSION_LEVEL: i32 = 3;
 
-/// Writes a chunk at `path`, whole or not at all, one order at a time. Returns how many there were.
-pub fn write_chunk(path: &Path, orders: impl IntoIterator<Item = TaskOrder>) -> Result<u32, SpoolError> {
+/// Writes a chunk at `path`, whole or not at all, one order at a time, if `permit` is still good when the file is about to
+/// appear. Returns how many orders there were.
+pub fn write_chunk(
+    path: &Path,
+    permit: &Permit,
+    orders: impl IntoIterator<Item = TaskOrder>,
+) -> Result<u32, SpoolError> {
     let mut count = 0;
-    atomic::write_with(path, Access::Data, |file| {
+    atomic::write_permitted(path, Access::Data, permit, |file| {
         let failed = SpoolError::io("write", path);
         count = compress(file, path, orders).map_err(|error| match error {
             WriteError::Io(error) => failed(error),
@@ -135,7 +141,7 @@ mod tests {
     fn a_chunk_reads_back_in_order_and_a_cut_one_says_so() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("chunk");
-        assert_eq!(write_chunk(&path, orders(100)).unwrap(), 100);
+        assert_eq!(write_chunk(&path, &Permit::without_lease(), orders(100)).unwrap(), 100);
         let ids: Vec<i64> = ChunkReader::open(&path).unwrap().map(|order| order.unwrap().task_id.0).collect();
         assert_eq!(ids, (0..100).collect::<Vec<_>>());
         let bytes = fs::read(&path).unwrap();
@@ -148,7 +154,7 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path());
         assert!(matches!(claim(&directory), Err(SpoolError::NotStaged { .. })));
-        write_chunk(&directory.chunk(), orders(1)).unwrap();
+        write_chunk(&directory.chunk(), &Permit::without_lease(), orders(1)).unwrap();
         let barrier = std::sync::Barrier::new(8);
         let wins: Vec<bool> = std::thread::scope(|scope| {
             let claimers: Vec<_> = (0..8)

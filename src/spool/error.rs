@@ -3,6 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::permit::NotPermitted;
+
 /// Why a file of the spool could not be read or written.
 #[derive(Debug, thiserror::Error)]
 pub enum SpoolError {
@@ -34,6 +36,9 @@ pub enum SpoolError {
         /// The job directory.
         directory: PathBuf,
     },
+    /// This daemon may not change the spool now.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// There is no chunk, claimed or not.
     #[error("`{}` holds no chunk; it was not staged or has been swept", directory.display())]
     NotStaged {

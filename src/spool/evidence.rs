@@ -214,7 +214,7 @@ mod tests {
         let directory = JobDirectory::at(root.path().join("0"));
         assert_eq!(gather(&directory).unwrap(), JobEvidence::default());
         atomic::create_directory(directory.path()).unwrap();
-        chunk::write_chunk(&directory.chunk(), orders(1)).unwrap();
+        chunk::write_chunk(&directory.chunk(), &crate::permit::Permit::without_lease(), orders(1)).unwrap();
         let evidence = gather(&directory).unwrap();
         assert_eq!((evidence.first.chunk, evidence.started()), (ChunkState::Waiting, false));
         chunk::claim(&directory).unwrap();

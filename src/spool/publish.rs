@@ -1,4 +1,5 @@
-//! The daemon's side of a pool's chunks: written beside, published by rename, taken back by rename. One daemon at a time.
+//! The daemon's side of a pool's chunks: written beside, published by rename, taken back by rename. One daemon at a time:
+//! each rename and each removal asks the permit first.
 //!
 //! Invariant: what was once in `ready` is never written there again; a job may have claimed it.
 
@@ -16,6 +17,7 @@ use super::ready;
 use crate::model::chunk::ChunkName;
 use crate::model::ids::PoolName;
 use crate::model::task::TaskOrder;
+use crate::permit::Permit;
 
 /// A chunk that is taken back is renamed to this and its name, and removed.
 const WITHDRAWN: &str = "withdrawn-";
@@ -40,19 +42,20 @@ impl ChunkStore {
     }
 
     /// Writes chunks where no job looks, durably. Writing one again replaces it.
-    pub fn write(&self, chunks: Vec<(ChunkName, Vec<TaskOrder>)>) -> Result<(), SpoolError> {
+    pub fn write(&self, chunks: Vec<(ChunkName, Vec<TaskOrder>)>, permit: &Permit) -> Result<(), SpoolError> {
         self.create()?;
         for (name, orders) in chunks {
-            chunk::write_chunk(&self.staged.join(name.to_string()), orders)?;
+            chunk::write_chunk(&self.staged.join(name.to_string()), permit, orders)?;
         }
         Ok(())
     }
 
     /// Publishes written chunks: any job of the pool may claim them from now on. One that was published before is left
     /// alone.
-    pub fn publish(&self, names: &[ChunkName]) -> Result<(), SpoolError> {
+    pub fn publish(&self, names: &[ChunkName], permit: &Permit) -> Result<(), SpoolError> {
         for name in names {
             let (from, to) = (self.staged.join(name.to_string()), self.ready.join(name.to_string()));
+            permit.check()?;
             match fs::rename(&from, &to) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -64,11 +67,12 @@ impl ChunkStore {
     }
 
     /// Takes chunks back, published or not; returns those that no job had claimed before.
-    pub fn withdraw(&self, names: &[ChunkName]) -> Result<Vec<ChunkName>, SpoolError> {
+    pub fn withdraw(&self, names: &[ChunkName], permit: &Permit) -> Result<Vec<ChunkName>, SpoolError> {
         let mut withdrawn = Vec::new();
         for name in names {
             let staged = self.staged.join(name.to_string());
             let away = self.staged.join(format!("{WITHDRAWN}{name}"));
+            permit.check()?;
             let was_staged = remove(&staged)?;
             match fs::rename(self.ready.join(name.to_string()), &away) {
                 Ok(()) => {
@@ -98,11 +102,12 @@ impl ChunkStore {
 
     /// Removes what a daemon that died left half-done beside the written chunks, and those of them that `keep` does not
     /// name.
-    pub fn sweep(&self, keep: &HashSet<ChunkName>) -> Result<(), SpoolError> {
+    pub fn sweep(&self, keep: &HashSet<ChunkName>, permit: &Permit) -> Result<(), SpoolError> {
         for name in names(&self.staged)? {
             let kept =
                 name.to_str().and_then(|text| text.parse().ok()).is_some_and(|name| keep.contains(&name));
             if !kept {
+                permit.check()?;
                 remove(&self.staged.join(&name))?;
             }
         }
@@ -131,6 +136,10 @@ mod tests {
         ChunkName { compute_priority: 1, chunk_id: ChunkId(id), tasks: 2, need }
     }
 
+    fn free() -> Permit {
+        Permit::without_lease()
+    }
+
     fn set(ids: &[i64]) -> HashSet<ChunkName> {
         ids.iter().copied().map(name).collect()
     }
@@ -140,10 +149,10 @@ mod tests {
         let root = tempfile::tempdir().unwrap();
         let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
         assert!(store.ready().unwrap().is_empty(), "nothing before the first chunk");
-        store.write(vec![(name(1), orders(2)), (name(2), orders(2))]).unwrap();
+        store.write(vec![(name(1), orders(2)), (name(2), orders(2))], &free()).unwrap();
         assert_eq!((store.staged().unwrap(), store.ready().unwrap()), (set(&[1, 2]), set(&[])));
-        store.publish(&[name(1)]).unwrap();
-        store.publish(&[name(1)]).unwrap();
+        store.publish(&[name(1)], &free()).unwrap();
+        store.publish(&[name(1)], &free()).unwrap();
         assert_eq!((store.staged().unwrap(), store.ready().unwrap()), (set(&[2]), set(&[1])));
     }
 
@@ -151,10 +160,10 @@ mod tests {
     fn only_what_no_job_claimed_is_taken_back() {
         let root = tempfile::tempdir().unwrap();
         let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
-        store.write((1..=3).map(|id| (name(id), orders(2))).collect()).unwrap();
-        store.publish(&[name(1), name(2)]).unwrap();
+        store.write((1..=3).map(|id| (name(id), orders(2))).collect(), &free()).unwrap();
+        store.publish(&[name(1), name(2)], &free()).unwrap();
         fs::rename(store.ready.join(name(1).to_string()), root.path().join("claimed")).unwrap();
-        assert_eq!(store.withdraw(&[name(1), name(2), name(3)]).unwrap(), [name(2), name(3)]);
+        assert_eq!(store.withdraw(&[name(1), name(2), name(3)], &free()).unwrap(), [name(2), name(3)]);
         assert!(store.ready().unwrap().is_empty() && names(&store.staged).unwrap().is_empty());
     }
 
@@ -162,10 +171,27 @@ mod tests {
     fn leftovers_go_and_written_chunks_stay() {
         let root = tempfile::tempdir().unwrap();
         let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
-        store.write(vec![(name(1), orders(2)), (name(2), orders(2))]).unwrap();
+        store.write(vec![(name(1), orders(2)), (name(2), orders(2))], &free()).unwrap();
         fs::write(store.staged.join(".tmp-abc"), "half").unwrap();
         fs::write(store.staged.join(format!("{WITHDRAWN}{}", name(7))), "away").unwrap();
-        store.sweep(&set(&[2])).unwrap();
+        store.sweep(&set(&[2]), &free()).unwrap();
         assert_eq!(names(&store.staged).unwrap(), [std::ffi::OsString::from(name(2).to_string())]);
+    }
+
+    #[test]
+    fn without_a_permit_nothing_is_written_published_taken_back_or_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let store = ChunkStore::of(&Spool::new(root.path()), &PoolName("local".into()));
+        store.write(vec![(name(1), orders(2)), (name(2), orders(2))], &free()).unwrap();
+        store.publish(&[name(1)], &free()).unwrap();
+        let closed = Permit::through(&std::sync::Arc::default());
+        let refused = |outcome: Result<(), SpoolError>| {
+            assert!(matches!(outcome, Err(SpoolError::NotPermitted(_))), "{outcome:?}");
+        };
+        refused(store.write(vec![(name(3), orders(2))], &closed));
+        refused(store.publish(&[name(2)], &closed));
+        refused(store.withdraw(&[name(1), name(2)], &closed).map(drop));
+        refused(store.sweep(&set(&[]), &closed));
+        assert_eq!((store.staged().unwrap(), store.ready().unwrap()), (set(&[2]), set(&[1])));
     }
 }

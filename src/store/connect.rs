@@ -207,6 +207,11 @@ impl Store {
         self.connector.open(session).await
     }
 
+    /// The error of a connection that did not answer for so long.
+    pub(crate) fn no_answer_within(&self, limit: Duration) -> StoreError {
+        self.connector.error(ConnectError::TimedOut(limit))
+    }
+
     /// The database this store talks to.
     pub fn target(&self) -> &DatabaseTarget {
         &self.connector.target

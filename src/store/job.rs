@@ -2,8 +2,9 @@
 //! Touches `job`, `event`, and the status of the records that a job holds.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::{NullableTimestamp, ToDiesel};
@@ -11,7 +12,7 @@ use jiff_diesel::{NullableTimestamp, ToDiesel};
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
-use super::types::{Count, Json, Offset, integer, raw, storable};
+use super::types::{Count, Json, Offset, Span, integer, raw, storable};
 use super::write::Writer;
 use crate::model::ids::{JobId, NodeIndex, PoolName, SchedulerJobId, SubmissionId, Tag};
 use crate::model::job::{JobState, SubmissionState};
@@ -61,21 +62,21 @@ pub struct JobRow {
     pub further_offsets: BTreeMap<NodeIndex, u64>,
     /// The last heartbeat seen.
     pub beat: i64,
-    /// When that was.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub beat_on: Option<Timestamp>,
+    /// How long ago that was, by the database's clock as all spans here.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub beat_ago: Option<Duration>,
     /// When we decided to end it.
     #[diesel(deserialize_as = NullableTimestamp)]
     pub cancel_requested_on: Option<Timestamp>,
-    /// Since when believable polls do not list it.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub missing_since: Option<Timestamp>,
+    /// For how long believable polls have not listed it.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub missing_for: Option<Duration>,
     /// How many of them in a row.
     #[diesel(deserialize_as = Count)]
     pub missing_polls: u32,
-    /// When the scheduler took it.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub queued_on: Option<Timestamp>,
+    /// How long ago the scheduler took it.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub queued_ago: Option<Duration>,
     /// When it started.
     #[diesel(deserialize_as = NullableTimestamp)]
     pub started_on: Option<Timestamp>,
@@ -228,9 +229,9 @@ pub struct LiveJobs {
     /// Tasks that they were seen to take, all together.
     #[diesel(sql_type = Integer, deserialize_as = Count)]
     pub tasks: u32,
-    /// When the first of them started.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub started_on: Option<Timestamp>,
+    /// How long ago the first of them started.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub started_ago: Option<Duration>,
     /// The jobs.
     #[diesel(sql_type = Array<BigInt>)]
     ids: Vec<i64>,
@@ -272,8 +273,11 @@ impl Store {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, s.array_size,
-                j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.further_offsets, j.beat, j.beat_on,
-                j.cancel_requested_on, j.missing_since, j.missing_polls, j.queued_on, j.started_on, j.hostname,
+                j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.further_offsets, j.beat,
+                extract(epoch FROM clock_timestamp() - j.beat_on)::float8 AS beat_ago,
+                extract(epoch FROM clock_timestamp() - j.missing_since)::float8 AS missing_for,
+                extract(epoch FROM clock_timestamp() - j.queued_on)::float8 AS queued_ago,
+                j.cancel_requested_on, j.missing_polls, j.started_on, j.hostname,
                 j.tasks,
                 j.state IN ('queued', 'blocked') AND NOT j.pilot
                     AND NOT EXISTS (SELECT FROM task t WHERE t.job_id = j.id) AS waits_for_nothing
@@ -291,7 +295,8 @@ impl Store {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.pool, s.resources, j.state, j.pilot, j.cancel_requested_on IS NOT NULL AS cancelling,
-                least(sum(j.tasks), 2147483647)::integer AS tasks, min(j.started_on) AS started_on,
+                least(sum(j.tasks), 2147483647)::integer AS tasks, 
+                extract(epoch FROM clock_timestamp() - min(j.started_on))::float8 AS started_ago,
                 array_agg(j.id ORDER BY j.id) AS ids
              FROM job j JOIN submission s ON s.id = j.submission_id WHERE j.site = $1 AND j.state <> 'ended'
              GROUP BY s.id, j.pool, j.state, j.pilot, cancelling ORDER BY s.id",

@@ -15,7 +15,7 @@ use diesel::OptionalExtension;
 use diesel::sql_types::{BigInt, Double, Integer, Text};
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use super::connect::Store;
+use super::connect::{SessionUse, Store};
 use super::error::{Doing, StoreError};
 pub use super::holder::LeaseHolder;
 use crate::model::ids::Fence;
@@ -124,18 +124,13 @@ impl Store {
     /// Holds the lease for `ttl` from now. [`StoreError::LeaseLost`] when it was taken over; an expired lease that
     /// nobody took is renewed.
     pub async fn renew(&self, site: &str, fence: Fence, ttl: Duration) -> Result<(), StoreError> {
-        let mut conn = self.conn().await?;
-        let renewed = diesel::sql_query(
-            "UPDATE lease SET expires_on = clock_timestamp() + make_interval(secs => $3) \
-             WHERE site = $1 AND fence = $2",
-        )
-        .bind::<Text, _>(site)
-        .bind::<BigInt, _>(fence.0)
-        .bind::<Double, _>(ttl.as_secs_f64())
-        .execute(&mut conn)
-        .await
-        .doing("renewing the lease")?;
-        if renewed == 0 { Err(lost(site, fence)) } else { Ok(()) }
+        renew(&mut *self.conn().await?, site, fence, ttl).await
+    }
+
+    /// A connection of its own for the daemon that holds the lease with `fence`: what everybody else does with the pool
+    /// cannot keep it waiting. It is opened when it is first used.
+    pub fn lease_connection(&self, site: impl Into<String>, fence: Fence, ttl: Duration) -> LeaseConnection {
+        LeaseConnection { store: self.clone(), conn: None, site: site.into(), fence, ttl }
     }
 
     /// Gives the lease back, so that the next daemon need not wait. A lease that is no longer ours stays as it is.
@@ -149,6 +144,100 @@ impl Store {
             .doing("giving the lease back")?;
         Ok(())
     }
+}
+
+/// The connection of the daemon that holds a site's lease. One that does not answer in time is thrown away, and the next
+/// question opens another.
+#[derive(Debug)]
+pub struct LeaseConnection {
+    store: Store,
+    conn: Option<Connection>,
+    site: String,
+    fence: Fence,
+    ttl: Duration,
+}
+
+/// A connection; shows as nothing.
+struct Connection(AsyncPgConnection);
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl LeaseConnection {
+    /// Holds the lease for its whole time from now. [`StoreError::LeaseLost`] when it was taken over; an expired lease that
+    /// nobody took is renewed.
+    pub async fn renew(&mut self) -> Result<(), StoreError> {
+        let ttl = self.ttl;
+        self.ask(async |conn, site, fence| renew(conn, site, fence, ttl).await).await
+    }
+
+    /// Whether the lease is still ours. [`StoreError::LeaseLost`] when it was taken over.
+    pub async fn check(&mut self) -> Result<(), StoreError> {
+        self.ask(check_fence_once).await
+    }
+
+    /// Asks a question within a quarter of the lease's time.
+    async fn ask(
+        &mut self,
+        question: impl AsyncFnOnce(&mut AsyncPgConnection, &str, Fence) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let limit = self.ttl / 4;
+        // Taken out meanwhile: a question that is dropped half-way leaves no connection with half an answer.
+        let conn = self.conn.take();
+        let asking = async {
+            let mut conn = match conn {
+                Some(Connection(conn)) => conn,
+                None => self.store.own_conn(SessionUse::Work).await?,
+            };
+            let answer = question(&mut conn, &self.site, self.fence).await;
+            Ok((conn, answer))
+        };
+        match tokio::time::timeout(limit, asking).await {
+            Ok(Ok((conn, answer))) => {
+                if matches!(answer, Ok(()) | Err(StoreError::LeaseLost { .. })) {
+                    self.conn = Some(Connection(conn));
+                }
+                answer
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(self.store.no_answer_within(limit)),
+        }
+    }
+}
+
+async fn renew(
+    conn: &mut AsyncPgConnection,
+    site: &str,
+    fence: Fence,
+    ttl: Duration,
+) -> Result<(), StoreError> {
+    let renewed = diesel::sql_query(
+        "UPDATE lease SET expires_on = clock_timestamp() + make_interval(secs => $3) \
+         WHERE site = $1 AND fence = $2",
+    )
+    .bind::<Text, _>(site)
+    .bind::<BigInt, _>(fence.0)
+    .bind::<Double, _>(ttl.as_secs_f64())
+    .execute(conn)
+    .await
+    .doing("renewing the lease")?;
+    if renewed == 0 { Err(lost(site, fence)) } else { Ok(()) }
+}
+
+/// Without a lock: says only how it is at this moment.
+async fn check_fence_once(conn: &mut AsyncPgConnection, site: &str, fence: Fence) -> Result<(), StoreError> {
+    diesel::sql_query("SELECT fence FROM lease WHERE site = $1 AND fence = $2")
+        .bind::<Text, _>(site)
+        .bind::<BigInt, _>(fence.0)
+        .get_result::<FenceRow>(conn)
+        .await
+        .optional()
+        .doing("checking the lease")?
+        .map(drop)
+        .ok_or_else(|| lost(site, fence))
 }
 
 /// Proves inside the caller's transaction that `fence` is the site's current one, and keeps it so until that

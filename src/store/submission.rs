@@ -1,17 +1,17 @@
 //! Submissions: planned with their jobs and tasks, then led through the scheduler's answers by compare-and-swap.
 //! Touches `submission`, `job`, `task`, `event`.
 
+use std::time::Duration;
+
 use diesel::OptionalExtension;
-use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use jiff::Timestamp;
-use jiff_diesel::{NullableTimestamp, ToDiesel};
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::queue::hand_back;
-use super::types::{Count, Json, integer, raw, storable};
+use super::types::{Count, Json, Span, integer, raw, storable};
 use super::write::{Transaction, Writer};
 use crate::model::ids::{Fence, JobId, PoolName, SchedulerJobId, SubmissionId, Tag, TaskId};
 use crate::model::job::SubmissionState;
@@ -69,18 +69,18 @@ pub struct SubmissionRow {
     /// How often the scheduler was called.
     #[diesel(deserialize_as = Count)]
     pub calls: u32,
-    /// When it was called last.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub called_on: Option<Timestamp>,
+    /// How long ago it was called last, by the database's clock as all spans here.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub called_ago: Option<Duration>,
     /// Look-ups since that call that the scheduler answered with "not known".
     #[diesel(deserialize_as = Count)]
     pub empty_lookups: u32,
-    /// When the last of them was.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub empty_lookup_on: Option<Timestamp>,
-    /// The next call is not to be before.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub not_before: Option<Timestamp>,
+    /// How long ago the last of them was.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub empty_lookup_ago: Option<Duration>,
+    /// How much longer the next call is put off.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub wait: Option<Duration>,
     /// What went wrong last.
     pub last_error: Option<String>,
 }
@@ -90,14 +90,14 @@ pub struct SubmissionRow {
 pub struct SubmissionNote {
     /// What went wrong; `None` leaves the former note.
     pub error: Option<String>,
-    /// The next call is not to be before; `None` clears it.
-    pub not_before: Option<Timestamp>,
+    /// How long the next call is put off from now; `None` for not at all.
+    pub wait: Option<Duration>,
 }
 
 impl SubmissionNote {
     /// What the scheduler or the daemon said.
     pub fn said(error: impl Into<String>) -> SubmissionNote {
-        SubmissionNote { error: Some(error.into()), not_before: None }
+        SubmissionNote { error: Some(error.into()), wait: None }
     }
 }
 
@@ -112,8 +112,10 @@ impl Store {
     pub async fn open_submissions(&self, site: &str) -> Result<Vec<SubmissionRow>, StoreError> {
         let mut conn = self.conn().await?;
         diesel::sql_query(
-            "SELECT id, pool, tag, cluster, state, resources, array_size, scheduler_job_id, fence, calls, called_on,
-                empty_lookups, empty_lookup_on, not_before, last_error
+            "SELECT id, pool, tag, cluster, state, resources, array_size, scheduler_job_id, fence, calls, empty_lookups,
+                extract(epoch FROM clock_timestamp() - called_on)::float8 AS called_ago,
+                extract(epoch FROM clock_timestamp() - empty_lookup_on)::float8 AS empty_lookup_ago,
+                extract(epoch FROM not_before - clock_timestamp())::float8 AS wait, last_error
              FROM submission WHERE site = $1 AND state IN ('planned', 'submitting', 'unknown') ORDER BY id",
         )
         .bind::<Text, _>(site)
@@ -302,7 +304,7 @@ impl Writer {
             .bind::<Text, _>(from.as_str())
             .bind::<Text, _>(to.as_str())
             .bind::<Nullable<Text>, _>(&error)
-            .bind::<Nullable<Timestamptz>, _>(note.not_before.map(|time| time.to_diesel()))
+            .bind::<Nullable<Double>, _>(note.wait.map(|wait| wait.as_secs_f64()))
             .execute(conn)
             .await
             .doing("moving a submission")?;
@@ -318,7 +320,7 @@ const SWAP_STATE: &str = "
     UPDATE submission SET
         state = $4::submission_state,
         last_error = coalesce($5, last_error),
-        not_before = $6,
+        not_before = clock_timestamp() + make_interval(secs => $6),
         calls = calls + CASE WHEN $4 = 'submitting' THEN 1 ELSE 0 END,
         called_on = CASE WHEN $4 = 'submitting' THEN clock_timestamp() ELSE called_on END,
         empty_lookups = CASE WHEN $4 = 'submitting' THEN 0 ELSE empty_lookups END,

@@ -2,10 +2,11 @@
 //! Conversions only; no statement is run here.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use diesel::deserialize::{self, FromSql, Queryable};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::{BigInt, Integer, Jsonb, Text};
+use diesel::sql_types::{BigInt, Double, Integer, Jsonb, Nullable, Text};
 
 use crate::model::calculation::Driver;
 use crate::model::failure::FailureClass;
@@ -147,6 +148,27 @@ impl FromSql<BigInt, Pg> for Offset {
 impl From<Offset> for u64 {
     fn from(offset: Offset) -> u64 {
         offset.0
+    }
+}
+
+/// A span of time in seconds, measured by the database between two moments of its own clock. One that is negative is none at
+/// all: the clock was set back.
+pub(crate) struct Span(Option<Duration>);
+
+impl FromSql<Nullable<Double>, Pg> for Span {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let seconds = <f64 as FromSql<Double, Pg>>::from_sql(value)?.max(0.0);
+        Ok(Span(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))))
+    }
+
+    fn from_nullable_sql(value: Option<PgValue<'_>>) -> deserialize::Result<Self> {
+        value.map_or(Ok(Span(None)), <Span as FromSql<Nullable<Double>, Pg>>::from_sql)
+    }
+}
+
+impl From<Span> for Option<Duration> {
+    fn from(span: Span) -> Option<Duration> {
+        span.0
     }
 }
 

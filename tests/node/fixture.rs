@@ -15,6 +15,7 @@ use qcbatch::model::calculation::Calculation;
 use qcbatch::model::chunk::{ChunkName, ChunkNeed};
 use qcbatch::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use qcbatch::model::task::{EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport};
+use qcbatch::permit::Permit;
 use qcbatch::spool::{Evidence, Finality, JobDirectory, chunk, evidence, read_results, stage};
 use serde_json::{Value, json};
 
@@ -221,7 +222,9 @@ impl Job {
 
     pub fn staged(mut self) -> Job {
         self.manifest.tasks = self.orders.len() as u32;
-        let staged = stage::stage_job(&self.directory, &self.manifest, self.orders.clone()).unwrap();
+        let staged =
+            stage::stage_job(&self.directory, &self.manifest, self.orders.clone(), &Permit::without_lease())
+                .unwrap();
         assert_eq!(staged, stage::Staged::Ready { tasks: self.manifest.tasks });
         self
     }
@@ -310,7 +313,7 @@ pub fn publish(ready: &Path, chunk_id: i64, orders: &[TaskOrder]) -> ChunkName {
     let tasks = orders.len() as u32;
     let name = ChunkName { compute_priority: 1, chunk_id: ChunkId(chunk_id), tasks, need };
     let staged = ready.parent().unwrap().join(format!("staged-{name}"));
-    chunk::write_chunk(&staged, orders.to_vec()).unwrap();
+    chunk::write_chunk(&staged, &Permit::without_lease(), orders.to_vec()).unwrap();
     fs::rename(staged, ready.join(name.to_string())).unwrap();
     name
 }

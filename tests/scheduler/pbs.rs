@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use qcbatch::model::ids::SchedulerJobId;
 use qcbatch::model::resources::NodeSharing;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{
     Adapter, ExitStatus, FindAnswer, PollAnswer, PostMortemAnswer, Scheduler, SchedulerError, SchedulerState,
     SubmitAnswer,
@@ -155,14 +156,15 @@ impl Replay {
         let scheduler = &self.schedulers["dsv"];
         let ids = [SchedulerJobId("1.pbshost".into())];
         match capture.program() {
-            "qsub" => match scheduler.submit(&request("/tmp", 1)).await {
+            "qsub" => match scheduler.submit(&request("/tmp", 1), &WithoutLease).await {
                 SubmitAnswer::Accepted { scheduler_job_id } => format!("accepted {}", scheduler_job_id.0),
                 SubmitAnswer::Refused { kind, message } => format!("refused {kind:?}: {}", line(&message)),
+                SubmitAnswer::NotCalled { message } => format!("not called: {message}"),
                 SubmitAnswer::Unclear { message } => format!("unclear: {}", line(&message)),
             },
-            "qdel" => done(scheduler.cancel(&ids).await),
-            "qhold" => done(scheduler.hold(&ids).await),
-            "qrls" => done(scheduler.release(&ids).await),
+            "qdel" => done(scheduler.cancel(&ids, &WithoutLease).await),
+            "qhold" => done(scheduler.hold(&ids, &WithoutLease).await),
+            "qrls" => done(scheduler.release(&ids, &WithoutLease).await),
             "qselect" => match scheduler.find_by_tag(&tag(), "2026-11-22T01:02:03Z".parse().unwrap()).await {
                 FindAnswer::Known(ids) => {
                     format!("found {}", ids.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(" "))

@@ -9,15 +9,16 @@ const MAY_USE: &[(&str, &[&str])] = &[
     ("model", &[]),
     ("plan", &["model"]),
     ("config", &["model"]),
-    ("spool", &["model", "failpoint"]),
+    ("spool", &["model", "failpoint", "permit"]),
     ("intake", &["model"]),
     ("process", &[]),
+    ("permit", &[]),
     ("failpoint", &[]),
-    ("scheduler", &["model", "process", "failpoint"]),
+    ("scheduler", &["model", "process", "failpoint", "permit"]),
     ("jobscript", &["model"]),
     ("store", &["model", "process"]),
-    ("trial", &["model", "config", "spool", "scheduler", "jobscript"]),
-    ("node", &["model", "process", "spool", "failpoint"]),
+    ("trial", &["model", "config", "spool", "scheduler", "jobscript", "permit"]),
+    ("node", &["model", "process", "spool", "failpoint", "permit"]),
     (
         "api",
         &[
@@ -46,6 +47,7 @@ const MAY_USE: &[(&str, &[&str])] = &[
             "store",
             "api",
             "failpoint",
+            "permit",
         ],
     ),
     (

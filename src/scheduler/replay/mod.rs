@@ -293,7 +293,7 @@ impl Scheduler {
                 SubmitAnswer::Refused { kind, message } => {
                     (format!("refused, {}: {message}", refusal(kind)), true)
                 }
-                SubmitAnswer::Unclear { message } => {
+                SubmitAnswer::NotCalled { message } | SubmitAnswer::Unclear { message } => {
                     (format!("unclear: {message}"), known == Some(MessageClass::Unclear))
                 }
             };

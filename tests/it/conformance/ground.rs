@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use qcbatch::model::ids::{SchedulerJobId, Tag};
 use qcbatch::model::job::JobOutcome;
 use qcbatch::model::resources::JobResources;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{
     Adapter, ExitStatus, JobSighting, PollAnswer, PostMortemAnswer, Scheduler, SchedulerState, Settings,
     SubmitAnswer, SubmitRequest,
@@ -242,7 +243,7 @@ impl Ground {
     /// Submits a single job that does `body`.
     pub async fn submit(&self, body: &str) -> SchedulerJobId {
         let request = self.request(1, body);
-        self.accepted(self.scheduler.submit(&request).await)
+        self.accepted(self.scheduler.submit(&request, &WithoutLease).await)
     }
 
     /// The listing, which must be valid.
@@ -333,7 +334,7 @@ impl Ground {
     /// A job that takes the whole node until it is cancelled.
     pub async fn fill(&self) -> SchedulerJobId {
         let request = self.request_with(1, "sleep 60", |resources| resources.cores = self.cores.unwrap_or(1));
-        let id = self.accepted(self.scheduler.submit(&request).await);
+        let id = self.accepted(self.scheduler.submit(&request, &WithoutLease).await);
         self.running(&id).await;
         id
     }
