@@ -9,7 +9,7 @@ TEST_THREADS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-live test-setup check bench docs install clean
+.PHONY: help setup build dist demo test test-live test-setup check bench docs install clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -20,6 +20,10 @@ setup: ## Install what a run needs: PostgreSQL server programs, Python with QCEn
 build: ## Build the program: target/release/qcbatch
 	@config/setup/compiler.sh
 	$(CARGO) build --release --locked
+
+dist: ## Build the program as it is distributed, optimised across crates: target/dist/qcbatch
+	@config/setup/compiler.sh
+	$(CARGO) build --profile dist --locked
 
 demo: build ## Calculate the molecules of config/demo on this machine and print a table
 	@config/setup/demo.sh

@@ -159,6 +159,18 @@ impl fmt::Display for SchedulerJobId {
     }
 }
 
+/// Longest compute tag, in bytes.
+const COMPUTE_TAG_BYTES: usize = 64;
+
+/// What a compute tag may be, for messages.
+pub const COMPUTE_TAG_RULE: &str = "a tag of at most 64 lower-case letters, digits, `_`, `.` and `-`, or `*`";
+
+/// Whether `text` is a compute tag. QCFractal folds tags to lower case; here another case is refused.
+pub fn is_compute_tag(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
+    text == "*" || ((1..=COMPUTE_TAG_BYTES).contains(&text.len()) && text.bytes().all(allowed))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -84,7 +84,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "scheduler.search_path", List(&Path), Value("[]"), "Directories that scheduler commands are looked for in, before the daemon's own `PATH`.";
     "scheduler.pass_environment", List(&VariableName), Value("[]"), "Variables that scheduler commands see, besides `PATH`, `HOME`, `USER` and those that the adapter names.";
 
-    "inbox.path", Path, Value("{state}/inbox"), "Files that are renamed into it are taken in.";
+    "inbox.path", Path, Value("{state}/inbox"), "A file that is put into it is taken in once it has not changed for a second.";
     "inbox.scan_interval", duration(SECOND, HOUR), Value("10s"), "Time between two scans.";
 
     "defaults.pool", Name, Absent("any pool that fits"), "Pool that tasks go to.";
