@@ -105,7 +105,8 @@ fn put_worker(spool: &Spool) -> Result<PathBuf, SetupError> {
     let digest = Sha256::digest(WORKER.as_bytes());
     let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let path = spool.root().join(format!("qcengine_worker-{name}.py"));
-    if !path.exists() {
+    // Jobs run what is there: a file that was damaged or changed must not pass for the worker.
+    if std::fs::read(&path).ok().as_deref() != Some(WORKER.as_bytes()) {
         atomic::write_bytes(&path, atomic::Access::Data, WORKER.as_bytes())?;
     }
     Ok(path)
@@ -144,4 +145,19 @@ fn pools(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<Arc<Pool>> {
         .iter()
         .filter_map(|pool| Some(Arc::new(Pool::new(pool.clone(), cluster_of(pool)?.clone()))))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_was_changed_is_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::new(root.path());
+        let path = put_worker(&spool).unwrap();
+        std::fs::write(&path, "import os").unwrap();
+        assert_eq!(put_worker(&spool).unwrap(), path);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), WORKER);
+    }
 }
