@@ -104,6 +104,7 @@ impl Server {
 
     fn ingest(&self, ran: &Ran, outcome: TaskOutcome) {
         let report = TaskReport {
+            issue: ran.task.issue,
             task_id: ran.task.task_id,
             record_id: ran.task.record_id,
             attempt: ran.task.attempt,

@@ -1,11 +1,13 @@
 //! What the answers of the local API look like to people. Pure: a screen comes in, text goes out.
 
+mod aside;
 mod jobs;
 mod predict;
 mod records;
 mod show;
 mod status;
 
+pub use aside::AsideList;
 pub use jobs::JobList;
 pub use predict::Predictions;
 
