@@ -93,7 +93,7 @@ fn work_of_a_job_that_outlives_a_restore_is_stored() {
     let config = DaemonConfig::on(&database)
         .with_local_pool("cores = 2\nmax_jobs = 1\nidle = \"2s\"\ngrace = \"20s\"\n");
     let mut daemon = Daemon::start(&config);
-    daemon.submit(&sleeping(4, 0.7, 5000), &[]);
+    daemon.submit(&sleeping(4, 0.7, 3000), &[]);
     wait_until(
         "a job works",
         Within::AWhile,

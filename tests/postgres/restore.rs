@@ -68,11 +68,12 @@ async fn a_restored_database_has_a_new_id_and_numbers_that_were_never_given_out(
 
 #[tokio::test]
 async fn a_backup_of_before_there_were_ids_gets_one_that_knows_the_replaced() {
-    let (server, store, programs, _, _) = backed_up().await;
+    let (server, store, programs, _, file) = backed_up().await;
     let before = store.lineage().await.unwrap();
     let without = server.directory.path().join("without");
-    execute(&mut server.connect("qcbatch").await, "CREATE DATABASE older TEMPLATE qcbatch").await;
+    execute(&mut server.connect("qcbatch").await, "CREATE DATABASE older").await;
     let older = server.target().with_database("older");
+    restore(&older, &programs, &file, Existing::Refuse).await.unwrap();
     let undo = "DROP TABLE database_identity; DELETE FROM __diesel_schema_migrations WHERE version = '2026112901000'";
     execute(&mut server.connect("older").await, undo).await;
     backup(&older, &programs, &without).await.unwrap();
