@@ -22,7 +22,7 @@ pub struct Ran {
     pub job: JobId,
     pub array_index: u32,
     tag: Tag,
-    task: StagedTask,
+    pub task: StagedTask,
 }
 
 /// The id that the scheduler gives an element of the array.
