@@ -111,6 +111,13 @@ pub async fn bring_in_file(
             IngestOutcome::Stored(outcome) => {
                 failpoint::hit(FailPoint::ResultsStored);
                 tracing::debug!(job.id = job.0, reports = reports.len(), ?outcome, "stored results");
+                if outcome.aside > 0 {
+                    tracing::warn!(
+                        job.id = job.0,
+                        reports = outcome.aside,
+                        "reports that fit no task are kept aside"
+                    );
+                }
                 offset = next_offset;
                 stored(&reports, &outcome);
                 if ahead.is_none() && results.finality == Finality::StillWritten {

@@ -20,6 +20,7 @@ mod lease;
 mod local_api;
 pub mod logging;
 mod observer;
+mod ownership;
 mod pace;
 mod planner;
 mod poller;
@@ -31,6 +32,7 @@ mod site;
 mod stager;
 mod staging;
 mod start;
+pub mod state_lock;
 mod submitter;
 mod troubles;
 

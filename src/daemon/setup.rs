@@ -15,6 +15,7 @@ use super::site::Site;
 use super::troubles::Troubles;
 use crate::config::{Config, PoolConfig, StateLayout};
 use crate::jobscript::{ScriptError, TemplateSet};
+use crate::model::identity::Lineage;
 use crate::model::ids::PoolName;
 use crate::scheduler::adapter::{Adapter, AdapterError};
 use crate::scheduler::{Scheduler, Settings};
@@ -73,9 +74,15 @@ pub fn files(config: &Config) -> Result<Files, SetupError> {
 }
 
 /// The site that `config` describes, its lease held.
-pub fn site(config: Config, files: Files, store: Store, lease: Arc<Lease>) -> Result<Site, SetupError> {
+pub fn site(
+    config: Config,
+    files: Files,
+    store: Store,
+    lease: Arc<Lease>,
+    lineage: Lineage,
+) -> Result<Site, SetupError> {
     let Files { clusters, templates } = files;
-    let spool = Spool::new(&config.spool.path);
+    let spool = Spool::of_database(&config.spool.path, &lineage);
     let worker_script = put_worker(&spool)?;
     let program = std::env::current_exe().map_err(SetupError::OwnProgram)?;
     let pools = pools(&config, &clusters);
@@ -85,6 +92,7 @@ pub fn site(config: Config, files: Files, store: Store, lease: Arc<Lease>) -> Re
         pools,
         clusters,
         spool,
+        database: lineage.current,
         lease,
         program,
         worker_script,

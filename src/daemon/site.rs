@@ -12,6 +12,7 @@ use super::pools::Pool;
 use super::troubles::Troubles;
 use crate::config::Config;
 use crate::jobscript::TemplateSet;
+use crate::model::identity::DatabaseId;
 use crate::model::ids::PoolName;
 use crate::spool::layout::Spool;
 use crate::store::{Store, StoreError, Writer};
@@ -30,6 +31,8 @@ pub struct Site {
     pub clusters: Vec<Arc<Cluster>>,
     /// Where jobs' files are.
     pub spool: Spool,
+    /// Who the database is.
+    pub database: DatabaseId,
     /// The lease, which every effect outside the database shows.
     pub lease: Arc<Lease>,
     /// Our own program, which job scripts start as node runner. Found once, at the start: a program that was replaced

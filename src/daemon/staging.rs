@@ -11,6 +11,7 @@ use super::site::Site;
 use super::submitter::SubmitterError;
 use crate::jobscript::{Launch, ScriptInput, render};
 use crate::model::chunk::ChunkNeed;
+use crate::model::identity::SPOOL_FORMAT;
 use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
@@ -202,6 +203,8 @@ fn staged_job(
         false => pool.config.scratch.clone(),
     };
     let manifest = JobManifest {
+        format: SPOOL_FORMAT,
+        database: Some(site.database),
         job_id: job.job_id,
         tasks: u32::try_from(orders.len()).unwrap_or(u32::MAX),
         exit: match job.placement {

@@ -50,6 +50,10 @@ row_id!(
     ChunkId
 );
 row_id!(
+    /// A report that fits no task and was kept aside.
+    AsideId
+);
+row_id!(
     /// A molecule, stored once and found by its hash.
     MoleculeId
 );

@@ -4,6 +4,7 @@ pub mod calculation;
 pub mod causes;
 pub mod chunk;
 pub mod failure;
+pub mod identity;
 pub mod ids;
 pub mod job;
 pub mod molecule;

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::calculation::Driver;
 use super::failure::FailureClass;
-use super::ids::{JobId, PoolName, RecordId, SchedulerJobId, SubmissionId, Tag};
+use super::ids::{AsideId, JobId, PoolName, RecordId, SchedulerJobId, SubmissionId, Tag, TaskId};
 use super::job::{JobOutcome, JobState, SubmissionState};
 use super::record::{RecordStatus, RecordType};
 
@@ -104,6 +104,29 @@ pub struct RecordDetail {
     pub events: Vec<EventLine>,
     /// Names of stored native files.
     pub native_files: Vec<String>,
+}
+
+/// A report that fits no task and was kept aside.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AsideLine {
+    /// Its id.
+    pub id: AsideId,
+    /// Since when it is kept.
+    pub at: Timestamp,
+    /// Why, as one word.
+    pub reason: String,
+    /// Why, for people.
+    pub explanation: String,
+    /// The job among whose results it lay.
+    pub job_id: JobId,
+    /// The record that it names.
+    pub record_id: RecordId,
+    /// The task that it names.
+    pub task_id: TaskId,
+    /// The attempt that it names.
+    pub attempt: i32,
+    /// `complete` or `error`.
+    pub outcome: String,
 }
 
 /// The open task of a record.
@@ -245,6 +268,9 @@ pub struct StatusSummary {
     pub started_on: Timestamp,
     /// Records by status.
     pub records: BTreeMap<RecordStatus, i64>,
+    /// Reports that fit no task and were kept aside.
+    #[serde(default)]
+    pub reports_aside: i64,
     /// Each pool.
     pub pools: Vec<PoolSummary>,
     /// What is paused or failing, one line each; empty when all is well.

@@ -57,6 +57,7 @@ pub struct Reporter {
 impl Reporter {
     fn report(&self, order: &TaskOrder, facts: AttemptFacts, outcome: TaskOutcome) -> TaskReport {
         TaskReport {
+            issue: order.issue,
             task_id: order.task_id,
             record_id: order.record_id,
             attempt: order.attempt,

@@ -93,6 +93,7 @@ impl Work {
     /// Opens what the run needs.
     pub fn prepare(runner: &Runner) -> Result<Work, NodeError> {
         let Runner { directory, manifest, environment, chunk, clock } = runner;
+        SpoolError::refuse_later(&directory.manifest(), manifest.format)?;
         let mut reported = HashSet::new();
         let store = ReportStore::open(directory, |report: &TaskReport| {
             reported.insert((report.task_id, report.attempt));

@@ -13,6 +13,7 @@ pub mod export;
 mod filter;
 mod history;
 mod holder;
+mod identity;
 pub mod ingest;
 pub mod intake;
 pub mod job;

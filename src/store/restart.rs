@@ -12,7 +12,8 @@ use serde_json::{Value, json};
 use super::error::{Doing, StoreError};
 use super::types::raw;
 use crate::model::calculation::{Calculation, Specification};
-use crate::model::ids::TaskId;
+use crate::model::identity::{Lineage, Said, check_source};
+use crate::model::ids::{JobId, RecordId, TaskId};
 use crate::model::task::{Progress, RESTART_EXTRA, TaskOutcome, TaskReport};
 
 /// What is kept with the task.
@@ -23,22 +24,36 @@ struct Restart {
     progress: Progress,
 }
 
+/// A word from the midst of an attempt.
+struct Word {
+    record_id: RecordId,
+    said: Said,
+    restart: Restart,
+}
+
 /// How far tasks have come, by their reports: the last word of each.
-#[derive(Default)]
-pub(super) struct Underway(HashMap<TaskId, Restart>);
+pub(super) struct Underway {
+    /// In whose results they lie.
+    job_id: JobId,
+    words: HashMap<TaskId, Word>,
+}
 
 impl Underway {
     /// Takes reports of progress out of `reports`. What failed of itself afterwards is not kept.
-    pub(super) fn split(reports: Vec<TaskReport>) -> (Underway, Vec<TaskReport>) {
-        let mut underway = Underway::default();
+    pub(super) fn split(job_id: JobId, reports: Vec<TaskReport>) -> (Underway, Vec<TaskReport>) {
+        let mut underway = Underway { job_id, words: HashMap::new() };
         let mut ends = Vec::with_capacity(reports.len());
         for report in reports {
             match report.outcome {
                 TaskOutcome::Progress(progress) => {
-                    underway.0.insert(report.task_id, Restart { attempt: report.attempt, progress });
+                    let (record_id, attempt, task_id) = (report.record_id, report.attempt, report.task_id);
+                    let said =
+                        Said { issue: report.issue, job_id: report.provenance.job_id, task_id, attempt };
+                    let restart = Restart { attempt, progress };
+                    underway.words.insert(task_id, Word { record_id, said, restart });
                 }
                 TaskOutcome::Error { class, .. } if !class.keeps_progress() => {
-                    underway.0.remove(&report.task_id);
+                    underway.words.remove(&report.task_id);
                     ends.push(report);
                 }
                 _ => ends.push(report),
@@ -47,26 +62,40 @@ impl Underway {
         (underway, ends)
     }
 
-    /// Keeps it with the tasks, as far as their attempts are still the current ones. Waits for nobody, so that it may come
+    /// Keeps it with the tasks, as far as it is of their current attempts and of what their records ask. Waits for nobody, so that it may come
     /// after other locks: a task that somebody else holds at this moment stays as it is.
-    pub(super) async fn remember(&self, conn: &mut AsyncPgConnection) -> Result<(), StoreError> {
-        if self.0.is_empty() {
+    pub(super) async fn remember(
+        &self,
+        conn: &mut AsyncPgConnection,
+        lineage: &Lineage,
+    ) -> Result<(), StoreError> {
+        let ours = |word: &&Word| check_source(&word.said, self.job_id, lineage).is_ok();
+        let rows: Vec<Value> = self
+            .words
+            .values()
+            .filter(ours)
+            .map(|Word { record_id, said, restart }| {
+                json!({ "id": said.task_id, "record_id": record_id, "attempt": said.attempt, "restart": restart,
+                    "hash": said.issue.and_then(|issue| issue.calculation) })
+            })
+            .collect();
+        if rows.is_empty() {
             return Ok(());
         }
-        let rows: Vec<Value> = self
-            .0
-            .iter()
-            .map(|(id, restart)| json!({ "id": id, "attempt": restart.attempt, "restart": restart }))
-            .collect();
         diesel::sql_query(
             "WITH given AS (
-                SELECT * FROM json_to_recordset($1::json) AS rows(id bigint, attempt integer, restart jsonb)
+                SELECT * FROM json_to_recordset($1::json)
+                    AS rows(id bigint, record_id bigint, attempt integer, restart jsonb, hash text)
              ), held AS (
-                SELECT task.id FROM task JOIN given USING (id, attempt) ORDER BY task.id FOR UPDATE OF task SKIP LOCKED
+                SELECT task.id FROM task JOIN given USING (id, record_id, attempt)
+                WHERE coalesce(task.job_id = $2, true)
+                    AND coalesce(encode(task.calculation_hash, 'hex') = given.hash, true)
+                ORDER BY task.id FOR UPDATE OF task SKIP LOCKED
              )
              UPDATE task SET restart = given.restart FROM given JOIN held USING (id) WHERE task.id = given.id",
         )
         .bind::<Text, _>(Value::from(rows).to_string())
+        .bind::<BigInt, _>(self.job_id.0)
         .execute(conn)
         .await
         .doing("keeping how far tasks have come")?;

@@ -71,6 +71,16 @@ table! {
 table! {
     use diesel::sql_types::*;
 
+    database_identity (id) {
+        id -> Text,
+        since -> Timestamptz,
+        retired_on -> Nullable<Timestamptz>,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
     demand (id) {
         id -> BigInt,
         required_programs -> Array<Text>,
@@ -215,6 +225,23 @@ table! {
 
 table! {
     use diesel::sql_types::*;
+
+    report_aside (id) {
+        id -> BigInt,
+        site -> Text,
+        at -> Timestamptz,
+        reason -> Text,
+        job_id -> BigInt,
+        record_id -> BigInt,
+        task_id -> BigInt,
+        attempt -> Integer,
+        outcome -> Text,
+        report -> Bytea,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
     runtime_history (id) {
@@ -306,6 +333,7 @@ table! {
         sort_date -> Timestamptz,
         chunk_id -> Nullable<BigInt>,
         restart -> Nullable<Jsonb>,
+        calculation_hash -> Nullable<Bytea>,
     }
 }
 

@@ -16,6 +16,7 @@ mod failpoints;
 mod good_guest;
 mod gpus;
 mod harness_works;
+mod identity;
 mod inbox;
 mod let_go;
 mod main_job_gridengine;

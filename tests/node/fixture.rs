@@ -13,6 +13,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qcbatch::model::calculation::Calculation;
 use qcbatch::model::chunk::{ChunkName, ChunkNeed};
+use qcbatch::model::identity::SPOOL_FORMAT;
 use qcbatch::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use qcbatch::model::task::{EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport};
 use qcbatch::permit::Permit;
@@ -86,6 +87,8 @@ pub fn order(number: i64, specification: &Value) -> TaskOrder {
     )
     .unwrap();
     TaskOrder {
+        format: SPOOL_FORMAT,
+        issue: None,
         task_id: TaskId(number),
         record_id: RecordId(1000 + number),
         attempt: 0,
@@ -120,6 +123,8 @@ impl Job {
     pub fn below(generation: Generation, root: &Path, index: u32) -> Job {
         let worker = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/qcengine_worker.py");
         let manifest = JobManifest {
+            format: SPOOL_FORMAT,
+            database: None,
             job_id: JobId(42),
             tasks: 0,
             exit: ExitRule::Runner,

@@ -15,4 +15,5 @@ mod native_xtb;
 mod pilots;
 mod progress;
 mod stopping;
+mod versions;
 mod workers;

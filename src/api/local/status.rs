@@ -19,12 +19,14 @@ pub(super) async fn status(State(state): State<Arc<ApiState>>) -> Json<StatusSum
         hostname: daemon.hostname,
         started_on: daemon.started_on,
         records: Default::default(),
+        reports_aside: 0,
         pools: daemon.pools,
         troubles: daemon.troubles,
     };
     match state.store.status(&summary.site).await {
         Ok(counts) => {
             summary.records = counts.records;
+            summary.reports_aside = counts.reports_aside;
             for pool in &mut summary.pools {
                 pool.jobs = counts.jobs.get(&pool.name).cloned().unwrap_or_default();
             }

@@ -1,5 +1,6 @@
 //! What the answers of the local API look like to people. Pure: a screen comes in, text goes out.
 
+mod aside;
 mod jobs;
 mod predict;
 mod records;
@@ -8,6 +9,7 @@ mod status;
 
 use crate::cli::table::printable;
 
+pub use aside::AsideList;
 pub use jobs::JobList;
 pub use predict::Predictions;
 

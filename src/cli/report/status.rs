@@ -36,7 +36,17 @@ impl Report for StatusSummary {
             })
             .collect();
         let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
-        text.push_str(&format!("records: {counts}\n\n"));
+        text.push_str(&format!("records: {counts}\n"));
+        if self.reports_aside > 0 {
+            text.push_str(&format!(
+                "kept aside: {} no task; see qcbatch spool aside list\n",
+                match self.reports_aside {
+                    1 => "1 report that fits".to_owned(),
+                    several => format!("{several} reports that fit"),
+                }
+            ));
+        }
+        text.push('\n');
         let rows: Vec<Vec<String>> = self.pools.iter().map(|pool| row(pool, screen)).collect();
         text.push_str(&render(&POOLS, &rows, screen.width, screen.colour));
         if !self.troubles.is_empty() {

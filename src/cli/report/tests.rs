@@ -157,6 +157,7 @@ fn status() {
         polled_on: None,
     };
     let summary = StatusSummary {
+        reports_aside: 3,
         site: "default".to_owned(),
         version: "0.1.0".to_owned(),
         pid: 4242,
