@@ -65,7 +65,7 @@ fn started(directory: &JobDirectory) -> bool {
 pub(crate) mod tests {
     use super::*;
     use crate::model::ids::{JobId, RecordId, TaskId};
-    use crate::model::task::ExitRule;
+    use crate::model::task::{ExitRule, Warning};
 
     pub(crate) fn orders(count: i64) -> Vec<TaskOrder> {
         let calculation = serde_json::json!({
@@ -114,6 +114,8 @@ pub(crate) mod tests {
             recycle_growth_bytes: None,
             mpiexec: None,
             nodes: 1,
+            kill_wait_seconds: None,
+            warning: Warning::WalltimeNear,
         }
     }
 
