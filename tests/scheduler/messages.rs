@@ -84,7 +84,9 @@ async fn a_client_that_sleeps_before_it_tries_again_is_ended() {
         std::fs::write(&request.script, "#!/bin/bash\n").unwrap();
         let recorded = Recorded::new().program(program, &format!("echo '{said}' >&2; sleep 600"));
         let scheduler = recorded.scheduler(name);
-        let answer = tokio::time::timeout(Duration::from_secs(60), scheduler.submit(&request, &WithoutLease)).await.unwrap();
+        let answer = tokio::time::timeout(Duration::from_secs(60), scheduler.submit(&request, &WithoutLease))
+            .await
+            .unwrap();
         match refused {
             Some(kind) => assert!(
                 matches!(&answer, SubmitAnswer::Refused { kind: found, .. } if *found == kind),

@@ -67,7 +67,8 @@ fn elements_of_a_held_array_are_held() {
         let ground = Ground::simulated(dialect);
         ground.mischief(&json!({"starts_nothing": true}));
         run(async {
-            let array = ground.accepted(ground.scheduler.submit(&ground.request(2, "true"), &WithoutLease).await);
+            let array =
+                ground.accepted(ground.scheduler.submit(&ground.request(2, "true"), &WithoutLease).await);
             let element = ground.scheduler.element_id(&array, 1, 2);
             assert_eq!(ground.listing().await[&element].state, SchedulerState::Queued);
             ground.scheduler.hold(std::slice::from_ref(&array), &WithoutLease).await.unwrap();
@@ -85,7 +86,8 @@ fn an_element_without_a_history_has_no_exit_code_of_its_arrays() {
     let ground = Ground::simulated(Dialect::Pbs);
     ground.mischief(&json!({"no_accounting": true, "slots": 2, "kill_wait": 0.1}));
     run(async {
-        let array = ground.accepted(ground.scheduler.submit(&ground.request(3, "sleep 60"), &WithoutLease).await);
+        let array =
+            ground.accepted(ground.scheduler.submit(&ground.request(3, "sleep 60"), &WithoutLease).await);
         let elements: Vec<_> = (0..3).map(|index| ground.scheduler.element_id(&array, index, 3)).collect();
         ground.running(&elements[0]).await;
         ground.running(&elements[1]).await;
