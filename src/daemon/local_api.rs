@@ -63,6 +63,7 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
                 jobs: std::collections::BTreeMap::new(),
                 paused: pool.paused(),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),
+                limits: pool.allowed().to_string(),
             })
             .collect(),
         troubles: site.troubles.lines(),

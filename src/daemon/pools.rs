@@ -10,8 +10,10 @@ use super::board::Board;
 use super::clusters::Cluster;
 use super::pace::Pace;
 use crate::config::PoolConfig;
+use crate::model::limits::{self, Allowed};
 use crate::plan::backoff;
 use crate::plan::fit::Offer;
+use crate::plan::limits::{PoolJobs, room};
 use crate::plan::packing::Shape;
 
 /// Jobs in a row that may run nothing before the pool pauses (peers F125).
@@ -73,18 +75,36 @@ impl Pool {
         format!("pool {}", self.config.name)
     }
 
+    /// What the scheduler allows its jobs, as far as it tells.
+    pub fn allowed(&self) -> Allowed {
+        limits::allowed(&self.cluster.scheduler.known_limits(), &self.config.resources)
+    }
+
+    /// How many jobs more the scheduler's own limits leave room for; `ours` are the live jobs of all pools of its cluster.
+    pub fn room_under_limits(&self, ours: &[PoolJobs<'_>]) -> u32 {
+        let users_jobs = match self.cluster.live_jobs() {
+            // Without jobs there are no polls, and what the last one counted says nothing any more.
+            0 => 0,
+            _ => self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs),
+        };
+        let users_jobs = u32::try_from(users_jobs).unwrap_or(u32::MAX);
+        room(&self.cluster.scheduler.known_limits(), &self.config.resources, ours, users_jobs)
+    }
+
     /// What the packer must know of it.
     pub fn shape(&self) -> Shape {
-        let max_array = self.cluster.scheduler.capabilities().array_size_max.unwrap_or(u32::MAX);
-        let max_array = max_array.min(self.lock().largest_array.unwrap_or(u32::MAX));
+        let allowed = self.allowed();
+        let told = self.cluster.scheduler.capabilities().array_size_max;
+        let largest = [told, allowed.array_size, self.lock().largest_array, Some(self.config.max_array)];
+        let walltime = self.config.resources.walltime;
         Shape {
             base: self.config.resources.clone(),
             cores: self.config.cores,
             memory_bytes: self.config.resources.memory_bytes,
-            walltime: Some(self.config.resources.walltime),
+            walltime: Some(allowed.walltime.map_or(walltime, |most| most.min(walltime))),
             tasks_per_job: self.config.tasks_per_job,
             task_nodes: self.config.task_nodes,
-            max_array: max_array.min(self.config.max_array),
+            max_array: largest.into_iter().flatten().min().unwrap_or(u32::MAX).max(1),
             filling: self.config.filling,
             margin: self.config.warning,
         }

@@ -226,6 +226,8 @@ fn staged_job(
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
         mpiexec: pool.config.mpiexec.clone(),
         nodes: if job.pilot { resources.nodes } else { 1 },
+        kill_wait_seconds: pool.cluster.scheduler.kill_wait(resources).map(|wait| wait.as_secs()),
+        warning: pool.cluster.scheduler.script_facts().warning,
     };
     StagedJob { index: job.array_index, manifest, orders }
 }

@@ -87,11 +87,14 @@ pub struct Tag(String);
 const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 impl Tag {
+    /// What every tag begins with.
+    pub const PREFIX: &str = "qcb-";
+
     /// Makes a tag that sorts by `unix_milliseconds` and is otherwise as random as `random` is.
     pub fn new(unix_milliseconds: u64, random: u128) -> Tag {
         let bits = (u128::from(unix_milliseconds) << 80) | (random & ((1 << 80) - 1));
         let mut text = String::with_capacity(30);
-        text.push_str("qcb-");
+        text.push_str(Tag::PREFIX);
         for position in (0..26).rev() {
             let digit = (bits >> (position * 5)) & 31;
             text.push(char::from(CROCKFORD[digit as usize]));
@@ -115,7 +118,7 @@ impl FromStr for Tag {
 
     fn from_str(text: &str) -> Result<Self, NotATag> {
         let valid = text
-            .strip_prefix("qcb-")
+            .strip_prefix(Tag::PREFIX)
             .is_some_and(|rest| rest.len() == 26 && rest.bytes().all(|byte| CROCKFORD.contains(&byte)));
         if valid { Ok(Tag(text.to_owned())) } else { Err(NotATag(text.to_owned())) }
     }

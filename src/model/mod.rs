@@ -7,6 +7,7 @@ pub mod failure;
 pub mod identity;
 pub mod ids;
 pub mod job;
+pub mod limits;
 pub mod molecule;
 pub mod qcschema;
 pub mod record;

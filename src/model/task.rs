@@ -216,6 +216,23 @@ pub struct JobManifest {
     /// Nodes that have a runner each; cores, memory, GPUs and the limit on tasks are of one of them.
     #[serde(default = "one")]
     pub nodes: u32,
+    /// Seconds between the scheduler's request to end and its kill, as far as the scheduler told.
+    #[serde(default)]
+    pub kill_wait_seconds: Option<u64>,
+    /// What the scheduler announces with USR2.
+    #[serde(default)]
+    pub warning: Warning,
+}
+
+/// What a scheduler's warning by USR2 announces.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The walltime is near: running tasks may go on for as long as the job has time.
+    #[default]
+    WalltimeNear,
+    /// The kill, within `kill_wait_seconds`, whatever the reason is.
+    Kill,
 }
 
 const fn one() -> u32 {

@@ -293,6 +293,9 @@ pub struct PoolSummary {
     pub paused: Option<String>,
     /// When it was last polled with a valid answer.
     pub polled_on: Option<Timestamp>,
+    /// What the scheduler allows its jobs, as far as it tells; empty where it tells of no limit.
+    #[serde(default)]
+    pub limits: String,
 }
 
 /// What the last probe learned of a scheduler; empty before the first.

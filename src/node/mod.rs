@@ -10,6 +10,7 @@ pub mod cpu_time;
 pub mod end;
 pub mod environment;
 pub mod error;
+pub mod grace;
 pub mod guard;
 pub mod hand;
 pub mod heartbeat;

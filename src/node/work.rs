@@ -14,6 +14,7 @@ use super::cgroup::Delegated;
 use super::classify;
 use super::clock::JobClock;
 use super::error::{NodeError, chain};
+use super::grace::Grace;
 use super::guard::Guard;
 use super::hand::{ChunkKey, Hand, Look, MayLook, Situation};
 use super::heartbeat::HeartbeatWriter;
@@ -31,14 +32,10 @@ use super::stopwatch::Stopwatch;
 use super::store::{EncodedReport, ReportStore};
 use super::worker::Worker;
 use crate::model::ids::TaskId;
-use crate::model::task::{EndReason, TaskOrder, TaskReport};
+use crate::model::task::{EndReason, TaskOrder, TaskReport, Warning};
 use crate::spool::SpoolError;
 use crate::spool::frame::Encoder;
 
-/// How long running tasks may go on after TERM. Slurm's KillWait is 30 s by default.
-pub const TERM_GRACE: Duration = Duration::from_secs(20);
-/// How long storing may take after TERM: the job script expects the runner's end within 25 s.
-const TERM_STORING: Duration = Duration::from_secs(23);
 /// How long tasks that are answered at once are worked through before signals and the heartbeat are looked at.
 const FILL_SLICE: Duration = Duration::from_millis(5);
 
@@ -87,6 +84,8 @@ pub struct Work {
     pooled: bool,
     stop: Option<Stop>,
     pub(super) storing_ends: Instant,
+    grace: Grace,
+    warning: Warning,
 }
 
 impl Work {
@@ -151,6 +150,8 @@ impl Work {
             pooled: manifest.ready.is_some(),
             stop,
             storing_ends: clock.storing_ends(),
+            grace: runner.grace(),
+            warning: manifest.warning,
         })
     }
 
@@ -321,18 +322,29 @@ impl Work {
 
     fn on_signal(&mut self, request: StopRequest) {
         match request {
-            // Running tasks go on until the job's own clock ends them.
-            StopRequest::WalltimeNear => self.stop(EndReason::WalltimeNear, Some("SIGUSR2".into())),
+            StopRequest::WalltimeNear => {
+                self.stop(EndReason::WalltimeNear, Some("SIGUSR2".into()));
+                match self.warning {
+                    // Running tasks go on until the job's own clock ends them.
+                    Warning::WalltimeNear => {}
+                    Warning::Kill => self.end_soon(),
+                }
+            }
             StopRequest::End(signal) => {
                 self.stop(EndReason::Signal, Some(signal.into()));
-                let now = Instant::now();
-                self.storing_ends = self.storing_ends.min(now + TERM_STORING);
-                self.kill.send_modify(|order| {
-                    order.at = order.at.min(now + TERM_GRACE);
-                    order.cause = KillCause::Signal;
-                });
+                self.end_soon();
             }
         }
+    }
+
+    /// Running tasks end within what the scheduler leaves them.
+    fn end_soon(&mut self) {
+        let now = Instant::now();
+        self.storing_ends = self.storing_ends.min(now + self.grace.storing);
+        self.kill.send_modify(|order| {
+            order.at = order.at.min(now + self.grace.tasks);
+            order.cause = KillCause::Signal;
+        });
     }
 
     /// Ends everything at once: nobody waits for it.

@@ -3,11 +3,13 @@
 //! `packing` says what a task needs and what a job asks for, `pilots` which tasks are staged and which jobs submitted,
 //! `submission` leads one call of the scheduler through lost answers,
 //! `job` judges one job from scheduler and evidence, `poll` says whether an answer can be believed, `retry` what a
-//! failure costs, `owner` whose a spool is, `fit` which pool can run a task at all, `predict` how long it will take and what it is given.
+//! failure costs, `owner` whose a spool is, `fit` which pool can run a task at all, `predict` how long it will take and what
+//! it is given, `limits` how many jobs more a scheduler will take.
 
 pub mod backoff;
 pub mod fit;
 pub mod job;
+pub mod limits;
 pub mod owner;
 pub mod packing;
 pub mod pilots;

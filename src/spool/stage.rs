@@ -66,7 +66,7 @@ pub(crate) mod tests {
     use super::*;
     use crate::model::identity::SPOOL_FORMAT;
     use crate::model::ids::{JobId, RecordId, TaskId};
-    use crate::model::task::ExitRule;
+    use crate::model::task::{ExitRule, Warning};
 
     pub(crate) fn orders(count: i64) -> Vec<TaskOrder> {
         let calculation = serde_json::json!({
@@ -119,6 +119,8 @@ pub(crate) mod tests {
             recycle_growth_bytes: None,
             mpiexec: None,
             nodes: 1,
+            kill_wait_seconds: None,
+            warning: Warning::WalltimeNear,
         }
     }
 

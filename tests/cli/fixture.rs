@@ -187,6 +187,7 @@ fn status() -> DaemonStatus {
             jobs: [].into(),
             paused: None,
             polled_on: None,
+            limits: String::new(),
         }],
         troubles: Vec::new(),
     }

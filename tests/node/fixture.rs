@@ -15,7 +15,7 @@ use qcbatch::model::calculation::Calculation;
 use qcbatch::model::chunk::{ChunkName, ChunkNeed};
 use qcbatch::model::identity::SPOOL_FORMAT;
 use qcbatch::model::ids::{ChunkId, JobId, RecordId, TaskId};
-use qcbatch::model::task::{EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport};
+use qcbatch::model::task::{EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport, Warning};
 use qcbatch::permit::Permit;
 use qcbatch::spool::{Evidence, Finality, JobDirectory, chunk, evidence, read_results, stage};
 use serde_json::{Value, json};
@@ -143,6 +143,8 @@ impl Job {
             recycle_growth_bytes: None,
             mpiexec: None,
             nodes: 1,
+            kill_wait_seconds: None,
+            warning: Warning::WalltimeNear,
         };
         let directory = JobDirectory::at(root.join(format!("pool/tag/{index}")));
         Job { root: root.to_owned(), _own: None, directory, manifest, orders: vec![] }

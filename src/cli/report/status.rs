@@ -49,6 +49,9 @@ impl Report for StatusSummary {
         text.push('\n');
         let rows: Vec<Vec<String>> = self.pools.iter().map(|pool| row(pool, screen)).collect();
         text.push_str(&render(&POOLS, &rows, screen.width, screen.colour));
+        for pool in self.pools.iter().filter(|pool| !pool.limits.is_empty()) {
+            text.push_str(&format!("limits of pool {}: {}\n", pool.name, printable(&pool.limits)));
+        }
         if !self.troubles.is_empty() {
             text.push('\n');
         }
@@ -65,7 +68,8 @@ impl Report for StatusSummary {
 
 fn row(pool: &PoolSummary, screen: &Screen) -> Vec<String> {
     let of = |states: &[JobState]| -> i64 { states.iter().filter_map(|state| pool.jobs.get(state)).sum() };
-    let (waiting, running) = ([JobState::Planned, JobState::Queued], [JobState::Running, JobState::Ending]);
+    // What is planned is not in the scheduler's queue yet, if it ever will be.
+    let (waiting, running) = ([JobState::Queued], [JobState::Running, JobState::Ending]);
     let all: i64 =
         pool.jobs.iter().filter(|(state, _)| **state != JobState::Ended).map(|(_, count)| count).sum();
     let polled = pool.polled_on.map(|at| format::age(at, screen.now));
