@@ -65,7 +65,9 @@ pub enum IntakeError {
 const MOST_NAMED: usize = 10;
 
 fn told(entries: &[(PathBuf, std::io::Error)]) -> String {
-    let one = |(path, cause): &(PathBuf, std::io::Error)| format!("{} cannot be looked at: {cause}", path.display());
+    let one = |(path, cause): &(PathBuf, std::io::Error)| {
+        format!("{} cannot be looked at: {cause}", path.display())
+    };
     let mut lines: Vec<String> = entries.iter().take(MOST_NAMED).map(one).collect();
     if entries.len() > MOST_NAMED {
         lines.push(format!("and {} more", entries.len() - MOST_NAMED));

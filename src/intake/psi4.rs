@@ -96,12 +96,15 @@ impl Text {
                 Ok(())
             }
             // The frame is always fixed, and no program is told a symmetry that it does not look for itself.
-            [word] if ["no_com", "nocom", "no_reorient", "noreorient"]
-                .contains(&word.to_ascii_lowercase().as_str()) =>
+            [word]
+                if ["no_com", "nocom", "no_reorient", "noreorient"]
+                    .contains(&word.to_ascii_lowercase().as_str()) =>
             {
                 Ok(())
             }
-            [key, group] if key.eq_ignore_ascii_case("symmetry") && group.eq_ignore_ascii_case("c1") => Ok(()),
+            [key, group] if key.eq_ignore_ascii_case("symmetry") && group.eq_ignore_ascii_case("c1") => {
+                Ok(())
+            }
             [label, x, y, z] => self.add_atom(label, [x, y, z]),
             _ => Err(format!(
                 "`{}` (charge and multiplicity, `symbol x y z`, `--`, `units`, `no_com` or `no_reorient` expected)",
@@ -117,7 +120,9 @@ impl Text {
                 self.whole = part.stated.take();
                 Ok(())
             }
-            Some(part) if part.atoms == 0 && part.stated.is_some() => Err("a fragment without atoms".to_owned()),
+            Some(part) if part.atoms == 0 && part.stated.is_some() => {
+                Err("a fragment without atoms".to_owned())
+            }
             Some(part) if part.atoms == 0 => Ok(()),
             _ => {
                 self.parts.push(Part::default());
@@ -136,7 +141,10 @@ impl Text {
         let ghost = inside.or_else(|| label.strip_prefix('@'));
         let own = ghost.unwrap_or(label);
         if own.contains('@') {
-            return Err(format!("`{}` (a mass number in front, such as `2H`, instead of a mass expected)", own));
+            return Err(format!(
+                "`{}` (a mass number in front, such as `2H`, instead of a mass expected)",
+                own
+            ));
         }
         let symbol = own.trim_start_matches(|character: char| character.is_ascii_digit());
         let mass_number = own[..own.len() - symbol.len()].parse().ok();
@@ -174,7 +182,9 @@ impl Text {
             let fragments: Vec<_> = self
                 .parts
                 .iter()
-                .map(|part| (part.atoms, part.stated.map(|stated| stated.0), part.stated.map(|stated| stated.1)))
+                .map(|part| {
+                    (part.atoms, part.stated.map(|stated| stated.0), part.stated.map(|stated| stated.1))
+                })
                 .collect();
             document = document.in_fragments(&fragments);
         }

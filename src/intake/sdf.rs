@@ -235,7 +235,10 @@ impl Molfile {
                 agreed(Some(multiplicity), option, "multiplicity", "--multiplicity")
             }
             several => option.map(Some).ok_or_else(|| {
-                format!("{} radical centres couple in an unknown way (--multiplicity expected)", several.len())
+                format!(
+                    "{} radical centres couple in an unknown way (--multiplicity expected)",
+                    several.len()
+                )
             }),
         }
     }

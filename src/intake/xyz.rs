@@ -49,9 +49,8 @@ pub(super) fn next(
     }
     let (charge, multiplicity) =
         meaning.stated(options).map_err(|reason| reader.malformed(comment_line, reason))?;
-    let document = MoleculeDocument::new(symbols, geometry)
-        .charged(charge, multiplicity)
-        .commented(meaning.text());
+    let document =
+        MoleculeDocument::new(symbols, geometry).charged(charge, multiplicity).commented(meaning.text());
     let molecule = Molecule::try_from(document).map_err(|error| reader.malformed(line, error.message()))?;
     let is_open = charge.is_none() && multiplicity.is_none();
     meaning.agrees_with(&molecule, is_open).map_err(|reason| reader.malformed(comment_line, reason))?;

@@ -141,12 +141,7 @@ pub const PROGRAMS: &[Representation] = &[
     Representation { program: "gamess", ghosts: Ghosts::Refused, ..AB_INITIO },
     Representation { program: "qchem", ghosts: Ghosts::TakenForAtoms, ..AB_INITIO },
     Representation { program: "turbomole", ghosts: Ghosts::TakenForAtoms, ..AB_INITIO },
-    Representation {
-        program: "mrchem",
-        ghosts: Ghosts::TakenForAtoms,
-        drivers: NO_HESSIANS,
-        ..AB_INITIO
-    },
+    Representation { program: "mrchem", ghosts: Ghosts::TakenForAtoms, drivers: NO_HESSIANS, ..AB_INITIO },
     Representation { program: "molpro", drivers: UP_TO_GRADIENTS, ..EVERYTHING },
     Representation { program: "adcc", drivers: &[Driver::Energy, Driver::Properties], ..AB_INITIO },
     Representation { program: "rdkit", bonds: Bonds::Needed, ..POTENTIAL },
@@ -158,9 +153,9 @@ pub const PROGRAMS: &[Representation] = &[
 
 /// What is known of a program and its method.
 pub fn of(program: &str, method: &str) -> Option<&'static Representation> {
-    PROGRAMS.iter().find(|line| {
-        line.program == program && (line.methods.is_empty() || line.methods.contains(&method))
-    })
+    PROGRAMS
+        .iter()
+        .find(|line| line.program == program && (line.methods.is_empty() || line.methods.contains(&method)))
 }
 
 /// What of a calculation its program cannot represent.

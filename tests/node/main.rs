@@ -14,5 +14,6 @@ mod native_slots;
 mod native_xtb;
 mod pilots;
 mod progress;
+mod representation;
 mod stopping;
 mod workers;

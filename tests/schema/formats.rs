@@ -67,14 +67,22 @@ fn molfiles_tell_atoms_bonds_charges_radicals_and_isotopes() {
         (molfile(&[O, H], &[], &["M  RAD  1   1   2"]), &unsaid, "0 2"),
         (molfile(&[O], &[], &["M  RAD  1   1   3"]), &unsaid, "0 3"),
         (molfile(&[O, H], &[], &["M  CHG  1   1  -1"]), &anion, "-1 1"),
-        (molfile(&[O, H], &[], &["M  CHG  1   1   1"]), &anion, "in:1: charge 1 here and -1 by --charge (one of them expected)"),
+        (
+            molfile(&[O, H], &[], &["M  CHG  1   1   1"]),
+            &anion,
+            "in:1: charge 1 here and -1 by --charge (one of them expected)",
+        ),
         (
             molfile(&[O, H, D], &[], &["M  RAD  2   1   2   2   2"]),
             &unsaid,
             "in:1: 2 radical centres couple in an unknown way (--multiplicity expected)",
         ),
         (molfile(&[O, H, D], &[], &["M  RAD  2   1   2   2   2"]), &triplet, "0 3"),
-        (molfile(&[O, H], &[], &["M  CHG  1   7   1"]), &unsaid, "in:7: `M  CHG  1   7   1` (pairs of an atom and a number expected)"),
+        (
+            molfile(&[O, H], &[], &["M  CHG  1   7   1"]),
+            &unsaid,
+            "in:7: `M  CHG  1   7   1` (pairs of an atom and a number expected)",
+        ),
         (drawing, &unsaid, "in:2: a drawing in two dimensions (a geometry in three expected)"),
         (odd, &unsaid, "in:5: `R#` (an element symbol expected)"),
         (water.replace("V2000", "V3000"), &unsaid, "in:4: a molfile of version V3000 (V2000 expected)"),
@@ -83,7 +91,8 @@ fn molfiles_tell_atoms_bonds_charges_radicals_and_isotopes() {
         assert_eq!(state(&text, options), expected, "{text}");
     }
 
-    let several = format!("{water}> <id>\n7\n\n$$$$\n{}$$$$\n", molfile(&[O, H], &[], &["M  CHG  1   1  -1"]));
+    let several =
+        format!("{water}> <id>\n7\n\n$$$$\n{}$$$$\n", molfile(&[O, H], &[], &["M  CHG  1   1  -1"]));
     let formulas: Vec<String> = read(&several, &unsaid).unwrap().iter().map(Molecule::formula).collect();
     assert_eq!(formulas, ["H2O", "HO"]);
     // a file whose first line, the name, is empty, as most programs write it
@@ -120,7 +129,12 @@ fn psi4s_words_are_read_as_qcelemental_reads_them() {
         }
         let molecule = ours.unwrap_or_else(|error| panic!("{}{error}", case.text)).remove(0);
         let state = (Some(molecule.molecular_charge()), Some(molecule.molecular_multiplicity()));
-        assert_eq!((Some(molecule.hash()), state), (case.hash, (case.charge, case.multiplicity)), "{}", case.text);
+        assert_eq!(
+            (Some(molecule.hash()), state),
+            (case.hash, (case.charge, case.multiplicity)),
+            "{}",
+            case.text
+        );
     }
     // without an extension the first line tells
     let sniffed = read("-1 1\nO 0 0 0\nH 0 0 0.97\n", &ReadOptions::default()).unwrap();
@@ -133,7 +147,10 @@ fn formulas(path: &Path) -> Vec<String> {
             Content::Molecule(molecule) => molecule.formula(),
             Content::Json(text) => text,
         },
-        Err(error) => format!("{error}: {}", std::error::Error::source(&error).map_or(String::new(), ToString::to_string)),
+        Err(error) => format!(
+            "{error}: {}",
+            std::error::Error::source(&error).map_or(String::new(), ToString::to_string)
+        ),
     };
     Inputs::open([path.to_owned()], &ReadOptions::default()).unwrap().map(told).collect()
 }
@@ -164,7 +181,12 @@ fn compressed_files_are_read_whatever_packed_them() {
     assert!(formulas(&path("e.tar.gz"))[0].contains("is an archive"));
 }
 
-const XZ: &[u8] = &[0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x0, 0x0, 0x4, 0xe6, 0xd6, 0xb4, 0x46, 0x2, 0x0, 0x21, 0x1, 0x16, 0x0, 0x0, 0x0, 0x74, 0x2f, 0xe5, 0xa3, 0x1, 0x0, 0xb, 0x31, 0xa, 0xa, 0x48, 0x65, 0x20, 0x30, 0x20, 0x30, 0x20, 0x30, 0xa, 0x0, 0x6f, 0x3b, 0x56, 0x51, 0x76, 0x52, 0x82, 0x56, 0x0, 0x1, 0x24, 0xc, 0xa6, 0x18, 0xd8, 0xd8, 0x1f, 0xb6, 0xf3, 0x7d, 0x1, 0x0, 0x0, 0x0, 0x0, 0x4, 0x59, 0x5a];
+const XZ: &[u8] = &[
+    0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x0, 0x0, 0x4, 0xe6, 0xd6, 0xb4, 0x46, 0x2, 0x0, 0x21, 0x1, 0x16, 0x0, 0x0,
+    0x0, 0x74, 0x2f, 0xe5, 0xa3, 0x1, 0x0, 0xb, 0x31, 0xa, 0xa, 0x48, 0x65, 0x20, 0x30, 0x20, 0x30, 0x20,
+    0x30, 0xa, 0x0, 0x6f, 0x3b, 0x56, 0x51, 0x76, 0x52, 0x82, 0x56, 0x0, 0x1, 0x24, 0xc, 0xa6, 0x18, 0xd8,
+    0xd8, 0x1f, 0xb6, 0xf3, 0x7d, 0x1, 0x0, 0x0, 0x0, 0x0, 0x4, 0x59, 0x5a,
+];
 
 #[test]
 fn what_cannot_be_looked_at_in_a_directory_is_named() {
@@ -179,8 +201,13 @@ fn what_cannot_be_looked_at_in_a_directory_is_named() {
     std::os::unix::fs::symlink("nothing", path("dangling.xyz")).unwrap();
     std::os::unix::fs::symlink("loop.json", path("loop.json")).unwrap();
     nix::unistd::mkfifo(&path("pipe.jsonl"), nix::sys::stat::Mode::from_bits_truncate(0o600)).unwrap();
-    let error = Inputs::open([directory.path().to_owned()], &ReadOptions::default()).err().unwrap().to_string();
-    for name in ["dangling.xyz cannot be looked at", "loop.json cannot be looked at", "pipe.jsonl cannot be looked at"] {
+    let error =
+        Inputs::open([directory.path().to_owned()], &ReadOptions::default()).err().unwrap().to_string();
+    for name in [
+        "dangling.xyz cannot be looked at",
+        "loop.json cannot be looked at",
+        "pipe.jsonl cannot be looked at",
+    ] {
         assert!(error.contains(name), "{error}");
     }
     assert!(!error.contains("dangling.txt"), "{error}");
@@ -190,7 +217,8 @@ fn what_cannot_be_looked_at_in_a_directory_is_named() {
 #[test]
 fn integers_written_as_floats_are_integers() {
     let water = |changes: Value| {
-        let mut document = json!({ "symbols": ["O", "H", "H"], "geometry": [0, 0, 0.22, 0, 1.43, -0.89, 0, -1.43, -0.89] });
+        let mut document =
+            json!({ "symbols": ["O", "H", "H"], "geometry": [0, 0, 0.22, 0, 1.43, -0.89, 0, -1.43, -0.89] });
         document.as_object_mut().unwrap().extend(changes.as_object().unwrap().clone());
         serde_json::from_value::<Molecule>(document)
     };
@@ -202,7 +230,11 @@ fn integers_written_as_floats_are_integers() {
     ] {
         assert_eq!(water(floats.clone()).unwrap(), water(integers).unwrap(), "{floats}");
     }
-    for wrong in [json!({ "mass_numbers": [16.5, 1, 1] }), json!({ "real": [2, 0, 1] }), json!({ "real": [0.5, 0, 1] })] {
+    for wrong in [
+        json!({ "mass_numbers": [16.5, 1, 1] }),
+        json!({ "real": [2, 0, 1] }),
+        json!({ "real": [0.5, 0, 1] }),
+    ] {
         assert!(water(wrong.clone()).is_err(), "{wrong}");
     }
 }

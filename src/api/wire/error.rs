@@ -75,7 +75,9 @@ impl Problem {
                 path: String::new(),
                 reason: "an archive, which is not looked into (unpack it, and name the directory)".to_owned(),
             }),
-            IntakeError::Read { .. } | IntakeError::EmptyDirectory { .. } | IntakeError::Unseen { .. } => None,
+            IntakeError::Read { .. } | IntakeError::EmptyDirectory { .. } | IntakeError::Unseen { .. } => {
+                None
+            }
         }
     }
 }

@@ -71,8 +71,7 @@ impl Columns {
         }
         let coordinate = |column: usize| {
             let word = words[self.position + column];
-            number(word)
-                .ok_or_else(|| format!("`{}` (a coordinate in ångström expected)", shortened(word)))
+            number(word).ok_or_else(|| format!("`{}` (a coordinate in ångström expected)", shortened(word)))
         };
         Ok(Atom {
             element: self.element(&words)?,
@@ -86,18 +85,15 @@ impl Columns {
         let numbered = match self.atomic_number.map(|column| words[column]) {
             None => None,
             Some(word) => Some(
-                by_number(word).ok_or_else(|| format!("`{}` (an atomic number expected)", shortened(word)))?,
+                by_number(word)
+                    .ok_or_else(|| format!("`{}` (an atomic number expected)", shortened(word)))?,
             ),
         };
         let named = match self.symbol.map(|column| words[column]) {
             None => None,
             Some(word) => {
-                let element =
-                    Element::from_symbol(word).or_else(|| by_number(word).filter(|_| !self.named));
-                Some(
-                    element
-                        .ok_or_else(|| format!("`{}` (an element symbol expected)", shortened(word)))?,
-                )
+                let element = Element::from_symbol(word).or_else(|| by_number(word).filter(|_| !self.named));
+                Some(element.ok_or_else(|| format!("`{}` (an element symbol expected)", shortened(word)))?)
             }
         };
         match (numbered, named) {

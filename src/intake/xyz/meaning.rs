@@ -131,8 +131,8 @@ impl Meaning {
             return Ok(());
         }
         let own = (molecule.molecular_charge(), molecule.molecular_multiplicity());
-        let electrons = (molecule.elements().iter().map(|element| f64::from(element.atomic_number())))
-            .sum::<f64>();
+        let electrons =
+            (molecule.elements().iter().map(|element| f64::from(element.atomic_number()))).sum::<f64>();
         for hint in &self.hints {
             let words = match hint {
                 Hint::Numbers { charge, multiplicity } => {

@@ -4,7 +4,8 @@ use serde_json::{Value, json};
 
 /// A single point; `changes` are merged into the molecule.
 fn document(program: &str, method: &str, driver: &str, changes: Value) -> String {
-    let mut molecule = json!({ "symbols": ["C", "H", "H"], "geometry": [0, 0, 0, 0, 1.6, 1.2, 0, -1.6, 1.2] });
+    let mut molecule =
+        json!({ "symbols": ["C", "H", "H"], "geometry": [0, 0, 0, 0, 1.6, 1.2, 0, -1.6, 1.2] });
     for (key, value) in changes.as_object().unwrap() {
         molecule[key] = value.clone();
     }

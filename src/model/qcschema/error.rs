@@ -116,7 +116,8 @@ fn translate(text: &str, path: String, error: &serde_json::Error) -> InputError 
         }
         _ => match no_number(text, error) {
             Some(word) => {
-                let reason = format!("not valid JSON at column {}: {word} is no number of JSON", error.column());
+                let reason =
+                    format!("not valid JSON at column {}: {word} is no number of JSON", error.column());
                 ("$".to_owned(), reason, "a finite number, or text".to_owned())
             }
             None => {
@@ -137,7 +138,9 @@ fn no_number<'a>(text: &'a str, error: &serde_json::Error) -> Option<&'a str> {
     let start = met - line.as_bytes()[..met].iter().rev().take_while(|byte| is_of_word(byte)).count();
     let end = met + line.as_bytes()[met..].iter().take_while(|byte| is_of_word(byte)).count();
     let word = line.get(start..end)?;
-    ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf", "Inf", "-Inf", "-NaN"].contains(&word).then_some(word)
+    ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf", "Inf", "-Inf", "-NaN"]
+        .contains(&word)
+        .then_some(word)
 }
 
 /// Cuts serde's `…, expected …` in two and says it in our words.

@@ -19,8 +19,7 @@ pub(super) fn exact(text: &str) -> Result<Cow<'_, str>, InputError> {
             b'\\' if in_string => position += 1,
             b'"' => in_string = !in_string,
             b'-' | b'0'..=b'9' if !in_string => {
-                let length =
-                    bytes[position..].iter().take_while(|byte| is_of_number(**byte)).count().max(1);
+                let length = bytes[position..].iter().take_while(|byte| is_of_number(**byte)).count().max(1);
                 let word = &text[position..position + length];
                 if word == "-0" {
                     zeros.push(position);
