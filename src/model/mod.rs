@@ -1,6 +1,7 @@
 //! The words of the project as types: records, tasks, jobs, their states and legal transitions. No I/O, no clocks.
 
 pub mod calculation;
+pub mod capability;
 pub mod causes;
 pub mod chunk;
 pub mod failure;

@@ -203,6 +203,13 @@ impl Reporter {
         with_outputs(self.report(order, facts, error), outputs)
     }
 
+    /// The program would compute something else than what was asked for, so nothing was started.
+    pub fn refused(&self, order: &TaskOrder, facts: AttemptFacts, message: String) -> TaskReport {
+        let error =
+            TaskOutcome::Error { class: FailureClass::Input, error_type: "input_error".into(), message };
+        self.report(order, facts, error)
+    }
+
     /// The attempt could not be made on this node.
     pub fn node_failed(&self, order: &TaskOrder, facts: AttemptFacts, message: String) -> TaskReport {
         let error =

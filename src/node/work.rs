@@ -22,7 +22,7 @@ use super::lookout::Lookout;
 use super::native::Step;
 use super::native::run::{self as native, NativeEnd, NativePrograms, NativeReport, NativeSlots};
 use super::relay::Relay;
-use super::report::Reporter;
+use super::report::{AttemptFacts, Reporter};
 use super::runner::Runner;
 use super::scratch::Scratch;
 use super::signals::{StopRequest, StopSignals};
@@ -31,6 +31,7 @@ use super::stderr::StderrLog;
 use super::stopwatch::Stopwatch;
 use super::store::{EncodedReport, ReportStore};
 use super::worker::Worker;
+use crate::model::capability;
 use crate::model::ids::TaskId;
 use crate::model::task::{EndReason, TaskOrder, TaskReport, Warning};
 use crate::spool::SpoolError;
@@ -278,6 +279,12 @@ impl Work {
 
     fn begin(&mut self, order: TaskOrder, key: ChunkKey, granted: Grant) {
         let stopwatch = Stopwatch::start();
+        if let Err(misfit) = capability::check(&order.calculation) {
+            // Intake asks the same, but records may have been stored before it knew.
+            let facts = AttemptFacts::now(granted.share, &stopwatch, 0.0);
+            let report = self.context.reporter.refused(&order, facts, misfit.to_string());
+            return self.report_at_once(&order, key, granted, report);
+        }
         let Some(prepared) = self.programs.prepare(&order, granted.share) else {
             tracing::info!(task.id = order.task_id.0, attempt = order.attempt, "task started");
             self.running.insert(order.task_id, key);
@@ -295,9 +302,7 @@ impl Work {
                     prepared.program,
                     &stopwatch,
                 );
-                let report = EncodedReport::of(report, &mut self.encoder);
-                self.budget.give_back(granted);
-                self.store_report(order.task_id, key, report);
+                self.report_at_once(&order, key, granted, report);
             }
             Step::Sleep(length) => {
                 self.running.insert(order.task_id, key);
@@ -311,6 +316,13 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// Stores the report of a task for which nothing was started.
+    fn report_at_once(&mut self, order: &TaskOrder, key: ChunkKey, granted: Grant, report: TaskReport) {
+        let report = EncodedReport::of(report, &mut self.encoder);
+        self.budget.give_back(granted);
+        self.store_report(order.task_id, key, report);
     }
 
     fn stop(&mut self, reason: EndReason, detail: Option<String>) {

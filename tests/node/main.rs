@@ -17,6 +17,7 @@ mod pilots;
 mod progress;
 mod reasons;
 mod single_atoms;
+mod representation;
 mod stopping;
 mod versions;
 mod workers;
