@@ -134,6 +134,12 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
             search_path: view.paths("scheduler.search_path"),
             pass_environment: view.list("scheduler.pass_environment"),
         },
+        intake: IntakeConfig {
+            wait: view.duration("intake.wait"),
+            life: view.duration("intake.life"),
+            document_bytes: view.optional_bytes("intake.document_bytes").expect(FILLED),
+            document_elements: view.count("intake.document_elements"),
+        },
         inbox: InboxConfig {
             path: view.path("inbox.path"),
             scan_interval: view.duration("inbox.scan_interval"),

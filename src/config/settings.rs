@@ -24,6 +24,8 @@ pub struct Config {
     pub daemon: DaemonConfig,
     /// `[scheduler]`
     pub scheduler: SchedulerConfig,
+    /// `[intake]`
+    pub intake: IntakeConfig,
     /// `[inbox]`
     pub inbox: InboxConfig,
     /// `[defaults]`
@@ -61,7 +63,7 @@ pub struct SiteConfig {
 pub struct DatabaseConfig {
     /// URL or connection string with its password; none means the private cluster.
     pub url: Option<Secret>,
-    /// Most connections.
+    /// Maximum number of connections, at least four.
     pub pool_size: u32,
     /// Where `initdb` and `pg_ctl` are, if not found by themselves.
     pub bin_dir: Option<PathBuf>,
@@ -153,6 +155,19 @@ pub struct SchedulerConfig {
     pub search_path: Vec<PathBuf>,
     /// Variables passed on besides those that the adapter names.
     pub pass_environment: Vec<String>,
+}
+
+/// How submissions are taken in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct IntakeConfig {
+    /// How long a submission waits for the one before it.
+    pub wait: Duration,
+    /// How long taking one submission in may last.
+    pub life: Duration,
+    /// Maximum size of one document.
+    pub document_bytes: u64,
+    /// Maximum number of values in one document.
+    pub document_elements: u32,
 }
 
 /// The inbox.

@@ -5,7 +5,7 @@ use super::error::DaemonError;
 use crate::config::{self, Config, StateLayout};
 use crate::store::cluster::{PrivateCluster, SharedFilesystem, Started, Stopped};
 use crate::store::target::TargetError;
-use crate::store::{DatabaseTarget, Store, TlsMode};
+use crate::store::{DatabaseTarget, Shares, Store, TlsMode};
 
 /// The private cluster of a site that names no server.
 pub fn private_cluster(config: &Config) -> PrivateCluster {
@@ -53,7 +53,7 @@ pub async fn open(config: &Config) -> Result<Database, DaemonError> {
 }
 
 async fn connect(target: &DatabaseTarget, config: &Config) -> Result<Store, DaemonError> {
-    let store = Store::connect(target, config.database.pool_size as usize).await?;
+    let store = Store::connect_shared(target, Shares::of(config.database.pool_size as usize)).await?;
     let migrations = store.migrate().await?;
     if !migrations.is_empty() {
         tracing::info!(?migrations, "brought the database's tables up to date");

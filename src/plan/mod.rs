@@ -3,10 +3,12 @@
 //! `packing` says what a task needs and what a job asks for, `pilots` which tasks are staged and which jobs submitted,
 //! `submission` leads one call of the scheduler through lost answers,
 //! `job` judges one job from scheduler and evidence, `poll` says whether an answer can be believed, `retry` what a
-//! failure costs, `fit` which pool can run a task at all, `predict` how long it will take and what it is given.
+//! failure costs, `fit` which pool can run a task at all, `predict` how long it will take and what it is given, `intake`
+//! how long one submission may keep others waiting.
 
 pub mod backoff;
 pub mod fit;
+pub mod intake;
 pub mod job;
 pub mod packing;
 pub mod pilots;

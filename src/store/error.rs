@@ -47,6 +47,9 @@ pub enum StoreError {
         /// The fence that is no longer valid.
         fence: Fence,
     },
+    /// Another submission is being taken in, and this one has waited for its turn as long as it may.
+    #[error("another submission is being taken in")]
+    Busy,
     /// A row holds what the program cannot have written.
     #[error("stored {what} cannot be read")]
     Stored {
@@ -66,6 +69,7 @@ impl StoreError {
             StoreError::Connect { source, .. } => source.is_away(),
             StoreError::Query { source, .. } => query_is_away(source),
             StoreError::Migration(source) => source.downcast_ref::<DieselError>().is_some_and(query_is_away),
+            StoreError::Busy => true,
             StoreError::NewerDatabase { .. } | StoreError::LeaseLost { .. } | StoreError::Stored { .. } => {
                 false
             }

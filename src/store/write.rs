@@ -4,7 +4,7 @@
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
 
-use super::connect::Store;
+use super::connect::{Lane, Store};
 use super::error::{Doing, StoreError};
 use super::lease::check_fence;
 use crate::model::ids::Fence;
@@ -33,6 +33,12 @@ impl Writer {
     /// The fence that every write proves.
     pub fn fence(&self) -> Fence {
         self.fence
+    }
+
+    /// The same writer through the connections of another lane.
+    #[must_use]
+    pub fn on(&self, lane: Lane) -> Writer {
+        Writer { store: self.store.on(lane), ..self.clone() }
     }
 
     /// Begins a transaction whose fence is proven and stays so until it ends.

@@ -17,6 +17,7 @@ mod good_guest;
 mod gpus;
 mod harness_works;
 mod inbox;
+mod intake_turns;
 mod let_go;
 mod main_job_gridengine;
 mod main_job_local;

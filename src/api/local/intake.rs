@@ -154,7 +154,7 @@ pub async fn take_in_file(
         };
         let open = match &mut intake {
             Some(open) => open,
-            none => none.insert(writer.begin_intake().await?),
+            none => none.insert(writer.begin_intake_within(config.intake.wait).await?),
         };
         for added in open.add(request.records(calculations)).await? {
             if added.novelty == Novelty::Existing {

@@ -109,6 +109,8 @@ pub enum ErrorCode {
     Internal,
     /// The database does not answer.
     DatabaseUnavailable,
+    /// Another submission is being taken in, or this one took too long.
+    Busy,
     /// This daemon does not hold the site's lease, so it writes nothing.
     NotActive,
     /// The daemon is stopping.
@@ -117,7 +119,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [ErrorCode; 11] = [
+    pub const ALL: [ErrorCode; 12] = [
         ErrorCode::BadRequest,
         ErrorCode::Forbidden,
         ErrorCode::NotFound,
@@ -127,6 +129,7 @@ impl ErrorCode {
         ErrorCode::BadInput,
         ErrorCode::Internal,
         ErrorCode::DatabaseUnavailable,
+        ErrorCode::Busy,
         ErrorCode::NotActive,
         ErrorCode::Stopping,
     ];
@@ -143,6 +146,7 @@ impl ErrorCode {
             ErrorCode::BadInput => "bad_input",
             ErrorCode::Internal => "internal",
             ErrorCode::DatabaseUnavailable => "database_unavailable",
+            ErrorCode::Busy => "busy",
             ErrorCode::NotActive => "not_active",
             ErrorCode::Stopping => "stopping",
         }
@@ -159,7 +163,9 @@ impl ErrorCode {
             ErrorCode::TooLarge => 413,
             ErrorCode::BadInput => 422,
             ErrorCode::Internal => 500,
-            ErrorCode::DatabaseUnavailable | ErrorCode::NotActive | ErrorCode::Stopping => 503,
+            ErrorCode::DatabaseUnavailable | ErrorCode::Busy | ErrorCode::NotActive | ErrorCode::Stopping => {
+                503
+            },
         }
     }
 }

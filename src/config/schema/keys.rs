@@ -16,6 +16,7 @@ pub(in super::super) const SECTIONS: &[Section] = &[
     Section { name: "spool", doc: "The directory through which the daemon and its jobs talk." },
     Section { name: "daemon", doc: "The daemon itself." },
     Section { name: "scheduler", doc: "How scheduler commands are run, in all pools." },
+    Section { name: "intake", doc: "How submissions are taken in, one at a time." },
     Section { name: "inbox", doc: "The directory whose JSON files are taken in as submissions." },
     Section { name: "defaults", doc: "What a task asks for when its submitter does not say." },
     Section { name: "retry", doc: "How often a failed task is tried again." },
@@ -62,7 +63,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "database.url", DatabaseUrl, Absent("private cluster"), "External server. Never shown in logs or by `config show`; refused on the command line.";
     "database.url_file", Path, Absent("none"), "File that holds the URL on one line, in place of `url`. Mode 0600.";
     "database.password_file", Path, Absent("none"), "File that holds the password on one line, to go with a URL without one. Mode 0600.";
-    "database.pool_size", integer(2, 100), Value("8"), "Most connections that the daemon opens.";
+    "database.pool_size", integer(4, 100), Value("10"), "Maximum number of connections that the daemon opens: one for its lease, one for the submission that is being taken in, a third of the rest for the local API, the others for its loops.";
     "database.bin_dir", Path, Absent("searched for"), "Directory of `initdb` and `pg_ctl`, for the private cluster.";
     "database.server_user", Name, Absent("`postgres`, else `nobody`"), "User that the private server runs as when root starts it; PostgreSQL refuses to run as root.";
     "database.shared_filesystem", Choice(&["refuse", "allow"]), Value("refuse"), "Whether the private cluster may lie on NFS, Lustre and their like, whose locks and fsync PostgreSQL cannot rely on everywhere.";
@@ -83,6 +84,11 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "scheduler.timeout", duration(SECOND, HOUR), Value("60s"), "A scheduler command that takes longer is ended and its answer counts as unclear.";
     "scheduler.search_path", List(&Path), Value("[]"), "Directories that scheduler commands are looked for in, before the daemon's own `PATH`.";
     "scheduler.pass_environment", List(&VariableName), Value("[]"), "Variables that scheduler commands see, besides `PATH`, `HOME`, `USER` and those that the adapter names.";
+
+    "intake.wait", duration(SECOND, HOUR), Value("10s"), "How long a submission waits for the one before it, before it is answered that the daemon is busy. `qcbatch submit` says so and tries again.";
+    "intake.life", duration(10 * SECOND, DAY), Value("15m"), "How long taking one submission in may last altogether. What is not finished by then is undone.";
+    "intake.document_bytes", Size { least_bytes: 1 << 10 }, Value("8MiB"), "Maximum size of one document. Larger ones are refused.";
+    "intake.document_elements", integer(1_000, 100_000_000), Value("1000000"), "Maximum number of values (numbers, texts, lists, members) in one document. Each costs the daemon some 100 bytes while it takes the document in.";
 
     "inbox.path", Path, Value("{state}/inbox"), "Files that are renamed into it are taken in.";
     "inbox.scan_interval", duration(SECOND, HOUR), Value("10s"), "Time between two scans.";

@@ -14,7 +14,7 @@ use crate::model::calculation::Specification;
 use crate::model::ids::{MoleculeId, SpecificationId};
 use crate::store::connect::Store;
 use crate::store::error::{Doing, StoreError};
-use crate::store::intake::INTAKE_LOCK;
+use crate::store::turn::INTAKE_LOCK;
 use crate::store::molecule::{self, MoleculeRow};
 use crate::store::specification::{self, SpecificationKey};
 
