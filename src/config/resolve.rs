@@ -162,6 +162,7 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
             native_programs: view.list("worker.native_programs"),
             recycle_after: view.count("worker.recycle_after"),
             recycle_growth_bytes: view.optional_bytes("worker.recycle_growth").expect(FILLED),
+            result_bytes: view.optional_bytes("worker.result_bytes").expect(FILLED),
             heartbeat: view.duration("worker.heartbeat"),
         },
         pools: filled.pools.iter().map(|pool| resolve_pool(&View(&pool.values))).collect(),

@@ -244,6 +244,8 @@ pub struct WorkerConfig {
     pub recycle_after: u32,
     /// Growth after which a worker is replaced.
     pub recycle_growth_bytes: u64,
+    /// Maximum size of one result as JSON.
+    pub result_bytes: u64,
     /// Time between two signs of life.
     pub heartbeat: Duration,
 }

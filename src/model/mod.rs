@@ -6,6 +6,7 @@ pub mod chunk;
 pub mod failure;
 pub mod ids;
 pub mod job;
+pub mod json_size;
 pub mod molecule;
 pub mod qcschema;
 pub mod record;

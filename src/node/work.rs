@@ -33,7 +33,7 @@ use super::worker::Worker;
 use crate::model::ids::TaskId;
 use crate::model::task::{EndReason, TaskOrder, TaskReport};
 use crate::spool::SpoolError;
-use crate::spool::frame::Encoder;
+use crate::spool::frame::{Encoder, ReportLimits};
 
 /// How long running tasks may go on after TERM. Slurm's KillWait is 30 s by default.
 pub const TERM_GRACE: Duration = Duration::from_secs(20);
@@ -107,7 +107,9 @@ impl Work {
         if let Some(cgroups) = &cgroups {
             guard.watch_cgroups(cgroups.slots());
         }
+        let limits = manifest.result_bytes.map_or(ReportLimits::USUAL, ReportLimits::of_bytes);
         let context = Arc::new(SlotContext {
+            limits,
             worker_command: manifest.worker_command.clone(),
             recycle_after: manifest.recycle_after,
             mpiexec: manifest.mpiexec.clone(),
@@ -143,7 +145,8 @@ impl Work {
             idle: vec![],
             slots: JoinSet::new(),
             running: BTreeMap::new(),
-            encoder: Encoder::new().map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
+            encoder: Encoder::within(limits)
+                .map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
             store,
             heartbeat: HeartbeatWriter::new(directory.clone(), manifest, now),
             relay: Relay::new(directory, now),

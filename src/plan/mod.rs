@@ -4,7 +4,7 @@
 //! `submission` leads one call of the scheduler through lost answers,
 //! `job` judges one job from scheduler and evidence, `poll` says whether an answer can be believed, `retry` what a
 //! failure costs, `fit` which pool can run a task at all, `predict` how long it will take and what it is given, `intake`
-//! how long one submission may keep others waiting.
+//! how long one submission may keep others waiting, `poison` what is done with results that cannot be stored.
 
 pub mod backoff;
 pub mod fit;
@@ -12,6 +12,7 @@ pub mod intake;
 pub mod job;
 pub mod packing;
 pub mod pilots;
+pub mod poison;
 pub mod poll;
 pub mod predict;
 pub mod retry;

@@ -112,6 +112,7 @@ pub(crate) mod tests {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            result_bytes: None,
             mpiexec: None,
             nodes: 1,
         }

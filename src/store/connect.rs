@@ -103,12 +103,13 @@ pub(crate) enum SessionUse {
 
 impl SessionUse {
     /// A frozen client must not hold the lease's row for longer than an idle transaction may last, and the fence's
-    /// check relies on read committed (see `lease`). Compiling a statement takes PostgreSQL 200 ms, more than any of ours
+    /// check relies on read committed (see `lease`). Waiting for a lock ends before a statement may: the two errors mean
+    /// different things. Compiling a statement takes PostgreSQL 200 ms, more than any of ours
     /// runs; with a million tasks it thinks the look into the queue worth it.
     const fn settings(self) -> &'static str {
         match self {
             SessionUse::Work => {
-                "SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '30s'; \
+                "SET statement_timeout = '60s'; SET lock_timeout = '50s'; SET idle_in_transaction_session_timeout = '30s'; \
                  SET default_transaction_isolation = 'read committed'; SET jit = off"
             }
             SessionUse::Maintenance => "SET statement_timeout = 0; SET lock_timeout = '120s'",

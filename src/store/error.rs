@@ -77,6 +77,42 @@ impl StoreError {
     }
 }
 
+impl StoreError {
+    /// Whether the statement itself may be what is wrong although the database seems to be in trouble: it took too long or
+    /// too much memory.
+    pub fn may_be_the_statement(&self) -> bool {
+        const SUSPICIOUS: [&str; 2] = ["canceling statement due to statement timeout", "out of memory"];
+        match self {
+            StoreError::Query { source: DieselError::DatabaseError(_, information), .. } => {
+                SUSPICIOUS.iter().any(|words| information.message().contains(words))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the database refused what it was given for what it is: too long, out of range, not representable. The same
+    /// statement would fail again; others would not.
+    pub fn is_refusal(&self) -> bool {
+        const REFUSALS: [&str; 8] = [
+            "invalid memory alloc request size",
+            "out of range",
+            "value too long",
+            "invalid input syntax",
+            "exceeds the maximum",
+            "exceeds maximum",
+            "unsupported Unicode",
+            "invalid byte sequence",
+        ];
+        match self {
+            StoreError::Query { source: DieselError::DatabaseError(kind, information), .. } => {
+                matches!(kind, DatabaseErrorKind::CheckViolation | DatabaseErrorKind::NotNullViolation)
+                    || REFUSALS.iter().any(|words| information.message().contains(words))
+            }
+            _ => false,
+        }
+    }
+}
+
 /// What a transaction's own BEGIN, COMMIT and ROLLBACK report; statements inside say more with [`Doing`].
 impl From<DieselError> for StoreError {
     fn from(source: DieselError) -> StoreError {
@@ -160,6 +196,15 @@ mod tests {
         assert!(!query(DatabaseErrorKind::UniqueViolation, "duplicate key value").is_away());
         assert!(!query(DatabaseErrorKind::Unknown, "column \"x\" does not exist").is_away());
         assert!(!StoreError::from(DieselError::NotFound).is_away());
+    }
+
+    #[test]
+    fn what_the_database_cannot_hold_is_a_refusal() {
+        let message = "invalid memory alloc request size 1073741824";
+        assert!(query(DatabaseErrorKind::Unknown, message).is_refusal());
+        assert!(!query(DatabaseErrorKind::Unknown, message).is_away());
+        assert!(!query(DatabaseErrorKind::Unknown, "column \"x\" does not exist").is_refusal());
+        assert!(!query(DatabaseErrorKind::ClosedConnection, "terminating connection").is_refusal());
     }
 
     #[test]

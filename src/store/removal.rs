@@ -73,7 +73,8 @@ impl Writer {
             };
             next = RecordId(last.id.0 + 1);
             removed.records += remove_records(conn, raw(page.iter().map(|row| row.id))).await?;
-            removed.molecules += remove_molecules(conn, raw(page.iter().map(|row| row.molecule_id)), deadline).await?;
+            removed.molecules +=
+                remove_molecules(conn, raw(page.iter().map(|row| row.molecule_id)), deadline).await?;
             transaction.commit().await?;
         }
     }

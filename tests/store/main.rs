@@ -15,6 +15,7 @@ mod looking;
 mod measure;
 mod migration;
 mod nodes;
+mod poison;
 mod queue;
 mod removal;
 mod restart;

@@ -15,8 +15,9 @@ use tokio_util::io::StreamReader;
 use super::error::ApiError;
 use crate::api::wire::ErrorCode;
 
-/// Largest line of a stream: one document with room to spare.
-const LONGEST_LINE: u64 = 256 << 20;
+/// Longest line of a stream. What a document may have is less, and configured; a longer one is read so far to say which
+/// member of it is large.
+const LONGEST_LINE: u64 = 72 << 20;
 
 /// How long the rest of a refused request is read.
 const DRAIN_LIMIT: Duration = Duration::from_secs(30);

@@ -11,14 +11,16 @@ use tokio::sync::mpsc;
 use tokio::task::{JoinError, JoinHandle};
 use tokio::time::timeout;
 
-use super::error::ApiError;
+use super::error::{ApiError, chain};
 use super::intake::RecordRequest;
 use super::peer::Peer;
 use super::runnable::{Obstacle, RunCheck, Warnings};
 use super::state::ApiState;
 use crate::api::wire::SubmitReceipt;
 use crate::config::Config;
+use crate::failpoint::{self, FailPoint};
 use crate::model::calculation::Calculation;
+use crate::model::json_size::DocumentLimits;
 use crate::plan::intake::{IntakeCourse, IntakeLimits, IntakeVerdict, judge};
 use crate::store::StoreError;
 use crate::store::intake::{Intake, Novelty};
@@ -55,9 +57,13 @@ pub(super) async fn submit(
     body: Body,
 ) -> Result<Json<SubmitReceipt>, ApiError> {
     let writer = state.writer()?;
-    let mut batches = Batches::begin(body).await?;
+    let mut batches = Batches::begin(body, document_limits(&state.config)).await?;
     let request = RecordRequest::new(batches.options(), &state.config, peer.user_name())?;
     let mut check = RunCheck::new((state.offers)(), request.clone(), batches.options().unrunnable);
+    if let Some(refused) = check.refusal() {
+        batches.drain().await;
+        return Err(refused);
+    }
     let limits = limits(&state.config);
     let mut storing: Option<Storing> = None;
     while let Some(checked) = next(&mut batches, &mut storing).await? {
@@ -99,6 +105,11 @@ pub(super) async fn submit(
         task.await??.ok_or_else(|| ApiError::internal(&"an intake was given up that should be kept"))?;
     state.wake.notify_one();
     Ok(Json(receipt))
+}
+
+/// How large a document may be.
+pub(super) fn document_limits(config: &Config) -> DocumentLimits {
+    DocumentLimits { bytes: config.intake.document_bytes, elements: config.intake.document_elements }
 }
 
 fn limits(config: &Config) -> IntakeLimits {
@@ -143,12 +154,8 @@ async fn store(
                 break order;
             }
             let silence = waits_since.elapsed();
-            let course = IntakeCourse {
-                age: begun.elapsed(),
-                silence,
-                idle: idle + silence,
-                others: intake.others(),
-            };
+            let course =
+                IntakeCourse { age: begun.elapsed(), silence, idle: idle + silence, others: intake.others() };
             if let Some(refused) = refusal(&limits, course) {
                 intake.roll_back().await?;
                 return Err(refused);
@@ -213,6 +220,12 @@ fn refusal(limits: &IntakeLimits, course: IntakeCourse) -> Option<ApiError> {
 async fn give_up(intake: Intake, error: StoreError) -> ApiError {
     if let Err(second) = intake.roll_back().await {
         tracing::debug!(error = %second, "a failed intake could not be rolled back: {second}");
+    }
+    if error.is_refusal() {
+        tracing::warn!(error = %chain(&error), "the database refuses a submission: {}", chain(&error));
+        return ApiError::bad_input(format!("{}; nothing was stored", chain(&error)), Vec::new()).with_hint(
+            "the database cannot hold one of the documents: send them in smaller parts to find it",
+        );
     }
     error.into()
 }

@@ -165,7 +165,7 @@ impl ErrorCode {
             ErrorCode::Internal => 500,
             ErrorCode::DatabaseUnavailable | ErrorCode::Busy | ErrorCode::NotActive | ErrorCode::Stopping => {
                 503
-            },
+            }
         }
     }
 }

@@ -108,6 +108,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "worker.native_programs", List(&Choice(&["mopac", "xtb"])), Value(r#"["mopac", "xtb"]"#), "Programs that jobs start directly, without QCEngine, for inputs they understand; where one is not in the job's `PATH`, QCEngine is asked.";
     "worker.recycle_after", integer(1, 1_000_000), Value("500"), "Tasks after which a worker is replaced by a fresh one.";
     "worker.recycle_growth", Size { least_bytes: MEBIBYTE }, Value("1GiB"), "A worker that has grown by so much is replaced by a fresh one.";
+    "worker.result_bytes", Size { least_bytes: MEBIBYTE }, Value("64MiB"), "Maximum size of one result as JSON, at most 1 GiB. A larger one is a failure of its task that says so; the daemon needs some ten times as much memory while it stores one.";
     "worker.heartbeat", duration(SECOND, HOUR), Value("10s"), "Time between two signs of life of a job.";
 
     "pool.name", Name, Required, "Name of the pool. A later layer's pool of the same name changes single keys of it.";
@@ -131,7 +132,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.tasks_per_job", integer(1, 100_000), Absent("no limit"), "Most tasks that one job takes; then it ends.";
     "pool.max_jobs", integer(1, 100_000), MachineCores("20"), "Most live jobs (array elements counted one by one).";
     "pool.filling", Choice(&["fill", "spread"]), LocalElse("spread", "fill"), "`fill` submits as few jobs as get the work done in about an hour each; `spread` submits as many as may be free, one for each task that can run.";
-    "pool.idle", duration(SECOND, DAY), Value("2m"), "How long a job without work waits for more before it ends.";
+    "pool.idle", duration(SECOND, DAY), LocalElse("15s", "2m"), "How long a job without work waits for more before it ends. On this machine another one starts at once, and cores that wait are taken from others.";
     "pool.max_array", integer(1, 100_000), Value("1000"), "Most elements of one job array; 1 means no arrays.";
     "pool.task_nodes", integer(1, 10_000), Value("1"), "Most nodes of one task. A task over several of them gets a job of its own with whole nodes, whatever `nodes` says, and a scheduler task on every core.";
     "pool.mpiexec", MpiCommand, Absent("no task has several nodes"), "Starts an MPI program in a job, as QCEngine's `mpiexec_command`: `{total_ranks}`, `{ranks_per_node}`, `{nnodes}` and `{cores_per_rank}` stand for the task's numbers.";

@@ -15,6 +15,7 @@ use diesel::OptionalExtension;
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
+pub use self::apart::Suspicion;
 use self::judge::{Standing, StandingTask, Verdict};
 use self::parts::Parts;
 use self::prepare::{Body, Prepared};
@@ -23,7 +24,7 @@ use super::history;
 use super::release::Decide;
 use super::restart::Underway;
 use super::types::{Count, bigint, raw};
-use super::write::Writer;
+use super::write::{Weight, Writer};
 use crate::model::failure::{RetryDecision, TaskTally};
 use crate::model::ids::{ChunkId, JobId, NodeIndex, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
@@ -67,7 +68,12 @@ pub struct Batch {
     underway: Underway,
     reports: Arc<Vec<TaskReport>>,
     prepared: Vec<Prepared>,
+    /// Length of the reports as JSON.
+    report_bytes: usize,
 }
+
+/// After a batch beyond this the connection is given up: its buffers, and the server's, stay as large as they were.
+const HEAVY_BYTES: usize = 16 << 20;
 
 impl Batch {
     /// Prepares `reports` on a thread of its own: it takes processor time, which the batch before need not wait for.
@@ -81,12 +87,18 @@ impl Batch {
         let reports = Arc::new(reports);
         let prepared = prepare::prepare(job_id, Arc::clone(&reports)).await?;
         let way = Span { job_id, node: NodeIndex::FIRST, from: from_offset, to: to_offset };
-        Ok(Batch { way, underway, reports, prepared })
+        Ok(Batch { way, underway, reports, prepared, report_bytes: 0 })
     }
 
     /// The same, of the result file of another node than the first.
     pub fn of_node(mut self, node: NodeIndex) -> Batch {
         self.way.node = node;
+        self
+    }
+
+    /// The same, its reports so long as JSON.
+    pub fn of_bytes(mut self, report_bytes: usize) -> Batch {
+        self.report_bytes = report_bytes;
         self
     }
 
@@ -158,12 +170,13 @@ impl Writer {
     /// A good result of an earlier attempt counts as well, as long as its record is not complete. A result that cannot
     /// be read ends its own record in error and stops no other.
     pub async fn ingest_batch(&self, batch: Batch, decide: Decide<'_>) -> Result<IngestOutcome, StoreError> {
-        let Batch { way, underway, reports, prepared } = batch;
-        match self.ingest_together(way, &underway, prepared, decide).await {
+        let Batch { way, underway, reports, prepared, report_bytes } = batch;
+        let weight = if report_bytes > HEAVY_BYTES { Weight::Heavy } else { Weight::Light };
+        match self.ingest_together(way, &underway, prepared, weight, decide).await {
             // Not the network, not the disk, not the lease: something in the batch is refused. Find out which.
             Err(error @ StoreError::Query { .. }) if !error.is_away() => {
                 tracing::warn!(job.id = way.job_id.0, error = ?error, "a batch of results is refused: one by one then");
-                self.ingest_apart(way, &underway, &reports, decide).await
+                self.ingest_apart(way, &underway, &reports, Suspicion::IsTrouble, decide).await
             }
             outcome => outcome,
         }
@@ -175,10 +188,12 @@ impl Writer {
         way: Span,
         underway: &Underway,
         prepared: Vec<Prepared>,
+        weight: Weight,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
-        let parts = parts::store(&self.store, &prepared).await?;
+        let parts = parts::store(&self.store, &prepared, weight).await?;
         let mut transaction = self.begin().await?;
+        transaction.carries(weight);
         let conn = transaction.conn();
         conn.batch_execute(BY_INDEX).await.doing("preparing a transaction")?;
         if let Some(offset) = self.move_offset(conn, way).await? {
