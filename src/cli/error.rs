@@ -130,6 +130,11 @@ impl CliError {
         }
     }
 
+    /// Whether the daemon is busy with another submission, so that the same request may be made again.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, CliError::Daemon(ClientError::Answered { body }) if body.code == ErrorCode::Busy)
+    }
+
     fn hint(&self) -> Option<&str> {
         match self {
             CliError::Daemon(error) => error.hint(),

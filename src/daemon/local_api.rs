@@ -14,6 +14,7 @@ use crate::api::wire::{DaemonStatus, SubmitOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
 use crate::model::view::PoolSummary;
+use crate::store::Lane;
 
 /// Binds the socket; the future serves it until the daemon stops.
 pub fn serve(
@@ -27,8 +28,8 @@ pub fn serve(
     let for_logs = site.clone();
     let for_meter = site.clone();
     let state = ApiState {
-        store: site.store.clone(),
-        writer: site.writer.clone(),
+        store: site.store.on(Lane::Api),
+        writer: site.writer.on(Lane::Api),
         config: site.config.clone(),
         status: Arc::new(move || status(&for_status, started_on)),
         wake: site.planner_bell.clone(),

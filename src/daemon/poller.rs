@@ -26,7 +26,7 @@ pub async fn run(cluster: Arc<Cluster>, troubles: Troubles, shutdown: Cancellati
             () = shutdown.cancelled() => return,
             () = sleep_until(next_poll) => {}
         }
-        if cluster.live_jobs() == 0 {
+        if cluster.live_jobs().is_empty() {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = cluster.has_jobs.notified() => continue,
@@ -41,11 +41,12 @@ pub async fn run(cluster: Arc<Cluster>, troubles: Troubles, shutdown: Cancellati
 /// Polls once; says whether the answer was usable.
 async fn poll(cluster: &Cluster, troubles: &Troubles) -> bool {
     let (asked, taken_on) = (std::time::Instant::now(), Timestamp::now());
+    let asked_about = cluster.live_jobs();
     match cluster.scheduler.poll().await {
         PollAnswer::Valid { jobs, listed_all_users_jobs: users_jobs } => {
             troubles.clear(&cluster.subject());
             tracing::debug!(cluster = %cluster.name, jobs = jobs.len(), "polled");
-            cluster.publish(Snapshot { asked, taken_on, jobs, users_jobs });
+            cluster.publish(Snapshot { asked, taken_on, jobs, users_jobs, asked_about });
             true
         }
         PollAnswer::Invalid { message } => {

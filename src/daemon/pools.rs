@@ -11,10 +11,16 @@ use super::clusters::Cluster;
 use super::pace::Pace;
 use crate::config::PoolConfig;
 use crate::model::limits::{self, Allowed};
+use crate::model::resources::TaskResources;
 use crate::plan::backoff;
 use crate::plan::fit::Offer;
 use crate::plan::limits::{PoolJobs, room};
 use crate::plan::packing::Shape;
+use crate::plan::submission;
+use crate::scheduler::local;
+
+/// Memory of tasks that say nothing.
+const USUAL_MEMORY_BYTES: u64 = 2 << 30;
 
 /// Jobs in a row that may run nothing before the pool pauses (peers F125).
 const EMPTY_JOBS: u32 = 3;
@@ -46,6 +52,8 @@ struct Breaker {
     ceiling: Option<(usize, Instant)>,
     /// The most jobs of one array, after a larger one was refused for a limit.
     largest_array: Option<u32>,
+    /// How quickly the last submission went.
+    pace: submission::Pace,
 }
 
 /// A pause that began by a clock that nobody sets.
@@ -116,8 +124,30 @@ impl Pool {
             pool: self.config.name.clone(),
             programs: self.config.programs.clone(),
             compute_tags: self.config.compute_tags.clone(),
-            most: self.shape().most(),
+            most: self.most(),
         }
+    }
+
+    /// The most that one task may ask for. On this machine that is the machine's memory, where the pool has no limit of its
+    /// own.
+    fn most(&self) -> TaskResources {
+        let mut most = self.shape().most();
+        if self.config.adapter == "local" && most.memory_bytes.is_none() {
+            // A machine with less runs tasks of the usual size one at a time.
+            most.memory_bytes = local::memory_bytes().map(|bytes| bytes.max(USUAL_MEMORY_BYTES));
+        }
+        most
+    }
+
+    /// How quickly its last submission went.
+    pub fn submission_pace(&self) -> submission::Pace {
+        self.lock().pace
+    }
+
+    /// Notes how quickly a submission went, and tells it.
+    pub fn note_submission(&self, pace: submission::Pace) -> submission::Pace {
+        self.lock().pace = pace;
+        pace
     }
 
     /// Why it does not submit now, if it does not.
@@ -132,8 +162,8 @@ impl Pool {
         let mut breaker = self.lock();
         match ran {
             Ran::Something => {
-                let Breaker { ceiling, largest_array, .. } = *breaker;
-                *breaker = Breaker { ceiling, largest_array, ..Breaker::default() };
+                let Breaker { ceiling, largest_array, pace, .. } = *breaker;
+                *breaker = Breaker { ceiling, largest_array, pace, ..Breaker::default() };
             }
             Ran::NothingNeeded => {}
             Ran::Nothing => {
@@ -171,14 +201,14 @@ impl Pool {
     pub fn limit_reached(&self, message: &str) -> Duration {
         // Jobs that were accepted since the last poll count as well.
         let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
-        let jobs = users_jobs.max(self.cluster.live_jobs());
+        let jobs = users_jobs.max(self.cluster.live_jobs().len());
         self.lock().ceiling = (jobs > 0).then(|| (jobs, Instant::now()));
         self.refused(message)
     }
 
     /// How many jobs more the scheduler will take, as far as it has taught us within the last hour: limits change.
     pub fn room_below_ceiling(&self) -> u32 {
-        if self.cluster.live_jobs() == 0 {
+        if self.cluster.live_jobs().is_empty() {
             // Without jobs there are no polls, and what the last one counted says nothing any more.
             return u32::MAX;
         }

@@ -9,6 +9,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
+use super::doubts::Doubts;
 use super::lease::Lease;
 use super::pools::Pool;
 use super::site::Site;
@@ -101,6 +102,7 @@ pub fn site(
         stager_bell: Arc::new(Notify::new()),
         submitter_bell: Arc::new(Notify::new()),
         stored: watch::Sender::new(0),
+        doubts: Doubts::default(),
         troubles: Troubles::default(),
         shutdown: CancellationToken::new(),
         config: Arc::new(config),

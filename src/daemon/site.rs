@@ -7,6 +7,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
+use super::doubts::Doubts;
 use super::lease::Lease;
 use super::pools::Pool;
 use super::troubles::Troubles;
@@ -50,6 +51,8 @@ pub struct Site {
     pub submitter_bell: Arc<Notify>,
     /// Grows with each stored batch of results: those who wait for records look again.
     pub stored: watch::Sender<u64>,
+    /// Batches of results that the database failed to store.
+    pub doubts: Doubts,
     /// What is wrong right now.
     pub troubles: Troubles,
     /// Cancelled when the daemon stops.

@@ -224,6 +224,7 @@ fn staged_job(
         tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: site.config.worker.native_programs.clone(),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
+        result_bytes: Some(site.config.worker.result_bytes),
         mpiexec: pool.config.mpiexec.clone(),
         nodes: if job.pilot { resources.nodes } else { 1 },
         kill_wait_seconds: pool.cluster.scheduler.kill_wait(resources).map(|wait| wait.as_secs()),

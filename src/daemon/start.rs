@@ -47,6 +47,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let api = tokio::spawn(local_api::serve(site.clone(), started_on)?);
     let loops = TaskTracker::new();
     spawn_loops(&site, &loops);
+    loops.spawn(database.supervise(site.troubles.clone(), site.shutdown.clone()));
     tracing::info!(site = site.name(), fence = lease.fence.0, "ready");
     wait_for_a_reason_to_stop(signals, &site.shutdown).await;
     tracing::info!("stopping; jobs go on");

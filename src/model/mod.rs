@@ -8,6 +8,7 @@ pub mod failure;
 pub mod identity;
 pub mod ids;
 pub mod job;
+pub mod json_size;
 pub mod limits;
 pub mod molecule;
 pub mod qcschema;

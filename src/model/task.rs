@@ -210,6 +210,9 @@ pub struct JobManifest {
     /// A worker that has grown by so much is replaced by a fresh one.
     #[serde(default)]
     pub recycle_growth_bytes: Option<u64>,
+    /// Maximum size of one report as JSON; the usual one where not given.
+    #[serde(default)]
+    pub result_bytes: Option<u64>,
     /// Starts a program on several nodes, in QCEngine's words (`{total_ranks}`).
     #[serde(default)]
     pub mpiexec: Option<String>,

@@ -266,11 +266,14 @@ pub struct StatusSummary {
     pub hostname: String,
     /// Since when it runs.
     pub started_on: Timestamp,
-    /// Records by status.
+    /// Records by status; empty while the database is away.
     pub records: BTreeMap<RecordStatus, i64>,
     /// Reports that fit no task and were kept aside.
     #[serde(default)]
     pub reports_aside: i64,
+    /// Why records and jobs could not be counted, if they could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_away: Option<String>,
     /// Each pool.
     pub pools: Vec<PoolSummary>,
     /// What is paused or failing, one line each; empty when all is well.

@@ -26,6 +26,7 @@ use super::stopwatch::Stopwatch;
 use super::worker::{NoAnswer, Reply, Request, Worker};
 use crate::model::ids::TaskId;
 use crate::model::task::{TaskOrder, TaskReport};
+use crate::spool::frame::ReportLimits;
 
 /// An error is held back this long: when the scheduler kills a job it kills the programs in the same moment, and the
 /// runner should see its own signal first.
@@ -57,6 +58,8 @@ pub enum KillCause {
 /// What all slots share.
 #[derive(Debug)]
 pub struct SlotContext {
+    /// How large a report may be.
+    pub limits: ReportLimits,
     /// The worker's argument vector.
     pub worker_command: Vec<String>,
     /// Tasks after which a worker is replaced.

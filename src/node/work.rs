@@ -35,7 +35,7 @@ use crate::model::capability;
 use crate::model::ids::TaskId;
 use crate::model::task::{EndReason, TaskOrder, TaskReport, Warning};
 use crate::spool::SpoolError;
-use crate::spool::frame::Encoder;
+use crate::spool::frame::{Encoder, ReportLimits};
 
 /// How long tasks that are answered at once are worked through before signals and the heartbeat are looked at.
 const FILL_SLICE: Duration = Duration::from_millis(5);
@@ -108,7 +108,9 @@ impl Work {
         if let Some(cgroups) = &cgroups {
             guard.watch_cgroups(cgroups.slots());
         }
+        let limits = manifest.result_bytes.map_or(ReportLimits::USUAL, ReportLimits::of_bytes);
         let context = Arc::new(SlotContext {
+            limits,
             worker_command: manifest.worker_command.clone(),
             recycle_after: manifest.recycle_after,
             mpiexec: manifest.mpiexec.clone(),
@@ -144,7 +146,8 @@ impl Work {
             idle: vec![],
             slots: JoinSet::new(),
             running: BTreeMap::new(),
-            encoder: Encoder::new().map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
+            encoder: Encoder::within(limits)
+                .map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
             store,
             heartbeat: HeartbeatWriter::new(directory.clone(), manifest, now),
             relay: Relay::new(directory, now),

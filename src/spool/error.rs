@@ -42,6 +42,36 @@ pub enum SpoolError {
         /// Its format.
         format: u32,
     },
+    /// Something else lies where a file should be: a link, a FIFO, a directory.
+    #[error("`{}` is not a regular file", path.display())]
+    NotAFile {
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// A file is longer than any that we write.
+    #[error("`{}` is longer than the {most_bytes} bytes that are read of it", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        most_bytes: u64,
+    },
+    /// A directory holds more entries than any job makes.
+    #[error("`{}` holds more than {most} entries", path.display())]
+    Overfull {
+        /// The directory.
+        path: PathBuf,
+        /// The limit.
+        most: usize,
+    },
+    /// A look did not come back in time, or a former one has not come back yet.
+    #[error("`{}` does not answer (tried for {seconds} s)", path.display())]
+    NoAnswer {
+        /// The file or directory that was looked at.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// Another copy of the job renamed the chunk first.
     #[error("the chunk of `{}` is claimed already", directory.display())]
     AlreadyClaimed {

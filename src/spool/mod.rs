@@ -6,6 +6,7 @@ pub mod atomic;
 pub mod chunk;
 pub mod error;
 pub mod evidence;
+pub mod foreign;
 pub mod frame;
 pub mod layout;
 mod listing;

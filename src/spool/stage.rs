@@ -117,6 +117,7 @@ pub(crate) mod tests {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            result_bytes: None,
             mpiexec: None,
             nodes: 1,
             kill_wait_seconds: None,

@@ -2,14 +2,18 @@
 //! Touches molecules, specifications, demands, records and tasks, and only adds rows.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tokio::time::Instant;
 
+use super::connect::Lane;
 use super::demand::{self, Demand};
 use super::error::{Doing, StoreError};
 use super::molecule::{self, MoleculeRow};
 use super::specification::{self, SpecificationKey};
+use super::turn::{self, Turn};
 use super::types::{make_storable, members, raw, storable};
 use super::write::{Transaction, Writer};
 use crate::model::calculation::{Calculation, Specification};
@@ -18,9 +22,6 @@ use crate::model::ids::{MoleculeId, PoolName, RecordId, SpecificationId};
 use crate::model::record::RecordType;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
-
-/// Key of the advisory lock that lets one intake at a time decide what is new: the bytes of `qcb-in`.
-pub(crate) const INTAKE_LOCK: i64 = 0x7163_622d_696e;
 
 /// Specifications and demands remembered between batches; beyond it they are looked up again.
 const REMEMBERED: usize = 10_000;
@@ -86,20 +87,31 @@ impl AddedRecord {
 /// The database ends a transaction that is idle for 30 s, so callers read their input ahead of `add`.
 pub struct Intake {
     transaction: Transaction,
+    /// Dropped after the transaction: the next in line finds the lock free.
+    turn: Turn,
     specifications: HashMap<SpecificationKey, SpecificationId>,
     demands: HashMap<Demand, i64>,
 }
 
 impl Writer {
-    /// Begins an intake, when those of other sites have ended.
+    /// Begins an intake when those before it have ended, here and at other sites; waits as long as is usual.
     pub async fn begin_intake(&self) -> Result<Intake, StoreError> {
-        let mut transaction = self.begin().await?;
-        diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-            .bind::<BigInt, _>(INTAKE_LOCK)
-            .execute(transaction.conn())
-            .await
-            .doing("waiting for another intake")?;
-        Ok(Intake { transaction, specifications: HashMap::new(), demands: HashMap::new() })
+        self.begin_intake_within(turn::USUAL_WAIT).await
+    }
+
+    /// Begins an intake when those before it have ended, here and at other sites. [`StoreError::Busy`] where that takes
+    /// longer than `wait`. Nobody waits for another intake with a connection that anybody else needs.
+    pub async fn begin_intake_within(&self, wait: Duration) -> Result<Intake, StoreError> {
+        let deadline = Instant::now() + wait;
+        let turn = self.store.turns.take(deadline).await?;
+        let mut transaction = self.on(Lane::Intake).begin().await?;
+        if let Err(error) = turn::lock(transaction.conn(), deadline).await {
+            if matches!(error, StoreError::Busy) {
+                transaction.roll_back().await?;
+            }
+            return Err(error);
+        }
+        Ok(Intake { transaction, turn, specifications: HashMap::new(), demands: HashMap::new() })
     }
 }
 
@@ -141,6 +153,11 @@ impl Intake {
             known.entry(wanted[*index].key()).or_insert(*id);
         }
         Ok(answers(&prepared, &wanted, &plan, &added, &known))
+    }
+
+    /// Number of submissions of this process that wait for it to end.
+    pub fn others(&self) -> usize {
+        self.turn.others()
     }
 
     /// Makes the whole intake last and visible.

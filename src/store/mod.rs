@@ -38,11 +38,12 @@ pub mod submission;
 pub mod target;
 pub mod timing;
 pub mod tls;
+mod turn;
 mod types;
 mod waiting;
 mod write;
 
-pub use connect::Store;
+pub use connect::{Lane, Shares, Store};
 pub use error::StoreError;
 pub use intake::{AddedRecord, Intake, NewRecord, Novelty, Reuse};
 pub use output::OutputType;

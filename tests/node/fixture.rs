@@ -141,6 +141,7 @@ impl Job {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            result_bytes: None,
             mpiexec: None,
             nodes: 1,
             kill_wait_seconds: None,
@@ -269,7 +270,7 @@ impl Job {
     }
 
     pub fn evidence(&self) -> Evidence {
-        evidence::gather(&self.directory).unwrap().first
+        evidence::gather(&self.directory, 1).unwrap().first
     }
 
     pub fn end(&self) -> EndRecord {

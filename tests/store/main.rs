@@ -16,6 +16,7 @@ mod looking;
 mod measure;
 mod migration;
 mod nodes;
+mod poison;
 mod queue;
 mod removal;
 mod restart;

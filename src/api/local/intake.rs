@@ -10,6 +10,7 @@ use crate::failpoint::{self, FailPoint};
 use crate::intake::{Batches, Inputs, IntakeError, ReadOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::{COMPUTE_TAG_RULE, PoolName, is_compute_tag};
+use crate::model::json_size::DocumentLimits;
 use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
@@ -82,6 +83,11 @@ impl RecordRequest {
         })
     }
 
+    /// The memory that the submission itself asks for.
+    pub(super) fn memory_asked(&self) -> Option<u64> {
+        self.resources.memory_bytes
+    }
+
     /// What a task of it that needs `required_programs` demands of a pool.
     pub(super) fn demand<'a>(&'a self, required_programs: &'a [String]) -> Demand<'a> {
         Demand {
@@ -144,10 +150,12 @@ pub async fn take_in_file(
     .await
     .map_err(stopped)?
     .map_err(refused)?;
+    let limits = super::submit::document_limits(config);
     let mut receipt = SubmitReceipt::default();
     let mut intake: Option<Intake> = None;
     loop {
-        let (rest, read) = tokio::task::spawn_blocking(move || next_batch(batches)).await.map_err(stopped)?;
+        let (rest, read) =
+            tokio::task::spawn_blocking(move || next_batch(batches, limits)).await.map_err(stopped)?;
         batches = rest;
         let calculations = match read {
             Ok(Some(calculations)) => calculations,
@@ -161,7 +169,7 @@ pub async fn take_in_file(
         };
         let open = match &mut intake {
             Some(open) => open,
-            none => none.insert(writer.begin_intake().await?),
+            none => none.insert(writer.begin_intake_within(config.intake.wait).await?),
         };
         for added in open.add(request.records(calculations)).await? {
             if added.novelty == Novelty::Existing {
@@ -184,7 +192,10 @@ pub async fn take_in_file(
 type FileBatches = Batches<Inputs>;
 
 /// The calculations of the next batch, or the problems of it and of what follows.
-fn next_batch(mut batches: FileBatches) -> (FileBatches, Result<Option<Vec<Calculation>>, IntakeProblem>) {
+fn next_batch(
+    mut batches: FileBatches,
+    limits: DocumentLimits,
+) -> (FileBatches, Result<Option<Vec<Calculation>>, IntakeProblem>) {
     let defaults = InputDefaults::default();
     let (mut calculations, mut problems) = (Vec::new(), Vec::new());
     while problems.len() < MOST_PROBLEMS {
@@ -200,7 +211,7 @@ fn next_batch(mut batches: FileBatches) -> (FileBatches, Result<Option<Vec<Calcu
             }
         };
         for document in batch {
-            match document.calculation(&defaults) {
+            match document.calculation_within(&defaults, limits) {
                 Ok(calculation) => calculations.push(calculation),
                 Err(error) => problems.extend(Problem::of_intake(&error)),
             }

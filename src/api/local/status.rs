@@ -1,13 +1,18 @@
 //! `GET /v1/status`: what the loops know, with the store's counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use tokio::time::timeout;
 
 use super::error::chain;
 use super::state::ApiState;
 use crate::model::view::StatusSummary;
+
+/// How long counting may take: who asks while the database is in trouble wants an answer.
+const COUNT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Answers also while the database is away: that is when people ask.
 pub(super) async fn status(State(state): State<Arc<ApiState>>) -> Json<StatusSummary> {
@@ -20,18 +25,21 @@ pub(super) async fn status(State(state): State<Arc<ApiState>>) -> Json<StatusSum
         started_on: daemon.started_on,
         records: Default::default(),
         reports_aside: 0,
+        database_away: None,
         pools: daemon.pools,
         troubles: daemon.troubles,
     };
-    match state.store.status(&summary.site).await {
-        Ok(counts) => {
+    let counted = timeout(COUNT_LIMIT, state.store.status(&summary.site)).await;
+    match counted.map_err(|_| format!("no answer within {} s", COUNT_LIMIT.as_secs())) {
+        Ok(Ok(counts)) => {
             summary.records = counts.records;
             summary.reports_aside = counts.reports_aside;
             for pool in &mut summary.pools {
                 pool.jobs = counts.jobs.get(&pool.name).cloned().unwrap_or_default();
             }
         }
-        Err(error) => summary.troubles.push(format!("database: {}", chain(&error))),
+        Ok(Err(error)) => summary.database_away = Some(chain(&error)),
+        Err(message) => summary.database_away = Some(message),
     }
     Json(summary)
 }

@@ -35,7 +35,11 @@ impl Report for StatusSummary {
                 (count > 0).then(|| format!("{count} {}", status.as_str()))
             })
             .collect();
-        let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
+        let counts = match &self.database_away {
+            Some(_) => "not known, the database is away".to_owned(),
+            None if counts.is_empty() => "none".to_owned(),
+            None => counts.join(", "),
+        };
         text.push_str(&format!("records: {counts}\n"));
         if self.reports_aside > 0 {
             text.push_str(&format!(
@@ -52,17 +56,21 @@ impl Report for StatusSummary {
         for pool in self.pools.iter().filter(|pool| !pool.limits.is_empty()) {
             text.push_str(&format!("limits of pool {}: {}\n", pool.name, printable(&pool.limits)));
         }
-        if !self.troubles.is_empty() {
+        let troubles = self.quiet();
+        if !troubles.is_empty() {
             text.push('\n');
         }
-        for trouble in &self.troubles {
-            text.push_str(&format!("trouble: {}\n", printable(trouble)));
-        }
+        text.extend(troubles.lines().map(|trouble| format!("trouble: {trouble}\n")));
         text
     }
 
     fn quiet(&self) -> String {
-        self.troubles.iter().map(|trouble| format!("{}\n", printable(trouble))).collect()
+        let away = self
+            .database_away
+            .iter()
+            .map(|cause| format!("database: {cause}; the daemon goes on once it answers"));
+        let troubles = away.chain(self.troubles.iter().cloned());
+        troubles.map(|trouble| format!("{}\n", printable(&trouble))).collect()
     }
 }
 

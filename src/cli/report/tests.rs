@@ -171,6 +171,7 @@ fn status() {
         pid: 4242,
         hostname: "login1".to_owned(),
         started_on: at("2026-11-22T09:57:00Z"),
+        database_away: None,
         records: [(RecordStatus::Waiting, 3), (RecordStatus::Complete, 1200)].into(),
         pools: vec![pool, idle],
         troubles: vec!["spool /scratch/qcb: 98 % full".to_owned()],
@@ -178,6 +179,11 @@ fn status() {
     insta::assert_snapshot!("status_tables", at_widths(&summary));
     insta::assert_json_snapshot!("status_json", summary);
     assert_eq!(summary.quiet(), "spool /scratch/qcb: 98 % full\n");
+    let away =
+        StatusSummary { records: [].into(), database_away: Some("cannot connect".to_owned()), ..summary };
+    let table = away.table(&screen(None));
+    assert!(table.contains("records: not known, the database is away\n"), "{table}");
+    assert!(away.quiet().starts_with("database: cannot connect; the daemon goes on once it answers\n"));
 }
 
 #[test]

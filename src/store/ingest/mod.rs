@@ -16,6 +16,7 @@ use diesel::OptionalExtension;
 use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
+pub use self::apart::Suspicion;
 use self::judge::{Court, Standing, StandingTask, Verdict};
 use self::parts::Parts;
 use self::prepare::{Body, Prepared};
@@ -24,7 +25,7 @@ use super::history;
 use super::release::Decide;
 use super::restart::Underway;
 use super::types::{Count, bigint, raw};
-use super::write::Writer;
+use super::write::{Weight, Writer};
 use crate::model::failure::{RetryDecision, TaskTally};
 use crate::model::identity::CalculationHash;
 use crate::model::ids::{ChunkId, JobId, NodeIndex, RecordId, TaskId};
@@ -71,7 +72,12 @@ pub struct Batch {
     underway: Underway,
     reports: Arc<Vec<TaskReport>>,
     prepared: Vec<Prepared>,
+    /// Length of the reports as JSON.
+    report_bytes: usize,
 }
+
+/// After a batch beyond this the connection is given up: its buffers, and the server's, stay as large as they were.
+const HEAVY_BYTES: usize = 16 << 20;
 
 impl Batch {
     /// Prepares `reports` on a thread of its own: it takes processor time, which the batch before need not wait for.
@@ -85,12 +91,18 @@ impl Batch {
         let reports = Arc::new(reports);
         let prepared = prepare::prepare(job_id, Arc::clone(&reports)).await?;
         let way = Span { job_id, node: NodeIndex::FIRST, from: from_offset, to: to_offset };
-        Ok(Batch { way, underway, reports, prepared })
+        Ok(Batch { way, underway, reports, prepared, report_bytes: 0 })
     }
 
     /// The same, of the result file of another node than the first.
     pub fn of_node(mut self, node: NodeIndex) -> Batch {
         self.way.node = node;
+        self
+    }
+
+    /// The same, its reports so long as JSON.
+    pub fn of_bytes(mut self, report_bytes: usize) -> Batch {
+        self.report_bytes = report_bytes;
         self
     }
 
@@ -165,12 +177,13 @@ impl Writer {
     /// complete. A result that cannot be read ends its own record in error and stops no other. What fits no task is kept
     /// aside.
     pub async fn ingest_batch(&self, batch: Batch, decide: Decide<'_>) -> Result<IngestOutcome, StoreError> {
-        let Batch { way, underway, reports, prepared } = batch;
-        match self.ingest_together(way, &underway, prepared, &reports, decide).await {
+        let Batch { way, underway, reports, prepared, report_bytes } = batch;
+        let weight = if report_bytes > HEAVY_BYTES { Weight::Heavy } else { Weight::Light };
+        match self.ingest_together(way, &underway, prepared, &reports, weight, decide).await {
             // Not the network, not the disk, not the lease: something in the batch is refused. Find out which.
             Err(error @ StoreError::Query { .. }) if !error.is_away() => {
                 tracing::warn!(job.id = way.job_id.0, error = ?error, "a batch of results is refused: one by one then");
-                self.ingest_apart(way, &underway, &reports, decide).await
+                self.ingest_apart(way, &underway, &reports, Suspicion::IsTrouble, decide).await
             }
             outcome => outcome,
         }
@@ -183,12 +196,14 @@ impl Writer {
         underway: &Underway,
         prepared: Vec<Prepared>,
         reports: &[TaskReport],
+        weight: Weight,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
         let lineage = self.lineage().await?;
         let court = Court { job_id: way.job_id, lineage, decide };
-        let parts = parts::store(&self.store, &prepared).await?;
+        let parts = parts::store(&self.store, &prepared, weight).await?;
         let mut transaction = self.begin().await?;
+        transaction.carries(weight);
         let conn = transaction.conn();
         conn.batch_execute(BY_INDEX).await.doing("preparing a transaction")?;
         if let Some(offset) = self.move_offset(conn, way).await? {
