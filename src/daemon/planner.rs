@@ -131,7 +131,7 @@ async fn plan_pool(
     let unclaimed = pool.board.unclaimed();
     let snapshot =
         Snapshot { waiting: &waiting, backlog, unclaimed: &unclaimed, live: &groups, free_jobs: free };
-    let plan = pilots::plan(&snapshot, &pool.shape(), defaults(site));
+    let plan = pilots::plan(&snapshot, &pool.shape(), defaults(site, pool));
     let surplus = plan.surplus;
     let staged = store(site, pool, plan, &candidates).await?;
     memory.next_limit(candidates.len(), staged);
@@ -337,14 +337,19 @@ fn filter(site: &Site, pool: &Pool) -> CandidateFilter {
         programs: (!any_program).then(|| pool.config.programs.clone()),
         compute_tags: pool.config.compute_tags.clone(),
         most: pool.shape().most(),
-        defaults: defaults(site).resources(),
+        defaults: defaults(site, pool).resources(),
     }
 }
 
-/// What tasks get that say nothing.
-pub fn defaults(site: &Site) -> TaskDefaults {
+/// What tasks get in a pool that say nothing.
+pub fn defaults(site: &Site, pool: &Pool) -> TaskDefaults {
     let defaults = &site.config.defaults;
-    TaskDefaults { cores: defaults.cores, memory_bytes: defaults.memory_bytes, walltime: defaults.walltime }
+    let wanted = TaskDefaults {
+        cores: defaults.cores,
+        memory_bytes: defaults.memory_bytes,
+        walltime: defaults.walltime,
+    };
+    wanted.within(&pool.shape())
 }
 
 fn waiting(site: &Site, pool: &Pool, candidate: &Candidate, expectation: Expectation) -> Waiting {

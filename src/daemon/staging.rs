@@ -165,6 +165,7 @@ pub fn script(
         program: site.program.clone(),
         job_ids,
         setup: pool.config.setup.clone(),
+        setup_errors: pool.config.setup_errors,
         environment: pool.config.environment.clone(),
         scratch: pool.config.scratch.clone(),
     };
@@ -247,7 +248,7 @@ fn order(
         last_failure: task.last_failure,
         expected_seconds: 0.0,
     };
-    let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
+    let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site, pool));
     let memory_bytes = job.memory_bytes.map_or(need.memory_bytes, |most| need.memory_bytes.min(most));
     let order = task.into_order(ChunkNeed { memory_bytes, ..need.of_chunk() });
     let expected_seconds = expectation.seconds.map(|seconds| seconds.ceil() as u64);

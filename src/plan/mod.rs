@@ -8,6 +8,7 @@
 pub mod backoff;
 pub mod fit;
 pub mod job;
+pub mod outage;
 pub mod packing;
 pub mod pilots;
 pub mod poll;

@@ -11,6 +11,7 @@ mod parsing;
 mod pbs;
 mod replay;
 mod scripts;
+mod setup;
 mod sge;
 mod sites;
 mod states;
