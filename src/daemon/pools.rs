@@ -13,6 +13,7 @@ use crate::config::PoolConfig;
 use crate::plan::backoff;
 use crate::plan::fit::Offer;
 use crate::plan::packing::Shape;
+use crate::plan::waiting::Full;
 
 /// Jobs in a row that may run nothing before the pool pauses (peers F125).
 const EMPTY_JOBS: u32 = 3;
@@ -31,6 +32,8 @@ pub struct Pool {
     pub board: Board,
     /// How long tasks take here.
     pub pace: Pace,
+    /// Why it submits no further job although there is work.
+    pub full: Mutex<Option<Full>>,
     breaker: Mutex<Breaker>,
 }
 
@@ -88,7 +91,14 @@ impl Cause {
 impl Pool {
     /// A pool that may submit.
     pub fn new(config: PoolConfig, cluster: Arc<Cluster>) -> Pool {
-        Pool { config, cluster, board: Board::default(), pace: Pace::default(), breaker: Mutex::default() }
+        Pool {
+            config,
+            cluster,
+            board: Board::default(),
+            pace: Pace::default(),
+            full: Mutex::default(),
+            breaker: Mutex::default(),
+        }
     }
 
     /// What troubles are noted under.

@@ -93,6 +93,7 @@ pub fn site(config: Config, files: Files, store: Store, lease: Arc<Lease>) -> Re
         stager_bell: Arc::new(Notify::new()),
         submitter_bell: Arc::new(Notify::new()),
         stored: watch::Sender::new(0),
+        cancelled_on: Arc::new(watch::Sender::new(None)),
         troubles: Troubles::default(),
         shutdown: CancellationToken::new(),
         config: Arc::new(config),

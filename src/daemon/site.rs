@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -47,6 +48,8 @@ pub struct Site {
     pub submitter_bell: Arc<Notify>,
     /// Grows with each stored batch of results: those who wait for records look again.
     pub stored: watch::Sender<u64>,
+    /// When a person last cancelled work.
+    pub cancelled_on: Arc<watch::Sender<Option<Instant>>>,
     /// What is wrong right now.
     pub troubles: Troubles,
     /// Cancelled when the daemon stops.
@@ -62,6 +65,11 @@ impl Site {
     /// The pool of that name, if it is still configured.
     pub fn pool(&self, name: &PoolName) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|pool| pool.config.name == *name)
+    }
+
+    /// How long ago a person cancelled work; none where nobody did since the start.
+    pub fn since_cancel(&self) -> Option<Duration> {
+        self.cancelled_on.borrow().map(|at| at.elapsed())
     }
 
     /// Tells everyone who waits for records to look again.

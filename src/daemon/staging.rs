@@ -218,6 +218,7 @@ fn staged_job(
         heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
         gpus: resources.gpus,
         ready: job.pilot.then(|| site.spool.ready(&pool.config.name).display().to_string()),
+        notices: Some(site.spool.notices(&pool.config.name).display().to_string()),
         idle_seconds: pool.config.idle.as_secs(),
         tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: site.config.worker.native_programs.clone(),

@@ -7,6 +7,7 @@ pub mod failure;
 pub mod ids;
 pub mod job;
 pub mod molecule;
+pub mod notice;
 pub mod qcschema;
 pub mod record;
 pub mod resources;

@@ -14,4 +14,6 @@ pub mod pilots;
 pub mod poll;
 pub mod predict;
 pub mod retry;
+pub mod sharing;
 pub mod submission;
+pub mod waiting;

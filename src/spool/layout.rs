@@ -51,6 +51,11 @@ impl Spool {
     pub fn staged(&self, pool: &PoolName) -> PathBuf {
         self.pool(pool).join("staged")
     }
+
+    /// Where the daemon tells runners of what they hold: which tasks are cancelled, and which others could do.
+    pub fn notices(&self, pool: &PoolName) -> PathBuf {
+        self.pool(pool).join("notices")
+    }
 }
 
 fn file_name_of(name: &str) -> OsString {

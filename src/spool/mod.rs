@@ -9,6 +9,7 @@ pub mod evidence;
 pub mod frame;
 pub mod layout;
 mod listing;
+pub mod notice;
 pub mod publish;
 pub mod ready;
 pub mod results;

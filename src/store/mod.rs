@@ -23,6 +23,7 @@ mod migrate;
 mod molecule;
 pub mod output;
 pub mod queue;
+pub mod recall;
 pub mod record;
 pub mod release;
 pub mod removal;
@@ -38,7 +39,7 @@ pub mod target;
 pub mod timing;
 pub mod tls;
 mod types;
-mod waiting;
+pub mod waiting;
 mod write;
 
 pub use connect::Store;

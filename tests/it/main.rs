@@ -26,4 +26,6 @@ mod predictions;
 mod refusals;
 mod restart;
 mod several_nodes;
+mod sharing;
+mod stuck;
 mod sweep;

@@ -16,6 +16,7 @@ mod measure;
 mod migration;
 mod nodes;
 mod queue;
+mod recall;
 mod removal;
 mod restart;
 mod runtime;

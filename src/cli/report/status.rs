@@ -39,8 +39,11 @@ impl Report for StatusSummary {
         text.push_str(&format!("records: {counts}\n\n"));
         let rows: Vec<Vec<String>> = self.pools.iter().map(|pool| row(pool, screen)).collect();
         text.push_str(&render(&POOLS, &rows, screen.width, screen.colour));
-        if !self.troubles.is_empty() {
+        if !self.waiting.is_empty() || !self.troubles.is_empty() {
             text.push('\n');
+        }
+        for line in &self.waiting {
+            text.push_str(&format!("waiting: {}\n", printable(line)));
         }
         for trouble in &self.troubles {
             text.push_str(&format!("trouble: {}\n", printable(trouble)));

@@ -136,6 +136,7 @@ fn jobs() {
 #[test]
 fn status() {
     let pool = PoolSummary {
+        obstacles: vec![],
         name: PoolName("epyc-highmem".to_owned()),
         adapter: "slurm".to_owned(),
         scheduler: SchedulerSummary {
@@ -149,6 +150,7 @@ fn status() {
         polled_on: Some(at("2026-11-22T11:59:40Z")),
     };
     let idle = PoolSummary {
+        obstacles: vec![],
         name: PoolName("local".to_owned()),
         adapter: "local".to_owned(),
         scheduler: SchedulerSummary::default(),
@@ -157,6 +159,7 @@ fn status() {
         polled_on: None,
     };
     let summary = StatusSummary {
+        waiting: vec![],
         site: "default".to_owned(),
         version: "0.1.0".to_owned(),
         pid: 4242,

@@ -112,5 +112,6 @@ impl std::ops::AddAssign for Stored {
         self.retried += other.retried;
         self.duplicates += other.duplicates;
         self.dropped += other.dropped;
+        self.returned += other.returned;
     }
 }
