@@ -69,7 +69,7 @@ pub(super) async fn bring_in(
     bring_in_file(&site.writer, &results, offset, &site.doubts, &decide, |reports, stored| {
         pool.pace.reported(reports);
         site.ring_stored();
-        if stored.retried > 0 {
+        if stored.retried > 0 || stored.returned > 0 {
             site.planner_bell.notify_one();
         }
     })

@@ -103,6 +103,7 @@ pub fn site(
         submitter_bell: Arc::new(Notify::new()),
         stored: watch::Sender::new(0),
         doubts: Doubts::default(),
+        cancelled_on: Arc::new(watch::Sender::new(None)),
         troubles: Troubles::default(),
         shutdown: CancellationToken::new(),
         config: Arc::new(config),

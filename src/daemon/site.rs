@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -53,6 +54,8 @@ pub struct Site {
     pub stored: watch::Sender<u64>,
     /// Batches of results that the database failed to store.
     pub doubts: Doubts,
+    /// When a person last cancelled work.
+    pub cancelled_on: Arc<watch::Sender<Option<Instant>>>,
     /// What is wrong right now.
     pub troubles: Troubles,
     /// Cancelled when the daemon stops.
@@ -68,6 +71,11 @@ impl Site {
     /// The pool of that name, if it is still configured.
     pub fn pool(&self, name: &PoolName) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|pool| pool.config.name == *name)
+    }
+
+    /// How long ago a person cancelled work; none where nobody did since the start.
+    pub fn since_cancel(&self) -> Option<Duration> {
+        self.cancelled_on.borrow().map(|at| at.elapsed())
     }
 
     /// Tells everyone who waits for records to look again.

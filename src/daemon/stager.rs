@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use thiserror::Error;
 
 use super::board::{Entry, File};
+use super::notices::Notices;
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
@@ -33,7 +34,7 @@ const CLOSE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why chunks did not get on.
 #[derive(Debug, Error)]
-enum StagerError {
+pub(super) enum StagerError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -51,6 +52,7 @@ enum StagerError {
 /// Stages until shutdown.
 pub async fn run(site: Arc<Site>) {
     let mut closed_on: Option<Instant> = None;
+    let mut notices = Notices::default();
     loop {
         site.settle("stager", load(&site).await);
         for pool in &site.pools {
@@ -61,6 +63,7 @@ pub async fn run(site: Arc<Site>) {
             closed_on = Some(Instant::now());
             settle(&site, "closing chunks", close_empty(&site).await);
         }
+        settle(&site, "notices to jobs", notices.deliver(&site).await);
         tokio::select! {
             () = site.shutdown.cancelled() => return,
             () = site.stager_bell.notified() => {}

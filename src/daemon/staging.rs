@@ -166,6 +166,7 @@ pub fn script(
         program: site.program.clone(),
         job_ids,
         setup: pool.config.setup.clone(),
+        setup_errors: pool.config.setup_errors,
         environment: pool.config.environment.clone(),
         scratch: pool.config.scratch.clone(),
     };
@@ -220,6 +221,7 @@ fn staged_job(
         heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
         gpus: resources.gpus,
         ready: job.pilot.then(|| site.spool.ready(&pool.config.name).display().to_string()),
+        notices: Some(site.spool.notices(&pool.config.name).display().to_string()),
         idle_seconds: pool.config.idle.as_secs(),
         tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: site.config.worker.native_programs.clone(),
@@ -253,7 +255,7 @@ fn order(
         last_failure: task.last_failure,
         expected_seconds: 0.0,
     };
-    let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
+    let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site, pool));
     let memory_bytes = job.memory_bytes.map_or(need.memory_bytes, |most| need.memory_bytes.min(most));
     let order = task.into_order(ChunkNeed { memory_bytes, ..need.of_chunk() });
     let expected_seconds = expectation.seconds.map(|seconds| seconds.ceil() as u64);

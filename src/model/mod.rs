@@ -11,6 +11,7 @@ pub mod job;
 pub mod json_size;
 pub mod limits;
 pub mod molecule;
+pub mod notice;
 pub mod qcschema;
 pub mod record;
 pub mod resources;

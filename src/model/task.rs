@@ -127,6 +127,8 @@ pub enum TaskOutcome {
     },
     /// The attempt goes on, or was stopped here: nothing has ended yet.
     Progress(Progress),
+    /// The attempt was not begun, and will not be: the task is free for others.
+    Returned,
 }
 
 /// Where, with what and how long an attempt ran.
@@ -198,6 +200,9 @@ pub struct JobManifest {
     /// The pool's directory of chunks that any job may claim; none for a job that works through its own chunk only.
     #[serde(default)]
     pub ready: Option<String>,
+    /// The pool's directory of notices; none in manifests of older versions.
+    #[serde(default)]
+    pub notices: Option<String>,
     /// How long the job waits for a further chunk before it ends.
     #[serde(default)]
     pub idle_seconds: u64,

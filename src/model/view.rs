@@ -276,6 +276,9 @@ pub struct StatusSummary {
     pub database_away: Option<String>,
     /// Each pool.
     pub pools: Vec<PoolSummary>,
+    /// What keeps records waiting that is no trouble by itself, one line each: no pool can run them, a pool has all its jobs.
+    #[serde(default)]
+    pub waiting: Vec<String>,
     /// What is paused or failing, one line each; empty when all is well.
     pub troubles: Vec<String>,
 }
@@ -294,6 +297,9 @@ pub struct PoolSummary {
     pub jobs: BTreeMap<JobState, i64>,
     /// Why it is not submitting, if it is not.
     pub paused: Option<String>,
+    /// What keeps its tasks from running; empty where it gets on.
+    #[serde(default)]
+    pub obstacles: Vec<String>,
     /// When it was last polled with a valid answer.
     pub polled_on: Option<Timestamp>,
     /// What the scheduler allows its jobs, as far as it tells; empty where it tells of no limit.

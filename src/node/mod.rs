@@ -18,6 +18,7 @@ pub mod log;
 pub mod lookout;
 pub mod memory;
 pub mod native;
+pub mod notices;
 pub mod progress;
 pub mod reasons;
 pub mod relay;

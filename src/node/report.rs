@@ -131,6 +131,12 @@ impl Reporter {
         self.report(order, facts, TaskOutcome::Progress(progress))
     }
 
+    /// The attempt was not begun and is given back.
+    pub fn returned(&self, order: &TaskOrder) -> TaskReport {
+        let nothing = Share { cores: 0, memory_bytes: 0, gpus: 0 };
+        self.report(order, AttemptFacts::now(nothing, &Stopwatch::start(), 0.0), TaskOutcome::Returned)
+    }
+
     /// The worker died of itself, or answered nonsense. `stdout` is what programs had printed.
     pub fn worker_died(
         &self,

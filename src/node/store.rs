@@ -47,12 +47,15 @@ pub struct EncodedReport {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Ends {
     Attempt,
+    /// It was never begun.
+    Unbegun,
     Nothing,
 }
 
 fn ends(report: &TaskReport) -> Ends {
     match &report.outcome {
         TaskOutcome::Complete { .. } | TaskOutcome::Error { .. } => Ends::Attempt,
+        TaskOutcome::Returned => Ends::Unbegun,
         TaskOutcome::Progress(_) => Ends::Nothing,
     }
 }
@@ -93,7 +96,7 @@ impl EncodedReport {
 
 fn failure_of(report: &TaskReport) -> Option<FailureClass> {
     match &report.outcome {
-        TaskOutcome::Complete { .. } | TaskOutcome::Progress(_) => None,
+        TaskOutcome::Complete { .. } | TaskOutcome::Progress(_) | TaskOutcome::Returned => None,
         TaskOutcome::Error { class, .. } => Some(*class),
     }
 }
@@ -117,17 +120,19 @@ pub struct ReportStore {
 }
 
 impl ReportStore {
-    /// Opens the result file; `visit` sees what a former run of the job reported.
+    /// Opens the result file; `visit` sees what a former run of the job reported or gave back.
     pub fn open(
         directory: &JobDirectory,
         mut visit: impl FnMut(&TaskReport),
     ) -> Result<ReportStore, SpoolError> {
         let mut tally = Tally::default();
-        let writer = ResultWriter::open(directory, |report| {
-            if ends(report) == Ends::Attempt {
+        let writer = ResultWriter::open(directory, |report| match ends(report) {
+            Ends::Attempt => {
                 tally.count(failure_of(report));
                 visit(report);
             }
+            Ends::Unbegun => visit(report),
+            Ends::Nothing => {}
         })?;
         Ok(ReportStore { writer, syncing: None, last_sync: Instant::now(), retry: None, tally })
     }

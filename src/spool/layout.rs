@@ -77,6 +77,11 @@ impl Spool {
     pub fn staged(&self, pool: &PoolName) -> PathBuf {
         self.pool(pool).join(STAGED)
     }
+
+    /// Where the daemon tells runners of what they hold: which tasks are cancelled, and which others could do.
+    pub fn notices(&self, pool: &PoolName) -> PathBuf {
+        self.pool(pool).join("notices")
+    }
 }
 
 /// Whether a directory of this name holds chunks that wait for jobs, or did before a restore.

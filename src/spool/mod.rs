@@ -10,6 +10,7 @@ pub mod foreign;
 pub mod frame;
 pub mod layout;
 mod listing;
+pub mod notice;
 pub mod owner;
 pub mod publish;
 pub mod ready;

@@ -113,6 +113,7 @@ pub(crate) mod tests {
             heartbeat_seconds: 10,
             gpus: 0,
             ready: None,
+            notices: None,
             idle_seconds: 0,
             tasks_limit: None,
             native_programs: vec![],

@@ -24,6 +24,7 @@ mod migrate;
 mod molecule;
 pub mod output;
 pub mod queue;
+pub mod recall;
 pub mod record;
 pub mod release;
 pub mod removal;
@@ -40,7 +41,7 @@ pub mod timing;
 pub mod tls;
 mod turn;
 mod types;
-mod waiting;
+pub mod waiting;
 mod write;
 
 pub use connect::{Lane, Shares, Store};

@@ -192,6 +192,19 @@ table! {
 
 table! {
     use diesel::sql_types::*;
+
+    recall (task_id, attempt) {
+        task_id -> BigInt,
+        attempt -> Integer,
+        site -> Text,
+        pool -> Text,
+        chunk_id -> Nullable<BigInt>,
+        job_id -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
     record (id) {

@@ -30,4 +30,6 @@ mod private_database;
 mod refusals;
 mod restart;
 mod several_nodes;
+mod sharing;
+mod stuck;
 mod sweep;

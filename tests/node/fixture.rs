@@ -137,6 +137,7 @@ impl Job {
             heartbeat_seconds: 1,
             gpus: 0,
             ready: None,
+            notices: None,
             idle_seconds: 0,
             tasks_limit: None,
             native_programs: vec![],

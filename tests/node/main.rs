@@ -13,6 +13,7 @@ mod native;
 mod native_mopac;
 mod native_slots;
 mod native_xtb;
+mod notices;
 mod pilots;
 mod progress;
 mod reasons;

@@ -18,6 +18,7 @@ mod migration;
 mod nodes;
 mod poison;
 mod queue;
+mod recall;
 mod removal;
 mod restart;
 mod runtime;

@@ -57,8 +57,11 @@ impl Report for StatusSummary {
             text.push_str(&format!("limits of pool {}: {}\n", pool.name, printable(&pool.limits)));
         }
         let troubles = self.quiet();
-        if !troubles.is_empty() {
+        if !self.waiting.is_empty() || !troubles.is_empty() {
             text.push('\n');
+        }
+        for line in &self.waiting {
+            text.push_str(&format!("waiting: {}\n", printable(line)));
         }
         text.extend(troubles.lines().map(|trouble| format!("trouble: {trouble}\n")));
         text

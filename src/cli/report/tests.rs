@@ -136,6 +136,7 @@ fn jobs() {
 #[test]
 fn status() {
     let pool = PoolSummary {
+        obstacles: vec![],
         name: PoolName("epyc-highmem".to_owned()),
         adapter: "slurm".to_owned(),
         scheduler: SchedulerSummary {
@@ -156,6 +157,7 @@ fn status() {
         limits: "walltime 2 h, arrays of 100".to_owned(),
     };
     let idle = PoolSummary {
+        obstacles: vec![],
         name: PoolName("local".to_owned()),
         adapter: "local".to_owned(),
         scheduler: SchedulerSummary::default(),
@@ -166,6 +168,7 @@ fn status() {
     };
     let summary = StatusSummary {
         reports_aside: 3,
+        waiting: vec![],
         site: "default".to_owned(),
         version: "0.1.0".to_owned(),
         pid: 4242,

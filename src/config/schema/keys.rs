@@ -137,6 +137,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.task_nodes", integer(1, 10_000), Value("1"), "Most nodes of one task. A task over several of them gets a job of its own with whole nodes, whatever `nodes` says, and a scheduler task on every core.";
     "pool.mpiexec", MpiCommand, Absent("no task has several nodes"), "Starts an MPI program in a job, as QCEngine's `mpiexec_command`: `{total_ranks}`, `{ranks_per_node}`, `{nnodes}` and `{cores_per_rank}` stand for the task's numbers.";
     "pool.setup", List(&ShellLine), Value("[]"), "Lines of shell that a job runs first: module loads, conda activation.";
+    "pool.setup_errors", Choice(&["fatal", "ignored"]), Value("fatal"), "What a command of `setup` that fails means: `fatal` ends the job before any task and says which command it was; `ignored` goes on.";
     "pool.environment", Variables, Value("{}"), "Variables that a job exports.";
     "pool.extra", List(&Directive), Value("[]"), "Scheduler options passed on word by word.";
     "pool.worker_python", Program, SameAs("worker.python"), "Interpreter that has QCEngine on this pool's nodes.";

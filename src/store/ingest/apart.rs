@@ -144,5 +144,6 @@ impl std::ops::AddAssign for Stored {
         self.duplicates += other.duplicates;
         self.dropped += other.dropped;
         self.aside += other.aside;
+        self.returned += other.returned;
     }
 }

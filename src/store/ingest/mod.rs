@@ -59,6 +59,8 @@ pub struct Stored {
     pub dropped: usize,
     /// Reports that fit no task: kept, not stored as results.
     pub aside: usize,
+    /// Tasks that were given back unbegun.
+    pub returned: usize,
 }
 
 /// A batch is a few thousand rows of millions: each is found by its key, whatever the planner believes of tables that were
@@ -179,11 +181,41 @@ impl Writer {
     pub async fn ingest_batch(&self, batch: Batch, decide: Decide<'_>) -> Result<IngestOutcome, StoreError> {
         let Batch { way, underway, reports, prepared, report_bytes } = batch;
         let weight = if report_bytes > HEAVY_BYTES { Weight::Heavy } else { Weight::Light };
-        match self.ingest_together(way, &underway, prepared, &reports, weight, decide).await {
+        // In a transaction of its own, which changes nothing when it is repeated: one that locks tasks twice could wait in a
+        // circle with another.
+        let returned = self.take_back(&underway).await?;
+        let outcome = self.ingest_ends(way, &underway, &reports, prepared, weight, decide).await?;
+        Ok(match outcome {
+            IngestOutcome::Stored(stored) => IngestOutcome::Stored(Stored { returned, ..stored }),
+            moved @ IngestOutcome::Moved { .. } => moved,
+        })
+    }
+
+    async fn take_back(&self, underway: &Underway) -> Result<usize, StoreError> {
+        if !underway.gives_back() {
+            return Ok(0);
+        }
+        let lineage = self.lineage().await?;
+        let mut transaction = self.begin().await?;
+        let returned = underway.give_back(transaction.conn(), lineage).await?;
+        transaction.commit().await?;
+        Ok(returned)
+    }
+
+    async fn ingest_ends(
+        &self,
+        way: Span,
+        underway: &Underway,
+        reports: &Arc<Vec<TaskReport>>,
+        prepared: Vec<Prepared>,
+        weight: Weight,
+        decide: Decide<'_>,
+    ) -> Result<IngestOutcome, StoreError> {
+        match self.ingest_together(way, underway, prepared, reports, weight, decide).await {
             // Not the network, not the disk, not the lease: something in the batch is refused. Find out which.
             Err(error @ StoreError::Query { .. }) if !error.is_away() => {
                 tracing::warn!(job.id = way.job_id.0, error = ?error, "a batch of results is refused: one by one then");
-                self.ingest_apart(way, &underway, &reports, Suspicion::IsTrouble, decide).await
+                self.ingest_apart(way, underway, reports, Suspicion::IsTrouble, decide).await
             }
             outcome => outcome,
         }

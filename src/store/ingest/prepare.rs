@@ -91,7 +91,9 @@ fn prepare_one(job_id: JobId, report: &TaskReport) -> Result<Prepared, PackError
             Body::Error { class: *class, retry: Retry::Ask, summary }
         }
         // Taken out before: it ends nothing.
-        TaskOutcome::Progress(_) => unreadable(&mut row, "it is no end of an attempt")?,
+        TaskOutcome::Progress(_) | TaskOutcome::Returned => {
+            unreadable(&mut row, "it is no end of an attempt")?
+        }
     };
     let (record_id, attempt, nodes) = (report.record_id, row.attempt, report.provenance.nodes);
     Ok(Prepared { said: said(report), record_id, attempt, nodes, row, body })
