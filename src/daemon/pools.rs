@@ -123,11 +123,9 @@ impl Pool {
 
     /// How many jobs more the scheduler's own limits leave room for; `ours` are the live jobs of all pools of its cluster.
     pub fn room_under_limits(&self, ours: &[PoolJobs<'_>]) -> u32 {
-        let users_jobs = match self.cluster.live_jobs() {
-            // Without jobs there are no polls, and what the last one counted says nothing any more.
-            0 => 0,
-            _ => self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs),
-        };
+        // Without jobs there are no polls, and what the last one counted says nothing any more.
+        let counted = self.cluster.snapshot().filter(|_| !self.cluster.live_jobs().is_empty());
+        let users_jobs = counted.map_or(0, |snapshot| snapshot.users_jobs);
         let users_jobs = u32::try_from(users_jobs).unwrap_or(u32::MAX);
         room(&self.cluster.scheduler.known_limits(), &self.config.resources, ours, users_jobs)
     }

@@ -21,7 +21,7 @@ use crate::store::connect::Store;
 use crate::store::error::{Doing, StoreError};
 use crate::store::event::{self, NewEvent};
 use crate::store::types::{integer, raw};
-use crate::store::write::Writer;
+use crate::store::write::{Weight, Writer};
 
 /// zstd's own default.
 const LEVEL: i32 = 3;
@@ -90,6 +90,7 @@ fn outcome(report: &TaskReport) -> &'static str {
         TaskOutcome::Complete { .. } => "complete",
         TaskOutcome::Error { .. } => "error",
         TaskOutcome::Progress(_) => "progress",
+        TaskOutcome::Returned => "returned",
     }
 }
 
@@ -214,9 +215,10 @@ impl Writer {
         if let Some(Body::Error { summary, .. }) = prepared.iter().map(|report| &report.body).next() {
             return Ok(Err(summary.clone()));
         }
-        let parts = parts::store(&self.store, &prepared).await?;
+        let parts = parts::store(&self.store, &prepared, Weight::Heavy).await?;
         let lineage = self.lineage().await?;
         let mut transaction = self.begin().await?;
+        transaction.carries(Weight::Heavy);
         let conn = transaction.conn();
         let taken = diesel::sql_query("DELETE FROM report_aside WHERE site = $1 AND id = $2")
             .bind::<Text, _>(&self.site)

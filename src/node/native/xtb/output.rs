@@ -7,6 +7,9 @@ use serde::Deserialize;
 use super::{BONDS, FORCE_FIELD_CHARGES, GRADIENT, REPORT};
 use crate::model::molecule::Molecule;
 
+/// Bonds: two atoms that count from 0, and the order of their bond.
+type Bonds = Vec<(u32, u32, f64)>;
+
 /// What was read, in atomic units. The energy is always there; whether the rest is needed is for the driver to say.
 #[derive(PartialEq, Debug)]
 pub(super) struct Printed {
@@ -17,7 +20,7 @@ pub(super) struct Printed {
     /// Mulliken's charges, one per atom, of methods with orbitals.
     pub(super) charges: Option<Result<Vec<f64>, Unread>>,
     /// Mayer's bond orders above 0.1 of such methods, of atoms that count from 0.
-    pub(super) bonds: Option<Result<Vec<(u32, u32, f64)>, Unread>>,
+    pub(super) bonds: Option<Result<Bonds, Unread>>,
 }
 
 /// Why something was not read: the file, and what is wrong with it.
@@ -141,7 +144,7 @@ fn read_gradient(text: &str, atoms: usize) -> Result<Vec<f64>, String> {
 }
 
 /// Lines of two atoms, which count from 1 there, and the order of their bond.
-fn read_bonds(text: &str) -> Result<Vec<(u32, u32, f64)>, String> {
+fn read_bonds(text: &str) -> Result<Bonds, String> {
     let unreadable = |line: &str| format!("it has the line `{}`", line.trim());
     let bond = |line: &str| {
         let mut words = line.split_ascii_whitespace();
