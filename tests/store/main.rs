@@ -15,6 +15,7 @@ mod looking;
 mod measure;
 mod migration;
 mod nodes;
+mod numbers;
 mod queue;
 mod removal;
 mod restart;
