@@ -447,7 +447,7 @@ const INSERT: &str = "
     ), made AS (
         INSERT INTO record (id, record_type, status, specification_id, molecule_id, compute_tag, owner_user, extras)
         SELECT id, record_type::record_type, 'waiting', specification_id, molecule_id, compute_tag, owner_user,
-            extras::jsonb
+            extras::json
         FROM given
     ), queued AS (
         INSERT INTO task (record_id, demand_id, compute_priority, placement, available, calculation_hash)

@@ -220,7 +220,7 @@ table! {
         owner_user -> Text,
         return_energy -> Nullable<Double>,
         energies -> Nullable<Array<Double>>,
-        extras -> Jsonb,
+        extras -> Json,
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
     }
@@ -292,7 +292,7 @@ table! {
         driver -> Driver,
         method -> Text,
         basis -> Text,
-        keywords -> Jsonb,
+        keywords -> Json,
         protocols -> Jsonb,
         qc_specification_id -> Nullable<BigInt>,
     }

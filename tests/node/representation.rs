@@ -107,3 +107,23 @@ fn what_is_accepted_is_computed_as_asked() {
     let (alpha, beta) = (&psi4["properties"]["calcinfo_nalpha"], &psi4["properties"]["calcinfo_nbeta"]);
     assert_eq!((alpha, beta), (&json!(5), &json!(3)));
 }
+
+/// Python reads and writes them between: 1 is not 1.0 there, and -0.0 is not 0.
+#[test]
+fn extras_reach_a_python_worker_as_they_were_sent() {
+    let sent: Value = serde_json::from_str(
+        r#"{"float": 1e18, "integer": 1000000000000000000, "zero": -0.0, "one": 1, "point": 1.0,
+            "large": 18446744073709551615, "tiny": 5e-324, "deep": [{"list": [1e18, -0.0]}]}"#,
+    )
+    .unwrap();
+    let job = Job::new(Generation::V1)
+        .task(singlepoint("xtb", "energy", "gfn2-xtb", ""))
+        .each(|order| order.calculation.extras = sent.as_object().unwrap().clone())
+        .staged();
+    assert_eq!(job.run(), 0);
+    let result = result_of(&job.by_task()[&0]);
+    for (key, value) in sent.as_object().unwrap() {
+        // as text, because 1 == 1.0 would not tell
+        assert_eq!(result["extras"][key].to_string(), value.to_string(), "{key}");
+    }
+}

@@ -17,6 +17,7 @@ mod measure;
 mod migration;
 mod nodes;
 mod poison;
+mod numbers;
 mod queue;
 mod recall;
 mod removal;
