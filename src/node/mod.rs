@@ -18,6 +18,7 @@ pub mod lookout;
 pub mod memory;
 pub mod native;
 pub mod progress;
+pub mod reasons;
 pub mod relay;
 pub mod report;
 pub mod runner;

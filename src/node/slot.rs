@@ -252,6 +252,8 @@ async fn attempt(
         let _ = context.underway.send(report);
     });
     let happened = tokio::select! {
+        // An answer that is there counts, whatever else is due in the same moment.
+        biased;
         answer = worker.ask(&request, |progress| keeper.hear(progress, Instant::now())) => {
             Happened::Answered(answer)
         }
@@ -274,6 +276,7 @@ async fn attempt(
         Happened::Answered(Ok(reply)) => {
             let facts = facts(reply.cpu_seconds);
             let stderr = worker.stderr();
+            let reply = scratch.explain(reply);
             (Some(worker), reported(context.reporter.answered(order, facts, reply, stderr)))
         }
         Happened::Answered(Err(no_answer)) => {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -316,6 +316,23 @@ pub fn publish(ready: &Path, chunk_id: i64, orders: &[TaskOrder]) -> ChunkName {
     chunk::write_chunk(&staged, &Permit::without_lease(), orders.to_vec()).unwrap();
     fs::rename(staged, ready.join(name.to_string())).unwrap();
     name
+}
+
+/// A folder with a stand-in of `program`: a shell script in which `REAL` is the real one.
+pub fn stand_in(program: &str, script: &str) -> tempfile::TempDir {
+    let path = std::env::var("PATH").unwrap();
+    let mut places = path.split(':').map(|folder| format!("{folder}/{program}"));
+    let real = places.find(|path| fs::metadata(path).is_ok()).expect("the program is installed");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(program);
+    fs::write(&path, format!("#!/bin/sh\n{}\n", script.replace("REAL", &real))).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// `PATH` with this folder before all others.
+pub fn search_path(first: &tempfile::TempDir) -> String {
+    format!("{}:{}", first.path().display(), std::env::var("PATH").unwrap())
 }
 
 /// A running node runner; killed when dropped.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod any_encoding;
 mod calculations;
 mod cgroups;
 mod crashes;
@@ -14,5 +15,7 @@ mod native_slots;
 mod native_xtb;
 mod pilots;
 mod progress;
+mod reasons;
+mod single_atoms;
 mod stopping;
 mod workers;

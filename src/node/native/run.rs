@@ -375,6 +375,10 @@ fn report(
                 hostname: reporter.environment.hostname.clone(),
             };
             let reply = prepared.program.read(&order.calculation, share, &finished);
+            let reply = match scratch {
+                Some(scratch) => scratch.explain(reply),
+                None => reply,
+            };
             Some(reporter.answered(order, facts, reply, None))
         }
     }

@@ -64,6 +64,7 @@ impl NativeProgram for Synthetic {
             cpu_seconds: finished.cpu_seconds,
             program: Some(NAME.into()),
             program_version: Some(env!("CARGO_PKG_VERSION").into()),
+            exit_code: None,
         }
     }
 }

@@ -157,11 +157,9 @@ fn fail(
 /// The failure on one line, shortened: the whole text is among the outputs.
 fn summarise(class: FailureClass, error_type: &str, message: &str) -> String {
     const MOST: usize = 300;
-    // QCEngine ends what it says of a failed program with the traceback of an exception, where there was one.
-    let says = |line: &&str| {
-        line.contains(char::is_alphanumeric) && !matches!(*line, "NoneType: None" | "TRACEBACK:")
-    };
-    let last = message.lines().map(str::trim).rfind(says).unwrap_or_default();
-    let shown: String = last.chars().take(MOST).collect();
+    // The node runner puts the sentence for a person before everything else.
+    let first = message.lines().map(str::trim).find(|line| line.contains(char::is_alphanumeric));
+    let first = first.unwrap_or_default();
+    let shown: String = first.chars().take(MOST).collect();
     storable(&format!("{} failure ({error_type}): {shown}", class.as_str()))
 }
