@@ -473,6 +473,7 @@ def run(qcengine, order):
             reply = reply_of_failure({"error": {"error_type": "unknown_error", "error_message": message}}, program)
     finally:
         os.chdir("/")
+        last_program.clear()
     reply["cpu_seconds"] = cpu_seconds() - started
     return reply
 

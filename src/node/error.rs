@@ -37,7 +37,7 @@ pub enum NodeError {
     },
     /// No worker could be started.
     #[error(
-        "no Python worker: {message} (`[worker] python` and a pool's `worker_python` name the interpreter)"
+        "the Python worker did not start: {message} (`[worker] python` and a pool's `worker_python` name the interpreter)"
     )]
     Worker {
         /// What it or the system said, a sentence that names the interpreter.

@@ -18,7 +18,15 @@ const TAIL_BYTES: usize = 16 << 10;
 /// `worker.stderr`, shared by all workers of the job.
 #[derive(Clone, Debug)]
 pub struct StderrLog {
-    file: Arc<Mutex<(File, usize)>>,
+    file: Arc<Mutex<Limited>>,
+}
+
+/// A file, how much it still takes, and whether it says that it takes no more.
+#[derive(Debug)]
+struct Limited {
+    file: File,
+    left: usize,
+    says_so: bool,
 }
 
 impl StderrLog {
@@ -27,19 +35,19 @@ impl StderrLog {
         let path = directory.worker_stderr();
         let file = atomic::open_append(&path)?;
         let length = file.metadata().map_err(SpoolError::io("read", &path))?.len();
-        let left = FILE_LIMIT_BYTES.saturating_sub(usize::try_from(length).unwrap_or(usize::MAX));
-        Ok(StderrLog { file: Arc::new(Mutex::new((file, left))) })
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let (left, says_so) = (FILE_LIMIT_BYTES.saturating_sub(length), length > FILE_LIMIT_BYTES);
+        Ok(StderrLog { file: Arc::new(Mutex::new(Limited { file, left, says_so })) })
     }
 
     fn write(&self, bytes: &[u8]) {
         let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, left) = &mut *guard;
+        let Limited { file, left, says_so } = &mut *guard;
         let kept = &bytes[..bytes.len().min(*left)];
-        let ends_here = *left > 0 && kept.len() < bytes.len();
         *left -= kept.len();
         // A full disk loses these words, not the worker that speaks them.
         let _ = file.write_all(kept);
-        if ends_here {
+        if kept.len() < bytes.len() && !std::mem::replace(says_so, true) {
             let _ = file.write_all(FILE_IS_FULL.as_bytes());
         }
     }

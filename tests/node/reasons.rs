@@ -108,7 +108,7 @@ fn a_full_scratch_is_told_as_what_it_is() {
         let command = std::process::Command::new("mount").args(arguments).arg(root.path()).output().unwrap();
         command.status.success()
     };
-    if !mount(&["-t", "tmpfs", "-o", "size=16k", "tmpfs"]) {
+    if !mount(&["-t", "tmpfs", "-o", "size=8k", "tmpfs"]) {
         eprintln!("skipped: no right to mount a small file system");
         return;
     }

@@ -92,7 +92,8 @@ fn without_a_worker_the_job_fails_and_its_tasks_go_back() {
     assert_eq!((end.reason, end.results, end.exit_code), (EndReason::Failed, 0, 70));
     let detail = end.detail.unwrap();
     assert!(
-        detail.starts_with("no Python worker: /no/such/python cannot be executed: No such file"),
+        detail
+            .starts_with("the Python worker did not start: /no/such/python cannot be executed: No such file"),
         "{detail}"
     );
     assert!(detail.contains("[worker] python"), "{detail}");
@@ -137,7 +138,7 @@ fn a_python_without_qcengine_is_told_in_one_sentence_with_what_to_install() {
         assert_eq!(job.run(), 70);
         let detail = job.end().detail.unwrap();
         let advice = " (`[worker] python` and a pool's `worker_python` name the interpreter)";
-        assert_eq!(detail, format!("no Python worker: {sentence}{advice}"));
+        assert_eq!(detail, format!("the Python worker did not start: {sentence}{advice}"));
     }
 }
 
