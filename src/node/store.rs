@@ -247,7 +247,7 @@ impl ReportStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::spool::frame;
+    use crate::spool::frame::ReportLimits;
 
     const REPORT: &str = r#"{"task_id": 1, "record_id": 2, "attempt": 0, "stdout": null, "stderr": null,
         "outcome": {"complete": {"result": {"return_result": -1.5}}}, "native_files": {},
@@ -260,10 +260,10 @@ mod tests {
         report.stdout = Some("printed ".repeat(1000));
         report.native_files.insert("big".into(), "file ".repeat(1000));
         let mut last = None;
+        let mut encoder = Encoder::within(ReportLimits::of_bytes(limit as u64)).unwrap();
         EncodedReport::by(report, |report| {
-            let bytes = serde_json::to_vec(report).unwrap().len();
             last = Some(report.clone());
-            if bytes > limit { Err(FrameError::TooLarge { bytes }) } else { frame::encode(report) }
+            encoder.encode(report)
         })?;
         last.map(|report| {
             assert!(report.native_files.is_empty() || limit == usize::MAX);
