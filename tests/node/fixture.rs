@@ -454,14 +454,14 @@ pub fn result_of(report: &TaskReport) -> Value {
         TaskOutcome::Error { class, error_type, message } => {
             panic!("task {} failed: {class:?} {error_type}: {message}", report.task_id)
         }
-        TaskOutcome::Progress(_) => panic!("task {} has not ended", report.task_id),
+        TaskOutcome::Progress(_) | TaskOutcome::Returned => panic!("task {} has not ended", report.task_id),
     }
 }
 
 pub fn error_of(report: &TaskReport) -> (qcbatch::model::failure::FailureClass, String, String) {
     match &report.outcome {
         TaskOutcome::Complete { .. } => panic!("task {} is complete", report.task_id),
-        TaskOutcome::Progress(_) => panic!("task {} has not ended", report.task_id),
+        TaskOutcome::Progress(_) | TaskOutcome::Returned => panic!("task {} has not ended", report.task_id),
         TaskOutcome::Error { class, error_type, message } => (*class, error_type.clone(), message.clone()),
     }
 }

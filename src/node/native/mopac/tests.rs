@@ -157,7 +157,8 @@ fn an_energy_needs_nothing_but_the_energy() {
         let energy = calculation("pm7", "energy", json!({}), water(0, 1));
         let reply = Mopac.read(&energy, SHARE, &finished(&[(AUX, text), (OUTPUT, "printed")], 0));
         let stdout = reply.stdout.unwrap();
-        let result: Value = serde_json::from_str(reply.result.expect(left_out.unwrap_or("")).get()).unwrap();
+        let result = reply.result.unwrap_or_else(|| panic!("a result without {left_out:?}"));
+        let result: Value = serde_json::from_str(result.get()).unwrap();
         assert_eq!(result["return_result"], -0.09209435344270761);
         match left_out {
             Some(said) => {

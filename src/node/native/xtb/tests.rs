@@ -191,7 +191,8 @@ fn what_the_driver_does_not_need_costs_no_result() {
     let overflow = REPORT_TEXT.replace("-0.89353133", "**********");
     let torn = BONDS_TEXT.replace("0.92021629196566346", "********");
     // Files, what is missing in the result, what is said of it, whether a gradient is lost with it.
-    let cases: [(&[(&str, &str)], &str, &str, bool); 6] = [
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, bool);
+    let cases: [Case<'_>; 6] = [
         (
             &FILES[1..],
             "/extras/xtb/return_gradient",
