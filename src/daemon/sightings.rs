@@ -210,7 +210,7 @@ mod tests {
         let known: HashSet<SchedulerJobId> = ids(0..2).into_iter().collect();
         let snapshot = Snapshot {
             asked: std::time::Instant::now(),
-            taken_on: Timestamp::UNIX_EPOCH,
+            taken_on: jiff::Timestamp::UNIX_EPOCH,
             jobs: HashMap::new(),
             users_jobs: 0,
             asked_about: Arc::new(known),
