@@ -263,7 +263,7 @@ async fn bring_in(world: &World, job: JobId, path: PathBuf) {
         finality: Finality::StillWritten,
     };
     let check = |_: &[TaskReport], stored: &Stored| {
-        assert_eq!(stored.failed + stored.dropped + stored.duplicates, 0, "{stored:?}");
+        assert_eq!(stored.failed + stored.dropped + stored.duplicates + stored.aside, 0, "{stored:?}");
     };
     bring_in_file(&world.writer, &results, 0, &Doubts::default(), &decide, check).await.unwrap();
 }

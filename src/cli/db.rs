@@ -14,6 +14,7 @@ use super::screen::{Report, Screen};
 use super::session::Session;
 use crate::config::Config;
 use crate::daemon::database;
+use crate::daemon::state_lock::StateLock;
 use crate::store::DatabaseTarget;
 use crate::store::backup::{backup, psql};
 use crate::store::cluster::{ClusterError, ClusterStatus, PrivateCluster, Programs, Started, Stopped};
@@ -217,6 +218,14 @@ async fn restore_backup(
     existing: Existing,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
+    // An external server may serve other hosts: there the lease alone tells.
+    let _lock = match &config.database.url {
+        Some(_) => None,
+        None => {
+            let locked = StateLock::take(config);
+            Some(locked.map_err(|error| CliError::local("nothing was restored", error))?)
+        }
+    };
     let target = target(config)?;
     restore(&target, &programs(config).await?, file, existing).await.map_err(|error| CliError::Local {
         action: "nothing was restored".to_owned(),

@@ -10,7 +10,7 @@ use super::secret::Secret;
 use super::settings::*;
 use super::value::Value;
 use crate::model::ids::PoolName;
-use crate::model::resources::{Filling, JobResources, NodeSharing};
+use crate::model::resources::{Filling, JobResources, NodeSharing, SetupErrors};
 
 /// Typed looks at filled values. The schema decides which key has which type, so a mismatch is a slip in this file.
 struct View<'v>(&'v Values);
@@ -94,6 +94,9 @@ const PRIORITIES: &[(&str, ComputePriority)] =
 const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", LogFormat::Json)];
 
 const FILLINGS: &[(&str, Filling)] = &[("fill", Filling::Fill), ("spread", Filling::Spread)];
+
+const SETUP_ERRORS: &[(&str, SetupErrors)] =
+    &[("fatal", SetupErrors::Fatal), ("ignored", SetupErrors::Ignored)];
 
 const SHARINGS: &[(&str, NodeSharing)] =
     &[("shared", NodeSharing::Shared), ("exclusive", NodeSharing::Exclusive)];
@@ -202,6 +205,7 @@ fn resolve_pool(view: &View<'_>) -> PoolConfig {
         task_nodes: view.count("pool.task_nodes"),
         mpiexec: view.optional_text("pool.mpiexec"),
         setup: view.list("pool.setup"),
+        setup_errors: view.choice("pool.setup_errors", SETUP_ERRORS),
         environment: view.table("pool.environment"),
         worker_python: view.text("pool.worker_python"),
         scratch: view.optional_path("pool.scratch"),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::secret::Secret;
 use crate::model::ids::PoolName;
-use crate::model::resources::{Filling, JobResources, TaskResources};
+use crate::model::resources::{Filling, JobResources, SetupErrors, TaskResources};
 
 /// Everything that is configured.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -198,13 +198,12 @@ pub struct DefaultsConfig {
 
 impl DefaultsConfig {
     /// What decides which pools may run a task: what it asks for, and these where it says nothing. Nodes of its own are
-    /// given whole, whatever they have.
+    /// given whole, whatever they have, and a time limit that was not asked for fits any pool.
     pub fn complete(&self, asks: &TaskResources) -> TaskResources {
         let wide = asks.nodes.is_some_and(|nodes| nodes > 1);
         TaskResources {
             cores: asks.cores.or(if wide { None } else { Some(self.cores) }),
             memory_bytes: asks.memory_bytes.or(if wide { None } else { Some(self.memory_bytes) }),
-            walltime_seconds: asks.walltime_seconds.or(Some(self.walltime.as_secs())),
             ..asks.clone()
         }
     }
@@ -281,6 +280,8 @@ pub struct PoolConfig {
     pub mpiexec: Option<String>,
     /// Lines of shell that a job runs first.
     pub setup: Vec<String>,
+    /// What a failing command of these lines means.
+    pub setup_errors: SetupErrors,
     /// Variables that a job exports.
     pub environment: BTreeMap<String, String>,
     /// Interpreter that has QCEngine on its nodes.

@@ -1,13 +1,15 @@
 //! A cluster as the daemon sees it: one scheduler, shared by the pools whose adapter it is, and its last poll.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::Notify;
 
 use crate::model::ids::SchedulerJobId;
+use crate::plan::outage::{Outage, Retry};
 use crate::scheduler::{JobSighting, Scheduler};
 
 /// One scheduler.
@@ -24,7 +26,12 @@ pub struct Cluster {
     pub has_jobs: Notify,
     /// Rung when there are jobs to be ended.
     pub unwanted_bell: Notify,
+    /// Rung when the scheduler answered anything but a poll: a poller that has backed off asks at once.
+    pub answered_bell: Notify,
     unwanted: Mutex<Vec<SchedulerJobId>>,
+    outage: Mutex<Outage>,
+    /// An outage is over, and the submitter does not know yet.
+    recovered: AtomicBool,
     live_jobs: RwLock<Arc<HashSet<SchedulerJobId>>>,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
 }
@@ -53,7 +60,10 @@ impl Cluster {
             look_bell: Notify::new(),
             has_jobs: Notify::new(),
             unwanted_bell: Notify::new(),
+            answered_bell: Notify::new(),
             unwanted: Mutex::default(),
+            outage: Mutex::default(),
+            recovered: AtomicBool::new(false),
             live_jobs: RwLock::default(),
             snapshot: RwLock::new(None),
         }
@@ -91,6 +101,44 @@ impl Cluster {
         if some {
             self.unwanted_bell.notify_one();
         }
+    }
+
+    fn outage(&self) -> MutexGuard<'_, Outage> {
+        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A submission was refused for now: the scheduler is polled, jobs or not, to see when it is there again.
+    pub fn refused_for_now(&self) {
+        self.outage().refused();
+        self.has_jobs.notify_one();
+    }
+
+    /// A submission was taken.
+    pub fn took_submission(&self) {
+        self.outage().taken();
+        self.answered_bell.notify_one();
+    }
+
+    /// A poll was not answered.
+    pub fn is_silent(&self) {
+        self.outage().silence();
+    }
+
+    /// A poll was answered.
+    pub fn answers(&self) {
+        if self.outage().answer() == Retry::AtOnce {
+            self.recovered.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Whether submissions wait for the scheduler's answer.
+    pub fn is_waited_for(&self) -> bool {
+        self.outage().is_waited_out()
+    }
+
+    /// Whether an outage is over since the last call.
+    pub fn take_recovery(&self) -> Retry {
+        if self.recovered.swap(false, Ordering::Relaxed) { Retry::AtOnce } else { Retry::InTime }
     }
 
     /// The last valid answer.

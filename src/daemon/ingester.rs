@@ -69,7 +69,7 @@ pub(super) async fn bring_in(
     bring_in_file(&site.writer, &results, offset, &site.doubts, &decide, |reports, stored| {
         pool.pace.reported(reports);
         site.ring_stored();
-        if stored.retried > 0 {
+        if stored.retried > 0 || stored.returned > 0 {
             site.planner_bell.notify_one();
         }
     })
@@ -128,6 +128,13 @@ pub async fn bring_in_file(
                 failpoint::hit(FailPoint::ResultsStored);
                 doubts.stored(which);
                 tracing::debug!(job.id = job.0, reports = reports.len(), ?outcome, "stored results");
+                if outcome.aside > 0 {
+                    tracing::warn!(
+                        job.id = job.0,
+                        reports = outcome.aside,
+                        "reports that fit no task are kept aside"
+                    );
+                }
                 offset = next_offset;
                 stored(&reports, &outcome);
                 if ahead.is_none() && results.finality == Finality::StillWritten {

@@ -21,6 +21,7 @@ use crate::jobscript::ScriptError;
 use crate::model::ids::{PoolName, SchedulerJobId, SubmissionId};
 use crate::model::job::SubmissionState;
 use crate::permit::NotPermitted;
+use crate::plan::outage::Retry;
 use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, Pace, SubmissionStep, next_step, turn};
 use crate::scheduler::{FindAnswer, Refusal, SchedulerError, SubmitAnswer, SubmitRequest};
 use crate::spool::SpoolError;
@@ -78,6 +79,11 @@ async fn submit_all(
     cluster: &Arc<Cluster>,
     lookups: &mut Lookups,
 ) -> Result<(), StoreError> {
+    let retry = cluster.take_recovery();
+    if retry == Retry::AtOnce {
+        let pools = site.pools.iter().filter(|pool| Arc::ptr_eq(&pool.cluster, cluster));
+        pools.for_each(|pool| pool.scheduler_is_back());
+    }
     let mut open = site.store.open_submissions(site.name()).await?;
     lookups.retain(|id, _| open.iter().any(|submission| submission.id == *id));
     let pace = |pool: &PoolName| site.pool(pool).map(|pool| pool.submission_pace()).unwrap_or_default();
@@ -95,7 +101,7 @@ async fn submit_all(
         };
         let began = Instant::now();
         let outcome = match concern(site, pool, cluster, &submission) {
-            Concern::Lead => lead(site, pool, cluster, &submission, lookups).await,
+            Concern::Lead => lead(site, pool, cluster, &submission, (lookups, retry)).await,
             Concern::Withdraw => withdraw_moved(site, pool, &submission).await,
             Concern::Stranded => {
                 let home = home(pool, &submission);
@@ -175,7 +181,7 @@ async fn lead(
     pool: &Pool,
     cluster: &Cluster,
     submission: &SubmissionRow,
-    lookups: &mut Lookups,
+    (lookups, retry): (&mut Lookups, Retry),
 ) -> Result<(), SubmitterError> {
     let scheduler = &cluster.scheduler;
     let ours = lookups.get(&submission.id).map(Instant::elapsed);
@@ -184,7 +190,8 @@ async fn lead(
         called_ago: submission.called_ago,
         empty_lookups: submission.empty_lookups,
         empty_lookup_ago: submission.empty_lookup_ago.map(|ago| ours.map_or(ago, |ours| ago.min(ours))),
-        wait: submission.wait,
+        // Its pool may still be paused for a reason of its own.
+        wait: submission.wait.filter(|_| retry == Retry::InTime),
     };
     let client = client(site, pool, cluster, submission);
     let policy = LookupPolicy { gap: scheduler.lookup_gap(), client_timeout: scheduler.submit_timeout() };
@@ -205,6 +212,9 @@ async fn lead(
             };
             // A refusal in words that no adapter knows looks like this: not again and again at full speed.
             let wait = pool.unclear_again(submission.calls, &said);
+            if wait.is_some() {
+                cluster.refused_for_now();
+            }
             let note = SubmissionNote { error: Some(said), wait };
             site.writer
                 .move_submission(submission.id, submission.state, SubmissionState::Planned, note)
@@ -287,6 +297,7 @@ async fn settle(
             );
             accept(site, &pool.cluster, submission, from, scheduler_job_id).await?;
             pool.accepted(request.array_size);
+            pool.cluster.took_submission();
         }
         SubmitAnswer::NotCalled { message } => {
             // Surely nobody was called. A daemon that lost its lease cannot store that; its successor looks the tag up.
@@ -316,7 +327,10 @@ async fn settle(
         SubmitAnswer::Refused { kind: kind @ (Refusal::Limit | Refusal::Transient), message } => {
             let wait = match kind {
                 Refusal::Limit => pool.limit_reached(&message),
-                _ => pool.refused(&message),
+                _ => {
+                    pool.cluster.refused_for_now();
+                    pool.refused_for_now(&message)
+                }
             };
             let note = SubmissionNote { error: Some(message), wait: Some(wait) };
             writer.move_submission(submission.id, from, SubmissionState::Planned, note).await?;

@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::identity::SPOOL_FORMAT;
 use crate::permit::NotPermitted;
 
 /// Why a file of the spool could not be read or written.
@@ -29,6 +30,17 @@ pub enum SpoolError {
         /// What is wrong with it.
         #[source]
         source: serde_json::Error,
+    },
+    /// A later version of the program wrote it.
+    #[error(
+        "`{}` was written by a later version of qcbatch (format {format}; this one knows up to {SPOOL_FORMAT})",
+        path.display()
+    )]
+    Later {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
     },
     /// Something else lies where a file should be: a link, a FIFO, a directory.
     #[error("`{}` is not a regular file", path.display())]
@@ -86,6 +98,14 @@ impl SpoolError {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
         let path = path.to_owned();
         move |source| SpoolError::Io { action, path, source }
+    }
+
+    /// Refuses what a later version wrote at `path`.
+    pub fn refuse_later(path: &Path, format: u32) -> Result<(), SpoolError> {
+        match format > SPOOL_FORMAT {
+            true => Err(SpoolError::Later { path: path.to_owned(), format }),
+            false => Ok(()),
+        }
     }
 
     /// The operating system's error, where there is one.

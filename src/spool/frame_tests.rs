@@ -22,6 +22,7 @@ fn report(task: i64, text: &str) -> TaskReport {
         TaskOutcome::Complete { result: result.unwrap() }
     };
     TaskReport {
+        issue: None,
         task_id: TaskId(task),
         record_id: RecordId(task + 1000),
         attempt: 2,

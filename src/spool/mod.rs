@@ -10,6 +10,8 @@ pub mod foreign;
 pub mod frame;
 pub mod layout;
 mod listing;
+pub mod notice;
+pub mod owner;
 pub mod publish;
 pub mod ready;
 pub mod results;

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::time::Instant;
 
@@ -14,9 +14,10 @@ use super::error::{Doing, StoreError};
 use super::molecule::{self, MoleculeRow};
 use super::specification::{self, SpecificationKey};
 use super::turn::{self, Turn};
-use super::types::{make_storable, raw, storable};
+use super::types::{make_storable, members, raw, storable};
 use super::write::{Transaction, Writer};
 use crate::model::calculation::{Calculation, Specification};
+use crate::model::identity::CalculationHash;
 use crate::model::ids::{MoleculeId, PoolName, RecordId, SpecificationId};
 use crate::model::record::RecordType;
 use crate::model::resources::TaskResources;
@@ -179,6 +180,7 @@ struct Prepared {
     molecule: MoleculeRow,
     demand: Demand,
     extras: String,
+    calculation_hash: CalculationHash,
     owner_user: String,
     compute_priority: i16,
     placement: Placement,
@@ -198,16 +200,19 @@ async fn prepare(records: Vec<NewRecord>) -> Result<Vec<Prepared>, StoreError> {
             let key = repeated.unwrap_or_else(|| SpecificationKey::of(&specification));
             let mut extras = serde_json::Value::Object(record.calculation.extras);
             make_storable(&mut extras);
+            let molecule = MoleculeRow::new(&record.calculation.molecule);
+            let extras = members(Some(extras));
             prepared.push(Prepared {
                 record_type: specification.record_type(),
-                molecule: MoleculeRow::new(&record.calculation.molecule),
+                calculation_hash: key.calculation_hash(&molecule, &extras),
+                molecule,
                 demand: Demand::new(
                     &specification,
                     &record.compute_tag,
                     record.pool.as_ref(),
                     &record.resources,
                 ),
-                extras: extras.to_string(),
+                extras: serde_json::Value::Object(extras).to_string(),
                 owner_user: storable(&record.owner_user),
                 compute_priority: record.compute_priority.clamp(0, 2),
                 placement: record.placement,
@@ -423,6 +428,9 @@ async fn insert(
         .bind::<Array<BigInt>, _>(ids(|ids| ids.demand_id))
         .bind::<Array<SmallInt>, _>(new.iter().map(|i| prepared[*i].compute_priority).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(texts(|record| record.placement.as_str()))
+        .bind::<Array<Binary>, _>(
+            new.iter().map(|i| &prepared[*i].calculation_hash.0[..]).collect::<Vec<_>>(),
+        )
         .load(conn)
         .await
         .doing("storing records")?;
@@ -433,16 +441,16 @@ async fn insert(
 const INSERT: &str = "
     WITH given AS MATERIALIZED (
         SELECT nextval('record_id_seq') AS id, rows.*
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY
             AS rows(record_type, specification_id, molecule_id, compute_tag, owner_user, extras, demand_id,
-                compute_priority, placement, place)
+                compute_priority, placement, calculation_hash, place)
     ), made AS (
         INSERT INTO record (id, record_type, status, specification_id, molecule_id, compute_tag, owner_user, extras)
         SELECT id, record_type::record_type, 'waiting', specification_id, molecule_id, compute_tag, owner_user,
-            extras::jsonb
+            extras::json
         FROM given
     ), queued AS (
-        INSERT INTO task (record_id, demand_id, compute_priority, placement, available)
-        SELECT id, demand_id, compute_priority, placement::placement, true FROM given
+        INSERT INTO task (record_id, demand_id, compute_priority, placement, available, calculation_hash)
+        SELECT id, demand_id, compute_priority, placement::placement, true, calculation_hash FROM given
     )
     SELECT id FROM given ORDER BY place";

@@ -1,12 +1,17 @@
 //! How every write of a daemon is done: one transaction that proves the site's fence first.
 //! Touches the lease through `check_fence` only; what is written is the aggregates' business.
 
+use std::sync::Arc;
+
 use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AnsiTransactionManager, AsyncPgConnection, TransactionManager};
+
+use tokio::sync::OnceCell;
 
 use super::connect::{Lane, Store};
 use super::error::{Doing, StoreError};
 use super::lease::check_fence;
+use crate::model::identity::Lineage;
 use crate::model::ids::Fence;
 
 /// The writing side of the store, for the daemon that holds `site`'s lease. Cheap to clone.
@@ -15,12 +20,14 @@ pub struct Writer {
     pub(crate) store: Store,
     pub(crate) site: String,
     pub(crate) fence: Fence,
+    /// Who the database is, once it was asked.
+    pub(crate) lineage: Arc<OnceCell<Lineage>>,
 }
 
 impl Store {
     /// The writing side. Writes fail with [`StoreError::LeaseLost`] once `fence` is no longer the site's.
     pub fn writer(&self, site: impl Into<String>, fence: Fence) -> Writer {
-        Writer { store: self.clone(), site: site.into(), fence }
+        Writer { store: self.clone(), site: site.into(), fence, lineage: Arc::default() }
     }
 }
 

@@ -204,6 +204,20 @@ fn a_dry_run_stores_nothing() {
 }
 
 #[test]
+fn a_tag_that_is_none_is_refused_and_nothing_is_stored() {
+    let server = Server::start();
+    let file = server.file("water.json", &inputs::water_mopac().to_string());
+    for tag in ["a\u{1b}[31mZ", "Weekly", "", &"x".repeat(65)] {
+        let output = server.cli(["submit".as_ref(), file.as_os_str(), "--tag".as_ref(), tag.as_ref()]);
+        assert_eq!(output.status.code(), Some(3), "{tag:?}: {output:?}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.contains("at most 64 lower-case letters"), "{message}");
+        assert!(!message.contains('\u{1b}'), "{message:?}");
+    }
+    assert_eq!(server.database.count("select count(*) from record"), 0);
+}
+
+#[test]
 fn a_document_that_is_too_large_is_refused_with_the_member_that_makes_it_so() {
     let server = Server::start();
     let mut many = inputs::water_mopac();

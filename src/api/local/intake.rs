@@ -9,7 +9,7 @@ use crate::config::{self, Config};
 use crate::failpoint::{self, FailPoint};
 use crate::intake::{Batches, Inputs, IntakeError, ReadOptions};
 use crate::model::calculation::Calculation;
-use crate::model::ids::PoolName;
+use crate::model::ids::{COMPUTE_TAG_RULE, PoolName, is_compute_tag};
 use crate::model::json_size::DocumentLimits;
 use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
@@ -57,8 +57,15 @@ impl RecordRequest {
                 format!("there is no pool `{asked}`; the pools are {}", known.join(", ")),
             ));
         }
+        let compute_tag = options.compute_tag.as_ref().unwrap_or(&defaults.compute_tag);
+        if !is_compute_tag(compute_tag) {
+            return Err(ApiError::new(
+                ErrorCode::BadInput,
+                format!("the compute tag {compute_tag:?} is not {COMPUTE_TAG_RULE}"),
+            ));
+        }
         Ok(RecordRequest {
-            compute_tag: options.compute_tag.clone().unwrap_or_else(|| defaults.compute_tag.clone()),
+            compute_tag: compute_tag.clone(),
             compute_priority: options.compute_priority.unwrap_or(match defaults.compute_priority {
                 config::ComputePriority::Low => ComputePriority::Low,
                 config::ComputePriority::Normal => ComputePriority::Normal,

@@ -69,7 +69,15 @@ impl Problem {
                 path: String::new(),
                 reason: reason.clone(),
             }),
-            IntakeError::Read { .. } | IntakeError::EmptyDirectory { .. } => None,
+            IntakeError::Archive { name } => Some(Problem {
+                source: name.to_string(),
+                line: None,
+                path: String::new(),
+                reason: "an archive, which is not looked into (unpack it, and name the directory)".to_owned(),
+            }),
+            IntakeError::Read { .. } | IntakeError::EmptyDirectory { .. } | IntakeError::Unseen { .. } => {
+                None
+            }
         }
     }
 }

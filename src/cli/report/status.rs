@@ -40,12 +40,28 @@ impl Report for StatusSummary {
             None if counts.is_empty() => "none".to_owned(),
             None => counts.join(", "),
         };
-        text.push_str(&format!("records: {counts}\n\n"));
+        text.push_str(&format!("records: {counts}\n"));
+        if self.reports_aside > 0 {
+            text.push_str(&format!(
+                "kept aside: {} no task; see qcbatch spool aside list\n",
+                match self.reports_aside {
+                    1 => "1 report that fits".to_owned(),
+                    several => format!("{several} reports that fit"),
+                }
+            ));
+        }
+        text.push('\n');
         let rows: Vec<Vec<String>> = self.pools.iter().map(|pool| row(pool, screen)).collect();
         text.push_str(&render(&POOLS, &rows, screen.width, screen.colour));
+        for pool in self.pools.iter().filter(|pool| !pool.limits.is_empty()) {
+            text.push_str(&format!("limits of pool {}: {}\n", pool.name, printable(&pool.limits)));
+        }
         let troubles = self.quiet();
-        if !troubles.is_empty() {
+        if !self.waiting.is_empty() || !troubles.is_empty() {
             text.push('\n');
+        }
+        for line in &self.waiting {
+            text.push_str(&format!("waiting: {}\n", printable(line)));
         }
         text.extend(troubles.lines().map(|trouble| format!("trouble: {trouble}\n")));
         text
@@ -63,7 +79,8 @@ impl Report for StatusSummary {
 
 fn row(pool: &PoolSummary, screen: &Screen) -> Vec<String> {
     let of = |states: &[JobState]| -> i64 { states.iter().filter_map(|state| pool.jobs.get(state)).sum() };
-    let (waiting, running) = ([JobState::Planned, JobState::Queued], [JobState::Running, JobState::Ending]);
+    // What is planned is not in the scheduler's queue yet, if it ever will be.
+    let (waiting, running) = ([JobState::Queued], [JobState::Running, JobState::Ending]);
     let all: i64 =
         pool.jobs.iter().filter(|(state, _)| **state != JobState::Ended).map(|(_, count)| count).sum();
     let polled = pool.polled_on.map(|at| format::age(at, screen.now));

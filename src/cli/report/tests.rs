@@ -136,6 +136,7 @@ fn jobs() {
 #[test]
 fn status() {
     let pool = PoolSummary {
+        obstacles: vec![],
         name: PoolName("epyc-highmem".to_owned()),
         adapter: "slurm".to_owned(),
         scheduler: SchedulerSummary {
@@ -144,19 +145,30 @@ fn status() {
             cluster: Some("epyc".to_owned()),
             variants: [("poll (squeue)".to_owned(), "usual".to_owned())].into(),
         },
-        jobs: [(JobState::Queued, 3), (JobState::Running, 12), (JobState::Blocked, 1)].into(),
+        jobs: [
+            (JobState::Planned, 2),
+            (JobState::Queued, 3),
+            (JobState::Running, 12),
+            (JobState::Blocked, 1),
+        ]
+        .into(),
         paused: Some("sbatch: error: Batch job submission failed: Invalid account".to_owned()),
         polled_on: Some(at("2026-11-22T11:59:40Z")),
+        limits: "walltime 2 h, arrays of 100".to_owned(),
     };
     let idle = PoolSummary {
+        obstacles: vec![],
         name: PoolName("local".to_owned()),
         adapter: "local".to_owned(),
         scheduler: SchedulerSummary::default(),
         jobs: [].into(),
         paused: None,
         polled_on: None,
+        limits: String::new(),
     };
     let summary = StatusSummary {
+        reports_aside: 3,
+        waiting: vec![],
         site: "default".to_owned(),
         version: "0.1.0".to_owned(),
         pid: 4242,

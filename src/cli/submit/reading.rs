@@ -16,6 +16,7 @@ use crate::api::wire::{DocumentLine, Problem, SubmitOptions};
 use crate::cli::error::CliError;
 use crate::cli::screen::Screen;
 use crate::intake::{Content, Document, Documents, Inputs, IntakeError, ReadOptions, STDIN};
+use crate::model::qcschema;
 
 /// Bytes of one piece of the request.
 const PIECE: usize = 128 << 10;
@@ -127,23 +128,32 @@ impl Outlet<'_> {
 /// The line of one document. Line ends inside it become carriage returns, which its JSON takes for white space too.
 fn line_of(document: Document) -> Result<Vec<u8>, CliError> {
     let (source, line) = (document.source.to_string(), document.line);
-    let text = match document.content {
-        Content::Json(text) => text.replace("\r\n", "\n").replace('\n', "\r"),
-        Content::Molecule(molecule) => molecule.to_qcschema().to_string(),
+    let document = match document.content {
+        Content::Json(text) => RawValue::from_string(text.replace("\r\n", "\n").replace('\n', "\r"))
+            .map_err(|error| not_json(&source, line, &text, &error))?,
+        Content::Molecule(molecule) => RawValue::from_string(molecule.to_qcschema().to_string())
+            .map_err(|source| CliError::Render { source })?,
     };
-    let document = RawValue::from_string(text).map_err(|error| not_json(&source, line, &error))?;
     serde_json::to_vec(&DocumentLine { source, line, document }).map_err(|source| CliError::Render { source })
 }
 
-fn not_json(source: &str, line: u64, error: &serde_json::Error) -> CliError {
-    let message = error.to_string();
-    let reason = message.rsplit_once(" at line ").map_or(message.as_str(), |(reason, _)| reason);
-    input_error(Problem {
-        source: source.to_owned(),
-        line: Some(line),
-        path: String::new(),
-        reason: format!("not valid JSON: {reason}"),
-    })
+/// The fault in `text`, which starts on `line` of its source.
+fn not_json(source: &str, line: u64, text: &str, error: &serde_json::Error) -> CliError {
+    let problem = match qcschema::syntax_error(text) {
+        Some(fault) => Problem {
+            source: source.to_owned(),
+            line: Some(line + fault.line_offset),
+            path: String::new(),
+            reason: fault.message(),
+        },
+        None => Problem {
+            source: source.to_owned(),
+            line: Some(line),
+            path: String::new(),
+            reason: format!("not valid JSON: {error}"),
+        },
+    };
+    input_error(problem)
 }
 
 fn refused(error: IntakeError) -> CliError {
@@ -185,8 +195,21 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused_with_its_place() {
-        let error = line("{\"a\": }").unwrap_err();
-        let CliError::Input { problems, .. } = error else { panic!("{error}") };
-        assert_eq!(problems[0].to_string(), "a.json:7: not valid JSON: expected value");
+        for (text, expected) in [
+            ("{\"a\": }", "a.json:7: not valid JSON at column 7: expected value"),
+            ("{\r\n \"a\": 1,\n \"b\" 2}", "a.json:9: not valid JSON at column 6: expected `:`"),
+            (
+                "{\n \"a\": [1,\n NaN]}",
+                "a.json:9: not valid JSON at column 2: NaN is no number of JSON (a finite number, or text expected)",
+            ),
+            (
+                "{\"a\": -Infinity}",
+                "a.json:7: not valid JSON at column 8: -Infinity is no number of JSON (a finite number, or text expected)",
+            ),
+        ] {
+            let error = line(text).unwrap_err();
+            let CliError::Input { problems, .. } = error else { panic!("{error}") };
+            assert_eq!(problems[0].to_string(), expected);
+        }
     }
 }

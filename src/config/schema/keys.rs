@@ -90,7 +90,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "intake.document_bytes", Size { least_bytes: 1 << 10 }, Value("8MiB"), "Maximum size of one document. Larger ones are refused.";
     "intake.document_elements", integer(1_000, 100_000_000), Value("1000000"), "Maximum number of values (numbers, texts, lists, members) in one document. Each costs the daemon some 100 bytes while it takes the document in.";
 
-    "inbox.path", Path, Value("{state}/inbox"), "Files that are renamed into it are taken in.";
+    "inbox.path", Path, Value("{state}/inbox"), "A file that is put into it is taken in once it has not changed for a second.";
     "inbox.scan_interval", duration(SECOND, HOUR), Value("10s"), "Time between two scans.";
 
     "defaults.pool", Name, Absent("any pool that fits"), "Pool that tasks go to.";
@@ -137,6 +137,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.task_nodes", integer(1, 10_000), Value("1"), "Most nodes of one task. A task over several of them gets a job of its own with whole nodes, whatever `nodes` says, and a scheduler task on every core.";
     "pool.mpiexec", MpiCommand, Absent("no task has several nodes"), "Starts an MPI program in a job, as QCEngine's `mpiexec_command`: `{total_ranks}`, `{ranks_per_node}`, `{nnodes}` and `{cores_per_rank}` stand for the task's numbers.";
     "pool.setup", List(&ShellLine), Value("[]"), "Lines of shell that a job runs first: module loads, conda activation.";
+    "pool.setup_errors", Choice(&["fatal", "ignored"]), Value("fatal"), "What a command of `setup` that fails means: `fatal` ends the job before any task and says which command it was; `ignored` goes on.";
     "pool.environment", Variables, Value("{}"), "Variables that a job exports.";
     "pool.extra", List(&Directive), Value("[]"), "Scheduler options passed on word by word.";
     "pool.worker_python", Program, SameAs("worker.python"), "Interpreter that has QCEngine on this pool's nodes.";

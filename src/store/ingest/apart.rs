@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
+use super::judge::Court;
 use super::parts::{self, Parts};
 use super::prepare::{self, Prepared, refused};
-use super::{Batch, IngestOutcome, Span, Stored, store};
-use crate::model::ids::JobId;
+use super::{Batch, IngestOutcome, Judged, Span, Stored, store};
 use crate::model::task::TaskReport;
 use crate::store::error::StoreError;
 use crate::store::event::{self, NewEvent};
@@ -38,6 +38,8 @@ impl Writer {
         suspicion: Suspicion,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
+        let lineage = self.lineage().await?;
+        let court = Court { job_id: way.job_id, lineage, decide };
         let prepared = prepare::prepare(way.job_id, Arc::clone(reports)).await?;
         let mut with_parts = Vec::with_capacity(prepared.len());
         for report in prepared {
@@ -54,9 +56,10 @@ impl Writer {
         }
         let mut all = Stored::default();
         for (report, (prepared, parts)) in reports.iter().zip(with_parts) {
-            all += store_one(conn, way.job_id, report, prepared, parts, suspicion, decide).await?;
+            let judged = Judged { site: &self.site, court, reports: std::slice::from_ref(report) };
+            all += store_one(conn, judged, report, prepared, parts, suspicion).await?;
         }
-        underway.remember(conn).await?;
+        underway.remember(conn, lineage).await?;
         transaction.commit().await?;
         Ok(IngestOutcome::Stored(all))
     }
@@ -85,15 +88,15 @@ fn unless_away<T>(
 
 async fn store_one(
     conn: &mut AsyncPgConnection,
-    job_id: JobId,
+    judged: Judged<'_>,
     report: &TaskReport,
     prepared: Vec<Prepared>,
     parts: Result<Parts, StoreError>,
     suspicion: Suspicion,
-    decide: Decide<'_>,
 ) -> Result<Stored, StoreError> {
+    let job_id = judged.court.job_id;
     let refusal = match parts {
-        Ok(parts) => match unless_away(attempt(conn, job_id, prepared, &parts, decide).await, suspicion)? {
+        Ok(parts) => match unless_away(attempt(conn, judged, prepared, &parts).await, suspicion)? {
             Ok(stored) => return Ok(stored),
             Err(error) => error,
         },
@@ -105,7 +108,7 @@ async fn store_one(
     };
     let failed = refused(job_id, report, &why)
         .map_err(|error| StoreError::Stored { what: "a refusal".to_owned(), source: Box::new(error) })?;
-    let ended = attempt(conn, job_id, vec![failed], &Parts::default(), decide).await;
+    let ended = attempt(conn, judged, vec![failed], &Parts::default()).await;
     match unless_away(ended, Suspicion::IsTrouble)? {
         Ok(stored) => Ok(stored),
         Err(_) => {
@@ -126,12 +129,11 @@ async fn store_one(
 /// Stores behind a savepoint.
 async fn attempt(
     conn: &mut AsyncPgConnection,
-    job_id: JobId,
+    judged: Judged<'_>,
     prepared: Vec<Prepared>,
     parts: &Parts,
-    decide: Decide<'_>,
 ) -> Result<Stored, StoreError> {
-    conn.transaction(async |conn| store(conn, job_id, prepared, parts, decide).await).await
+    conn.transaction(async |conn| store(conn, judged, prepared, parts).await).await
 }
 
 impl std::ops::AddAssign for Stored {
@@ -141,5 +143,7 @@ impl std::ops::AddAssign for Stored {
         self.retried += other.retried;
         self.duplicates += other.duplicates;
         self.dropped += other.dropped;
+        self.aside += other.aside;
+        self.returned += other.returned;
     }
 }
