@@ -10,8 +10,8 @@ use crate::model::molecule::Molecule;
 
 /// The documents of one stream.
 ///
-/// An error ends the iteration. It means that the stream cannot be cut any further; what is wrong inside a document shows
-/// in `Document::calculation` and leaves the others readable.
+/// An error ends the iteration. It means that the stream cannot be cut any further; what is wrong inside a document
+/// shows in `Document::calculation` and leaves the others readable.
 pub struct Documents {
     reader: TextReader,
     options: ReadOptions,

@@ -1,5 +1,5 @@
-//! One molecule in the words that Psi4 and QCElemental read: charge and multiplicity, atoms, fragments behind `--`, units.
-//! Cartesian coordinates only; internal ones need their solver and are refused.
+//! One molecule in the words that Psi4 and QCElemental read: charge and multiplicity, atoms, fragments behind `--`,
+//! units. Cartesian coordinates only; internal ones need their solver and are refused.
 
 use super::text::TextReader;
 use super::xyz::{BOHR_PER_ANGSTROM, number, shortened};
@@ -131,7 +131,8 @@ impl Text {
         }
     }
 
-    /// An atom: `He`, `Gh(He)` or `@He` for a ghost, with a label behind (`H_a`, `H1`) or a mass number in front (`2H`).
+    /// An atom: `He`, `Gh(He)` or `@He` for a ghost, with a label behind (`H_a`, `H1`) or a mass number in front
+    /// (`2H`).
     fn add_atom(&mut self, label: &str, point: [&str; 3]) -> Result<(), String> {
         let wrong = || format!("`{}` (an element, `Gh(element)` or `@element` expected)", shortened(label));
         let inside = label.strip_suffix(')').and_then(|label| {

@@ -1,4 +1,5 @@
-//! MDL molfiles, version V2000, and SDF files of them: atoms, bonds, formal charges, radicals and isotopes. Coordinates in ångström.
+//! MDL molfiles, version V2000, and SDF files of them: atoms, bonds, formal charges, radicals and isotopes. Coordinates
+//! in ångström.
 //!
 //! Atoms are those of the file: hydrogens that it leaves out are not added.
 

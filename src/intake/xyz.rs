@@ -1,5 +1,5 @@
-//! XYZ files: frames of a count, a comment and that many lines of `symbol x y z` in ångström. The comment may be that of
-//! extended XYZ (as ASE and `extxyz` read it), two integers for charge and multiplicity, or QM9's.
+//! XYZ files: frames of a count, a comment and that many lines of `symbol x y z` in ångström. The comment may be that
+//! of extended XYZ (as ASE and `extxyz` read it), two integers for charge and multiplicity, or QM9's.
 
 mod columns;
 mod comment;
@@ -66,7 +66,8 @@ fn next_filled_line(reader: &mut TextReader) -> Result<Option<(u64, String)>, In
     Ok(None)
 }
 
-/// A frame's first line: the number of its atoms, and bohr for one of its lengths. QCElemental writes a unit behind the number.
+/// A frame's first line: the number of its atoms, and bohr for one of its lengths. QCElemental writes a unit behind the
+/// number.
 fn count_and_unit(text: &str) -> Option<(usize, f64)> {
     let mut words = text.split_whitespace();
     let atoms: usize = words.next()?.parse().ok().filter(|atoms| *atoms > 0)?;

@@ -1,8 +1,10 @@
-//! What each program can represent of a calculation, as it is driven here: by the node runner itself or by QCEngine. Pure.
+//! What each program can represent of a calculation, as it is driven here: by the node runner itself or by QCEngine.
+//! Pure.
 //!
-//! Some programs compute something else, without a word, for what they cannot represent: ghosts become atoms, a fractional
-//! charge is rounded, a spin is ignored. Each line below is taken from the program's harness in QCEngine 0.29 and 0.52 and, for
-//! MOPAC 22.0, xtb 6.5, Psi4 1.3 and NWChem 7.0, from runs. Of a program, or of a member, that is not known, nothing is refused.
+//! Some programs compute something else, without a word, for what they cannot represent: ghosts become atoms, a
+//! fractional charge is rounded, a spin is ignored. Each line below is taken from the program's harness in QCEngine
+//! 0.29 and 0.52 and, for MOPAC 22.0, xtb 6.5, Psi4 1.3 and NWChem 7.0, from runs. Of a program, or of a member, that
+//! is not known, nothing is refused.
 //!
 //! Masses of isotopes are in no line: no driver's result depends on them, whether or not the program is told.
 

@@ -75,9 +75,12 @@ async fn keywords_that_jsonb_had_changed_are_restored_when_asked_for_again() {
     let first = world.add(vec![record.clone()]).await[0].record_id;
     world.execute("UPDATE specification SET keywords = keywords::jsonb::json").await;
     assert_eq!(
-        world.text("SELECT keywords::text FROM specification").await,
+        world.text("SELECT keywords::text AS value FROM specification").await,
         r#"{"a": 1000000000000000000, "b": 0.0}"#
     );
     assert_eq!(world.add(vec![record]).await[0].record_id, first);
-    assert_eq!(world.text("SELECT keywords::text FROM specification").await, r#"{"a":1e18,"b":-0.0}"#);
+    assert_eq!(
+        world.text("SELECT keywords::text AS value FROM specification").await,
+        r#"{"a":1e18,"b":-0.0}"#
+    );
 }

@@ -9,11 +9,11 @@ pub(super) struct Pair {
     pub(super) value: Option<String>,
 }
 
-/// Cuts a comment. Quotes (`"`, `'`) and brackets (`{}`, `[]`) hold what is inside them together, a backslash takes the next
-/// character as it is, and white space around `=` does not matter.
+/// Cuts a comment. Quotes (`"`, `'`) and brackets (`{}`, `[]`) hold what is inside them together, a backslash takes the
+/// next character as it is, and white space around `=` does not matter.
 ///
-/// Two things differ. A quote that is not closed goes to the line's end in ASE; here that is an error where it would swallow
-/// a `=`, for what looks like a key would be none. And an empty value in quotes ends where it ends.
+/// Two things differ. A quote that is not closed goes to the line's end in ASE; here that is an error where it would
+/// swallow a `=`, for what looks like a key would be none. And an empty value in quotes ends where it ends.
 pub(super) fn pairs(text: &str) -> Result<Vec<Pair>, String> {
     let mut pairs: Vec<Vec<String>> = vec![vec![String::new()]];
     let mut closing = None;

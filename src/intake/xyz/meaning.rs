@@ -124,8 +124,8 @@ impl Meaning {
         (!self.text.is_empty()).then(|| self.text.clone())
     }
 
-    /// Refuses words that may be meant as another charge or spin than the molecule's. `is_open` says that neither comment nor
-    /// options state one, so that the molecule's are defaults.
+    /// Refuses words that may be meant as another charge or spin than the molecule's. `is_open` says that neither
+    /// comment nor options state one, so that the molecule's are defaults.
     pub(super) fn agrees_with(&self, molecule: &Molecule, is_open: bool) -> Result<(), String> {
         if !is_open {
             return Ok(());

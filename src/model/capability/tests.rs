@@ -1,3 +1,5 @@
+//! What is refused, in which words, and what is taken.
+
 use super::*;
 use crate::model::qcschema::{InputDefaults, parse};
 use serde_json::{Value, json};

@@ -88,7 +88,8 @@ pub(super) struct Model {
     basis: Option<Basis>,
 }
 
-/// A basis by name. QCSchema also has whole basis sets here, which no program under QCEngine takes and QCArchive does not store.
+/// A basis by name. QCSchema also has whole basis sets here, which no program under QCEngine takes and QCArchive does
+/// not store.
 struct Basis(String);
 
 impl<'de> Deserialize<'de> for Basis {

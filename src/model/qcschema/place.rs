@@ -10,8 +10,8 @@ use serde_json::value::RawValue;
 #[derive(Deserialize, PartialEq, Eq, Hash)]
 struct Key<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Lines of `text` before the value at `path` (such as `$.molecule.geometry[5]`), or before the deepest value on the way to
-/// it that is there.
+/// Lines of `text` before the value at `path` (such as `$.molecule.geometry[5]`), or before the deepest value on the
+/// way to it that is there.
 pub(super) fn lines_before(text: &str, path: &str) -> u64 {
     let mut value = text;
     for step in steps(path) {
