@@ -16,6 +16,8 @@ pub async fn probe_and_limits(ground: &Ground) {
     assert!(capabilities.version.is_some(), "{capabilities:?}");
     ground.scheduler.alive().await.unwrap();
     ground.scheduler.limits().await.unwrap();
+    let untold = ground.scheduler.learn_limits().await;
+    assert!(untold.is_empty(), "{untold:?}");
 }
 
 /// A job is accepted, found by its tag, listed while it lives, and ends well.
