@@ -63,6 +63,7 @@ static PROGRAMS: [Table; 5] = [
     Table::new("psi4", psi4::ROWS),
     Table::new("xtb", xtb::ROWS),
 ];
+static ON_THE_WAY: Table = Table::new("", system::SAID_ON_THE_WAY);
 static QCENGINE: Table = Table::new("qcengine", qcengine::ROWS);
 /// Words that mean the same in programs that have no table here.
 static ANY: Table = Table::new("", system::OF_ANY_PROGRAM);
@@ -162,7 +163,7 @@ pub fn by_tables(failed: &Failed<'_>) -> Option<Verdict> {
     };
     let of_any = || match classify::of_known_error_type(failed.error_type) {
         Some(_) => None,
-        None => ANY.find(told),
+        None => ON_THE_WAY.find(told).or_else(|| ANY.find(told)),
     };
     SYSTEM.find(told).or_else(of_programs).or_else(|| QCENGINE.find(told)).or_else(of_any)
 }

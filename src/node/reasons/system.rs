@@ -34,7 +34,7 @@ pub const ROWS: &[Row] = &[
         class: Memory,
         known: Source("Linux 6.1, mm/oom_kill.c"),
     },
-    // The node: disk, libraries, processor, rights.
+    // The node: libraries and room.
     Row {
         words: r"^.*error while loading shared libraries: ([^:]+): (.+)$",
         says: "the node lacks the library $1 that the program needs",
@@ -47,6 +47,11 @@ pub const ROWS: &[Row] = &[
         class: Node,
         known: Recorded,
     },
+];
+
+/// After the rows of programs, and only where QCEngine does not know better: launchers and libraries say such things on the
+/// way, also where all goes on.
+pub const SAID_ON_THE_WAY: &[Row] = &[
     Row {
         words: r"(?i)^.*(?:read-only file system|stale file handle|transport endpoint is not connected|input/output error).*$",
         says: "a file system of the node is in trouble: $0",

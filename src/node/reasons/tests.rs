@@ -126,7 +126,12 @@ fn every_recording_gives_its_sentence_and_its_class() {
 fn tables() -> Vec<(&'static str, &'static [Row])> {
     let programs = PROGRAMS.iter().map(|table| (table.program, table.rows));
     programs
-        .chain([("qcengine", QCENGINE.rows), ("every program", SYSTEM.rows), ("other programs", ANY.rows)])
+        .chain([
+            ("qcengine", QCENGINE.rows),
+            ("every program", SYSTEM.rows),
+            ("every program", ON_THE_WAY.rows),
+            ("other programs", ANY.rows),
+        ])
         .collect()
 }
 
@@ -230,6 +235,18 @@ fn messages_of_no_table_have_the_class_that_helps_on_retry_and_their_last_words(
             "Turbomole does not have method: ZZ",
         ),
         (
+            "input_error",
+            "1 validation error: permission denied",
+            Input,
+            "1 validation error: permission denied",
+        ),
+        (
+            "unknown_error",
+            "x\n/opt/psi4: Permission denied\ny",
+            Node,
+            "the node refuses access: /opt/psi4: Permission denied",
+        ),
+        (
             "random_error",
             "QCEngine Random Error: PSIO trouble",
             Program,
@@ -287,4 +304,17 @@ fn a_message_begins_with_the_sentence_and_is_short_where_that_is_all() {
     let long = format!("{} end", "word ".repeat(400));
     let verdict = judge(&Failed { message: &long, ..Failed::default() });
     assert!(verdict.says.chars().count() == LONGEST_SENTENCE + 1 && verdict.says.ends_with('…'));
+}
+
+#[test]
+fn what_launchers_say_on_the_way_is_no_reason_where_the_program_gives_one() {
+    let found = judge(&Failed {
+        programs: &["nwchem"],
+        error_type: "known_error",
+        message: "QCEngine Known Error: The computation failed to converge.",
+        stderr: Some("[node1] open /dev/infiniband/rdma_cm: Permission denied"),
+        ending: Some(Ending::Code(255)),
+        ..Failed::default()
+    });
+    assert_eq!(found.class, FailureClass::Convergence, "{}", found.says);
 }
