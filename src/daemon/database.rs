@@ -30,7 +30,7 @@ pub fn external_target(config: &Config) -> Option<Result<DatabaseTarget, TargetE
     Some(DatabaseTarget::parse(url.expose(), Some(tls), config.database.tls.root_certificate.clone()))
 }
 
-/// An open database, its tables up to date.
+/// An open database. Whoever takes the lease brings its tables up to date.
 pub struct Database {
     /// The store in it.
     pub store: Store,
@@ -48,26 +48,26 @@ pub async fn open(config: &Config) -> Result<Database, DaemonError> {
             (cluster.database_target()?, started.then_some(cluster))
         }
     };
-    let store = connect(&target, config).await?;
-    Ok(Database { store, started })
+    match Store::connect(&target, config.database.pool_size as usize).await {
+        Ok(store) => Ok(Database { store, started }),
+        Err(error) => {
+            stop(started).await;
+            Err(error.into())
+        }
+    }
 }
 
-async fn connect(target: &DatabaseTarget, config: &Config) -> Result<Store, DaemonError> {
-    let store = Store::connect(target, config.database.pool_size as usize).await?;
-    let migrations = store.migrate().await?;
-    if !migrations.is_empty() {
-        tracing::info!(?migrations, "brought the database's tables up to date");
+async fn stop(started: Option<PrivateCluster>) {
+    let Some(cluster) = started else { return };
+    match cluster.stop().await {
+        Ok(Stopped::ByUs | Stopped::NotRunning) => tracing::info!("stopped the private PostgreSQL"),
+        Err(error) => tracing::warn!(%error, "the private PostgreSQL did not stop"),
     }
-    Ok(store)
 }
 
 impl Database {
     /// Stops the private cluster if this daemon started it.
     pub async fn close(self) {
-        let Some(cluster) = self.started else { return };
-        match cluster.stop().await {
-            Ok(Stopped::ByUs | Stopped::NotRunning) => tracing::info!("stopped the private PostgreSQL"),
-            Err(error) => tracing::warn!(%error, "the private PostgreSQL did not stop"),
-        }
+        stop(self.started).await;
     }
 }

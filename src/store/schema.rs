@@ -143,6 +143,8 @@ table! {
         pid -> Integer,
         pid_started -> BigInt,
         expires_on -> Timestamptz,
+        pid_namespace -> Nullable<BigInt>,
+        time_namespace -> Nullable<BigInt>,
     }
 }
 
@@ -282,6 +284,8 @@ table! {
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
         cluster -> Nullable<Text>,
+        rechecks -> Integer,
+        rechecked_on -> Nullable<Timestamptz>,
     }
 }
 

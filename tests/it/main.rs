@@ -26,4 +26,8 @@ mod predictions;
 mod refusals;
 mod restart;
 mod several_nodes;
+mod skew;
+mod standby;
 mod sweep;
+#[cfg(feature = "failpoints")]
+mod take_over;
