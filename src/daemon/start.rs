@@ -16,13 +16,20 @@ use super::keeper::{self, LeaseEnd};
 use super::lease::Lease;
 use super::setup::{self, Files};
 use super::site::Site;
+use super::state_lock::StateLock;
 use super::{
-    canceller, database, housekeeping, inbox, lease, local_api, observer, planner, poller, stager, submitter,
+    canceller, database, housekeeping, inbox, lease, local_api, observer, ownership, planner, poller, stager,
+    submitter,
 };
 use crate::api::local::ReservedSocket;
 use crate::config::Config;
 use crate::failpoint::{self, FailPoint};
-use crate::store::Store;
+use crate::model::ids::JobId;
+use crate::model::job::JobState;
+use crate::permit::Guard;
+use crate::plan::owner::Ownership;
+use crate::store::StoreError;
+use crate::store::job::JobRow;
 
 /// How long loops may take to end what they are at.
 const LAST_WORK: Duration = Duration::from_secs(20);
@@ -35,9 +42,10 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let shutdown = stopped_by_signals()?;
     let files = setup::files(&config)?;
     let socket = ReservedSocket::at(&config.daemon.socket).map_err(DaemonError::Listen)?;
+    let _state_lock = StateLock::take(&config)?;
     let Some(database) = open_database(&config, &shutdown).await? else { return Ok(()) };
     let start = Start { config, files, socket, started_on };
-    let outcome = hold(start, &database.store, &shutdown).await;
+    let outcome = hold(start, &database, &shutdown).await;
     database.close().await;
     outcome
 }
@@ -87,27 +95,34 @@ async fn open_database(
 }
 
 /// Takes the lease, serves, and gives it back.
-async fn hold(start: Start, store: &Store, shutdown: &CancellationToken) -> anyhow::Result<()> {
-    let Some(lease) = lease::take(store, &start.config, shutdown).await? else { return Ok(()) };
+async fn hold(start: Start, database: &Database, shutdown: &CancellationToken) -> anyhow::Result<()> {
+    let Some(lease) = lease::take(&database.store, &start.config, shutdown).await? else { return Ok(()) };
     let lease = Arc::new(lease);
     failpoint::hit(FailPoint::LeaseTaken);
-    let outcome = serve(start, store, &lease, shutdown).await;
+    let outcome = serve(start, database, &lease, shutdown).await;
     lease.give_back().await;
     outcome
 }
 
 async fn serve(
     start: Start,
-    store: &Store,
+    database: &Database,
     lease: &Arc<Lease>,
     shutdown: &CancellationToken,
 ) -> anyhow::Result<()> {
     let Start { config, files, socket, started_on } = start;
-    let site = Arc::new(setup::site(config, files, store.clone(), lease.clone(), shutdown.clone())?);
+    let lineage = database.store.lineage().await?;
+    let ownership = ownership::claim(&config, &lineage, &lease.permit().await?)?;
+    let store = database.store.clone();
+    let site = Arc::new(setup::site(config, files, store, lease.clone(), lineage, shutdown.clone())?);
+    if ownership == Ownership::TakenOver {
+        let_waiting_pilots_go(&site).await?;
+    }
     let api = tokio::spawn(local_api::serve(site.clone(), socket, started_on)?);
     let keeper = tokio::spawn(keeper::run(site.clone(), lease.clone()));
     let loops = TaskTracker::new();
     spawn_loops(&site, &loops);
+    loops.spawn(database.supervise(site.troubles.clone(), site.shutdown.clone()));
     tracing::info!(site = site.name(), fence = lease.fence.0, "ready");
     shutdown.cancelled().await;
     tracing::info!("stopping; jobs go on");
@@ -123,6 +138,19 @@ async fn serve(
         LeaseEnd::Stopped => Ok(()),
         LeaseEnd::Lost => Err(DaemonError::LeaseLost(site.name().to_owned()).into()),
     }
+}
+
+/// Lets pilots go that have not begun: they were submitted before a restore, and would look for chunks where those of
+/// before were. What runs ends by itself when it has done what it took.
+async fn let_waiting_pilots_go(site: &Site) -> Result<(), StoreError> {
+    let waits = |job: &JobRow| job.pilot && matches!(job.state, JobState::Queued | JobState::Blocked);
+    let jobs = site.store.live_jobs(site.name()).await?;
+    let waiting: Vec<JobId> = jobs.iter().filter(|job| waits(job)).map(|job| job.id).collect();
+    let let_go = site.writer.request_cancel(&waiting).await?;
+    if !let_go.is_empty() {
+        tracing::info!(jobs = let_go.len(), "lets jobs go that were submitted before the restore");
+    }
+    Ok(())
 }
 
 fn spawn_loops(site: &Arc<Site>, loops: &TaskTracker) {

@@ -23,6 +23,12 @@ pub struct LeaseHolder {
     pub namespaces: Option<Namespaces>,
 }
 
+/// The namespaces as the lease's row has them; unknown where a daemon of an older version wrote it.
+pub(super) fn stored_namespaces(pid: Option<i64>, time: Option<i64>) -> Option<Namespaces> {
+    let (pid, time) = pid.zip(time)?;
+    Some(Namespaces { pid: pid.cast_unsigned(), time: time.cast_unsigned() })
+}
+
 impl LeaseHolder {
     /// This process.
     pub fn this_process() -> io::Result<LeaseHolder> {

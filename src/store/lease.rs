@@ -18,6 +18,7 @@ use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, Trans
 use super::connect::{SessionUse, Store};
 use super::error::{Doing, StoreError};
 pub use super::holder::LeaseHolder;
+use super::holder::stored_namespaces;
 use super::migrate;
 use crate::model::ids::Fence;
 use crate::process::Namespaces;
@@ -84,10 +85,7 @@ impl HolderRow {
             boot_id: self.boot_id.clone(),
             pid: self.pid,
             pid_started: self.pid_started,
-            namespaces: self
-                .pid_namespace
-                .zip(self.time_namespace)
-                .map(|(pid, time)| Namespaces { pid: pid.cast_unsigned(), time: time.cast_unsigned() }),
+            namespaces: stored_namespaces(self.pid_namespace, self.time_namespace),
         }
     }
 
