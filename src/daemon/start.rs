@@ -1,5 +1,5 @@
-//! Start and stop: socket, database, lease, loops, API; then the other way round. Whatever is begun here is undone on every
-//! way out, also where the start fails half-way.
+//! Start and stop: state directory, socket, database, lease, loops, API; then the other way round. Whatever is begun here is
+//! undone on every way out, also where the start fails half-way.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,8 +41,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let started_on = Timestamp::now();
     let shutdown = stopped_by_signals()?;
     let files = setup::files(&config)?;
-    let socket = ReservedSocket::at(&config.daemon.socket).map_err(DaemonError::Listen)?;
     let _state_lock = StateLock::take(&config)?;
+    let socket = ReservedSocket::at(&config.daemon.socket).map_err(DaemonError::Listen)?;
     let Some(database) = open_database(&config, &shutdown).await? else { return Ok(()) };
     let start = Start { config, files, socket, started_on };
     let outcome = hold(start, &database, &shutdown).await;

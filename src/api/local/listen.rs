@@ -88,8 +88,8 @@ pub struct ReservedSocket {
 }
 
 impl ReservedSocket {
-    /// Reserves `path`: whatever could keep a daemon from listening there shows before anything else is begun. Must be called
-    /// inside a tokio runtime.
+    /// Reserves `path`: whatever could keep a daemon from listening there shows before anything else is begun. Must be
+    /// called inside a tokio runtime.
     pub fn at(path: &Path) -> Result<ReservedSocket, ListenError> {
         if path.as_os_str().len() > LONGEST_SOCKET_PATH {
             return Err(ListenError::PathTooLong { socket: path.to_path_buf() });
