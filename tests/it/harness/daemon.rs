@@ -85,6 +85,7 @@ impl DaemonConfig {
     }
 
     /// With further sections of the configuration.
+    #[cfg(feature = "failpoints")]
     pub fn with_sections(mut self, lines: &str) -> DaemonConfig {
         self.sections += lines;
         self.sections += "\n";
