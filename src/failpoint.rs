@@ -50,6 +50,8 @@ fail_points! {
     SubmissionStaged = "submission-staged",
     /// The intent to submit is committed; the scheduler was not called.
     SubmissionCommitted = "submission-committed",
+    /// A call of the scheduler that changes something is permitted; its client is not started.
+    CallPermitted = "call-permitted",
     /// The scheduler has answered; the answer is not stored.
     SubmitAnswered = "submit-answered",
     /// The ids of accepted jobs are stored.

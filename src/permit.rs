@@ -89,10 +89,15 @@ impl Gate {
         self.closed_for_good.store(true, Ordering::Release);
     }
 
+    /// Whether it stays closed.
+    pub fn is_closed_for_good(&self) -> bool {
+        self.closed_for_good.load(Ordering::Acquire)
+    }
+
     /// Whether one may pass now.
     pub fn check(&self) -> Result<(), NotPermitted> {
-        if self.closed_for_good.load(Ordering::Acquire) {
-            return Err(NotPermitted::because("another daemon has the site's lease"));
+        if self.is_closed_for_good() {
+            return Err(NotPermitted::because("it has lost the site's lease, or given it back"));
         }
         let now = since_boot().map_err(|error| NotPermitted::because(format!("no clock: {error}")))?;
         if nanoseconds(now) < self.open_until.load(Ordering::Acquire) {
@@ -137,6 +142,6 @@ mod tests {
         permit.check().unwrap();
         gate.close_for_good();
         gate.open_until(Duration::from_secs(1 << 34));
-        assert!(permit.check().unwrap_err().to_string().contains("another daemon"));
+        assert!(permit.check().unwrap_err().to_string().contains("lost the site's lease"));
     }
 }

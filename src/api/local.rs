@@ -32,7 +32,7 @@ mod submit;
 mod wait;
 
 pub use crate::api::wire::PreviewedSubmission;
-pub use listen::{ListenError, LocalSocket};
+pub use listen::{ListenError, LocalSocket, ReservedSocket};
 pub use state::{ApiState, Preview, PreviewRefused, SchedulerMeter};
 
 /// Largest request but for submissions, which are streamed: a filter of some hundred thousand ids fits.

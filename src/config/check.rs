@@ -10,8 +10,9 @@ use super::secret::{Secret, read_secret_file, with_password};
 use super::units::{format_duration, format_size};
 use super::value::Value;
 
-/// Longest path of a Unix socket in bytes: `sun_path` of Linux has 108, the last one a zero (unix(7)).
-pub(super) const SOCKET_PATH_BYTES: usize = 107;
+/// Longest path of a Unix socket in bytes: `sun_path` of Linux has 108, the last one a zero (unix(7)), and the socket is
+/// made with four more (`.new`) before it is put in place.
+pub(super) const SOCKET_PATH_BYTES: usize = 103;
 
 /// Sites ask for no more polls than this of a scheduler that many people use.
 const POLITE_POLL_INTERVAL: Duration = Duration::from_secs(15);

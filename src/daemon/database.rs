@@ -45,7 +45,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(120);
 /// What troubles of the private server are noted under.
 const PRIVATE: &str = "private PostgreSQL";
 
-/// An open database, its tables up to date.
+/// An open database. Whoever takes the lease brings its tables up to date.
 pub struct Database {
     /// The store in it.
     pub store: Store,
@@ -66,17 +66,21 @@ pub async fn open(config: &Config) -> Result<Database, DaemonError> {
             (cluster.database_target()?, Some(cluster), started)
         }
     };
-    let store = connect(&target, config).await?;
-    Ok(Database { store, private, started: Arc::new(AtomicBool::new(started)) })
+    match Store::connect_shared(&target, Shares::of(config.database.pool_size as usize)).await {
+        Ok(store) => Ok(Database { store, private, started: Arc::new(AtomicBool::new(started)) }),
+        Err(error) => {
+            stop(private.filter(|_| started)).await;
+            Err(error.into())
+        }
+    }
 }
 
-async fn connect(target: &DatabaseTarget, config: &Config) -> Result<Store, DaemonError> {
-    let store = Store::connect_shared(target, Shares::of(config.database.pool_size as usize)).await?;
-    let migrations = store.migrate().await?;
-    if !migrations.is_empty() {
-        tracing::info!(?migrations, "brought the database's tables up to date");
+async fn stop(started: Option<PrivateCluster>) {
+    let Some(cluster) = started else { return };
+    match cluster.stop().await {
+        Ok(Stopped::ByUs | Stopped::NotRunning) => tracing::info!("stopped the private PostgreSQL"),
+        Err(error) => tracing::warn!(%error, "the private PostgreSQL did not stop"),
     }
-    Ok(store)
 }
 
 impl Database {
@@ -104,11 +108,7 @@ impl Database {
 
     /// Stops the private cluster if this daemon started it.
     pub async fn close(self) {
-        let Some(cluster) = self.private.filter(|_| self.started.load(Ordering::Relaxed)) else { return };
-        match cluster.stop().await {
-            Ok(Stopped::ByUs | Stopped::NotRunning) => tracing::info!("stopped the private PostgreSQL"),
-            Err(error) => tracing::warn!(%error, "the private PostgreSQL did not stop"),
-        }
+        stop(self.private.filter(|_| self.started.load(Ordering::Relaxed))).await;
     }
 }
 

@@ -13,8 +13,9 @@ use super::sightings::{Poll, Seen};
 use super::site::Site;
 use super::troubles::chain;
 use crate::model::chunk::ChunkName;
-use crate::model::ids::{JobId, NodeIndex};
+use crate::model::ids::{JobId, NodeIndex, SchedulerJobId};
 use crate::model::job::JobState;
+use crate::model::task::StartRecord;
 use crate::plan::job::{EndEvidence, Evidence, JobStep, KnownJob, Patience, Sighting, next_step};
 use crate::spool::SpoolError;
 use crate::spool::evidence::{self, saturating_sum};
@@ -80,7 +81,11 @@ pub async fn follow(
     };
     let evidence = in_plans_evidence(&found);
     let step = next_step(&known, &seen.sighting, &evidence, &seen.accounting, patience);
-    let update = update_of(job, &found, seen.reason.as_deref());
+    let mut update = update_of(job, &found, seen.reason.as_deref());
+    if let Some(id) = copy_at_work(pool, job, &found) {
+        tracing::warn!(job.id = job.id.0, scheduler_job_id = %id, "another copy of the job has the work: it is followed");
+        update = update.scheduler_job_id(id);
+    }
     match step {
         JobStep::Keep => followed.update = update.changes().then_some(update),
         JobStep::Start | JobStep::Found(JobState::Running) => {
@@ -202,6 +207,24 @@ fn in_plans_evidence(found: &evidence::JobEvidence) -> Evidence {
             results_bytes: Some(end.results_bytes),
         }),
     }
+}
+
+/// The scheduler's id of the copy of the job that has the work, where the one that is known found it taken and went away.
+/// That one's end says nothing of the work.
+fn copy_at_work(pool: &Pool, job: &JobRow, found: &evidence::JobEvidence) -> Option<SchedulerJobId> {
+    let known = job.scheduler_job_id.as_ref()?;
+    if job.cluster.as_ref().is_some_and(|cluster| *cluster != pool.cluster.name) {
+        return None;
+    }
+    let scheduler = &pool.cluster.scheduler;
+    let id_of = |record: &StartRecord| {
+        let id = SchedulerJobId(record.scheduler_job_id.clone()?);
+        let submission = scheduler.submission_id(&id, job.array_index, job.array_size)?;
+        Some(scheduler.element_id(&submission, job.array_index, job.array_size))
+    };
+    let gone = id_of(found.first.duplicate.as_ref()?)?;
+    let at_work = id_of(found.first.start.as_ref()?)?;
+    (gone == *known && at_work != gone).then_some(at_work)
 }
 
 fn update_of(job: &JobRow, found: &evidence::JobEvidence, reason: Option<&str>) -> JobUpdate {

@@ -10,7 +10,9 @@ use super::pools::Pool;
 use super::preview::{PreviewOptions, PreviewedTask, preview};
 use super::site::Site;
 use super::troubles::chain;
-use crate::api::local::{self, ApiState, LocalSocket, PreviewRefused, PreviewedSubmission, SchedulerMeter};
+use crate::api::local::{
+    self, ApiState, PreviewRefused, PreviewedSubmission, ReservedSocket, SchedulerMeter,
+};
 use crate::api::wire::{DaemonStatus, SubmitOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
@@ -18,12 +20,13 @@ use crate::model::view::PoolSummary;
 use crate::plan::waiting::{PoolFacts, obstacles};
 use crate::store::Lane;
 
-/// Binds the socket; the future serves it until the daemon stops.
+/// Puts the socket in place; the future serves it until the daemon stops.
 pub fn serve(
     site: Arc<Site>,
+    socket: ReservedSocket,
     started_on: Timestamp,
 ) -> Result<impl Future<Output = std::io::Result<()>> + Send, DaemonError> {
-    let socket = LocalSocket::bind(&site.config.daemon.socket)?;
+    let socket = socket.open()?;
     let for_status = site.clone();
     let for_preview = site.clone();
     let for_offers = site.clone();

@@ -42,5 +42,5 @@ mod submitter;
 mod troubles;
 
 pub use error::DaemonError;
-pub use setup::SetupError;
+pub use setup::{SetupError, check_files};
 pub use start::run;

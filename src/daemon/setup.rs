@@ -1,6 +1,7 @@
 //! Makes the site of its configuration: adapters and templates loaded, the worker script put where nodes find it.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -51,6 +52,16 @@ pub enum SetupError {
         /// Its adapter.
         adapter: String,
     },
+    /// The interpreter of a pool's workers.
+    #[error("pool `{pool}`: `{python}` cannot be the interpreter of its workers: {why}")]
+    Python {
+        /// The pool.
+        pool: PoolName,
+        /// The interpreter.
+        python: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// `/proc` is not readable.
     #[error("failed to find the running program's own path")]
     OwnProgram(#[source] std::io::Error),
@@ -62,8 +73,16 @@ pub struct Files {
     templates: TemplateSet,
 }
 
+/// Says what is wrong with the adapters, templates and interpreters that the configuration names.
+pub fn check_files(config: &Config) -> Result<(), SetupError> {
+    files(config).map(drop)
+}
+
 /// Reads adapters and templates.
 pub fn files(config: &Config) -> Result<Files, SetupError> {
+    for pool in &config.pools {
+        can_be_started(pool)?;
+    }
     let clusters = clusters(config)?;
     for pool in pools(config, &clusters).iter().filter(|pool| pool.config.resources.nodes > 1) {
         if pool.cluster.scheduler.script_facts().launch.is_none() {
@@ -71,7 +90,29 @@ pub fn files(config: &Config) -> Result<Files, SetupError> {
             return Err(SetupError::OneNode { pool: pool.config.name.clone(), nodes, adapter });
         }
     }
-    Ok(Files { clusters, templates: TemplateSet::load(&config.site.template_directories)? })
+    let templates = TemplateSet::load(&config.site.template_directories)?;
+    for pool in &config.pools {
+        if !templates.names().contains(&pool.template) {
+            let (name, known) = (pool.template.clone(), templates.names().join(", "));
+            return Err(ScriptError::Unknown { name, known }.into());
+        }
+    }
+    Ok(Files { clusters, templates })
+}
+
+/// An interpreter that is there and cannot be started is a mistake. One that is not there may be on the nodes only.
+fn can_be_started(pool: &PoolConfig) -> Result<(), SetupError> {
+    let python = Path::new(&pool.worker_python);
+    let refuse =
+        |why| Err(SetupError::Python { pool: pool.name.clone(), python: pool.worker_python.clone(), why });
+    if !python.is_absolute() {
+        return Ok(());
+    }
+    match std::fs::metadata(python) {
+        Ok(found) if !found.is_file() => refuse("it is no file"),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => refuse("nobody may execute it"),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The site that `config` describes, its lease held.
@@ -81,6 +122,7 @@ pub fn site(
     store: Store,
     lease: Arc<Lease>,
     lineage: Lineage,
+    shutdown: CancellationToken,
 ) -> Result<Site, SetupError> {
     let Files { clusters, templates } = files;
     let spool = Spool::of_database(&config.spool.path, &lineage);
@@ -105,7 +147,7 @@ pub fn site(
         doubts: Doubts::default(),
         cancelled_on: Arc::new(watch::Sender::new(None)),
         troubles: Troubles::default(),
-        shutdown: CancellationToken::new(),
+        shutdown,
         config: Arc::new(config),
     })
 }

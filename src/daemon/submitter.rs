@@ -22,12 +22,14 @@ use crate::model::ids::{PoolName, SchedulerJobId, SubmissionId};
 use crate::model::job::SubmissionState;
 use crate::permit::NotPermitted;
 use crate::plan::outage::Retry;
-use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, Pace, SubmissionStep, next_step, turn};
+use crate::plan::submission::{
+    Client, LookupPolicy, OpenSubmission, Pace, Sorted, SubmissionStep, next_step, sort_copies, turn,
+};
 use crate::scheduler::{FindAnswer, Refusal, SchedulerError, SubmitAnswer, SubmitRequest};
 use crate::spool::SpoolError;
 use crate::spool::evidence;
 use crate::store::StoreError;
-use crate::store::submission::{SubmissionNote, SubmissionRow};
+use crate::store::submission::{Certainty, SubmissionNote, SubmissionRow};
 
 /// A look-up asks for jobs made since this long before the call: clocks of two hosts differ, and a tag is never used twice.
 const CLOCK_SLACK: Duration = Duration::from_secs(24 * 3600);
@@ -148,6 +150,8 @@ fn concern(site: &Site, pool: &Pool, cluster: &Arc<Cluster>, submission: &Submis
         SubmissionState::Planned if has_pool => Concern::Withdraw,
         SubmissionState::Planned => Concern::NotOurs,
         _ if goes_through => Concern::Lead,
+        // It is looked up again where it went, or not at all.
+        SubmissionState::Accepted => Concern::NotOurs,
         _ if has_pool && !site.clusters.iter().any(|other| other.name == home) => Concern::Stranded,
         _ => Concern::NotOurs,
     }
@@ -164,7 +168,7 @@ async fn withdraw_moved(site: &Site, pool: &Pool, submission: &SubmissionRow) ->
     if let Some(cluster) = before
         && let Some(id) = id_by_evidence(site, cluster, submission)
     {
-        return accept(site, cluster, submission, submission.state, id).await;
+        return accept(site, cluster, submission, (submission.state, Certainty::Doubtful), id).await;
     }
     let reason = format!("pool {} goes through `{}` now", pool.config.name, pool.cluster.name);
     site.writer.withdraw_submission(submission.id, &reason).await?;
@@ -192,6 +196,8 @@ async fn lead(
         empty_lookup_ago: submission.empty_lookup_ago.map(|ago| ours.map_or(ago, |ours| ago.min(ours))),
         // Its pool may still be paused for a reason of its own.
         wait: submission.wait.filter(|_| retry == Retry::InTime),
+        rechecks: submission.rechecks,
+        rechecked_ago: submission.rechecked_ago,
     };
     let client = client(site, pool, cluster, submission);
     let policy = LookupPolicy { gap: scheduler.lookup_gap(), client_timeout: scheduler.submit_timeout() };
@@ -215,12 +221,13 @@ async fn lead(
             if wait.is_some() {
                 cluster.refused_for_now();
             }
-            let note = SubmissionNote { error: Some(said), wait };
+            let note = SubmissionNote { error: Some(said), wait, certainty: Certainty::Doubtful };
             site.writer
                 .move_submission(submission.id, submission.state, SubmissionState::Planned, note)
                 .await?;
             Ok(())
         }
+        SubmissionStep::LookForCopies => look_for_copies(site, cluster, submission).await,
         SubmissionStep::Wait => Ok(()),
     }
 }
@@ -228,7 +235,7 @@ async fn lead(
 /// Whether the client of an earlier call can still be at work. Only calls of a daemon that died need to be asked about:
 /// this one waits for its own.
 fn client(site: &Site, pool: &Pool, cluster: &Cluster, submission: &SubmissionRow) -> Client {
-    if submission.state == SubmissionState::Planned {
+    if matches!(submission.state, SubmissionState::Planned | SubmissionState::Accepted) {
         return Client::Gone;
     }
     let directory = site.spool.submission(&submission.pool, &submission.tag);
@@ -295,7 +302,7 @@ async fn settle(
                 submission.id = submission.id.0, tag = %submission.tag, %scheduler_job_id, jobs = request.array_size,
                 "submitted",
             );
-            accept(site, &pool.cluster, submission, from, scheduler_job_id).await?;
+            accept(site, &pool.cluster, submission, (from, Certainty::Clear), scheduler_job_id).await?;
             pool.accepted(request.array_size);
             pool.cluster.took_submission();
         }
@@ -308,9 +315,8 @@ async fn settle(
         }
         SubmitAnswer::Unclear { message } => {
             tracing::warn!(submission.id = submission.id.0, tag = %submission.tag, message, "unclear answer");
-            writer
-                .move_submission(submission.id, from, SubmissionState::Unknown, SubmissionNote::said(message))
-                .await?;
+            let note = SubmissionNote { certainty: Certainty::Doubtful, ..SubmissionNote::said(message) };
+            writer.move_submission(submission.id, from, SubmissionState::Unknown, note).await?;
         }
         SubmitAnswer::Refused { kind: Refusal::Permanent, message } => {
             tracing::error!(submission.id = submission.id.0, message, "the scheduler refused for good");
@@ -332,7 +338,7 @@ async fn settle(
                     pool.refused_for_now(&message)
                 }
             };
-            let note = SubmissionNote { error: Some(message), wait: Some(wait) };
+            let note = SubmissionNote { wait: Some(wait), ..SubmissionNote::said(message) };
             writer.move_submission(submission.id, from, SubmissionState::Planned, note).await?;
         }
     }
@@ -344,14 +350,14 @@ async fn accept(
     site: &Site,
     cluster: &Cluster,
     submission: &SubmissionRow,
-    from: SubmissionState,
+    (from, certainty): (SubmissionState, Certainty),
     id: SchedulerJobId,
 ) -> Result<(), SubmitterError> {
     let scheduler = &cluster.scheduler;
     let elements = (0..submission.array_size)
         .map(|index| (index, scheduler.element_id(&id, index, submission.array_size)))
         .collect();
-    site.writer.accept_submission(submission.id, from, &id, elements).await?;
+    site.writer.accept_submission(submission.id, from, &id, elements, certainty).await?;
     failpoint::hit(FailPoint::SubmissionAccepted);
     Ok(())
 }
@@ -372,23 +378,16 @@ async fn look_up(
 ) -> Result<LookedUp, SubmitterError> {
     if let Some(id) = id_by_evidence(site, cluster, submission) {
         tracing::info!(tag = %submission.tag, scheduler_job_id = %id, "adopted by its own start record");
-        accept(site, cluster, submission, submission.state, id).await?;
+        // Others of the tag are found when it is looked up again.
+        accept(site, cluster, submission, (submission.state, Certainty::Doubtful), id).await?;
         return Ok(LookedUp::Otherwise);
     }
-    let now = Timestamp::now();
-    let span = submission.called_ago.unwrap_or_default().saturating_add(CLOCK_SLACK);
-    let since = now.checked_sub(span).unwrap_or(now);
-    match cluster.scheduler.find_by_tag(&submission.tag, since).await {
+    match cluster.scheduler.find_by_tag(&submission.tag, since(submission)).await {
         FindAnswer::Known(ids) => {
-            let mut ids = ids.into_iter();
-            if let Some(oldest) = ids.next() {
-                tracing::info!(tag = %submission.tag, scheduler_job_id = %oldest, "adopted by its tag");
-                accept(site, cluster, submission, submission.state, oldest).await?;
-            }
-            let others: Vec<SchedulerJobId> = ids.collect();
-            if !others.is_empty() {
-                tracing::error!(tag = %submission.tag, ?others, "more than one job has the tag; the others are cancelled");
-                cluster.scheduler.cancel(&others, site.lease.as_ref()).await?;
+            if let Some(Sorted { kept, cancelled }) = sort_copies(&ids, &[], None) {
+                tracing::info!(tag = %submission.tag, scheduler_job_id = %kept, "adopted by its tag");
+                accept(site, cluster, submission, (submission.state, Certainty::Doubtful), kept).await?;
+                cancel_copies(site, cluster, submission, &cancelled).await?;
             }
             Ok(LookedUp::Otherwise)
         }
@@ -404,11 +403,61 @@ async fn look_up(
     }
 }
 
+/// Before every call for the submission, whatever the scheduler's clock says.
+fn since(submission: &SubmissionRow) -> Timestamp {
+    let now = Timestamp::now();
+    let span = submission.called_ago.unwrap_or_default().saturating_add(CLOCK_SLACK);
+    now.checked_sub(span).unwrap_or(now)
+}
+
+/// Looks up the tag of a submission that was accepted after a doubt, and cancels what is too much.
+async fn look_for_copies(
+    site: &Arc<Site>,
+    cluster: &Cluster,
+    submission: &SubmissionRow,
+) -> Result<(), SubmitterError> {
+    match cluster.scheduler.find_by_tag(&submission.tag, since(submission)).await {
+        FindAnswer::Known(ids) => {
+            let begun: Vec<SchedulerJobId> = begun(site, cluster, submission).collect();
+            let known = submission.scheduler_job_id.as_ref();
+            if let Some(Sorted { cancelled, .. }) = sort_copies(&ids, &begun, known) {
+                cancel_copies(site, cluster, submission, &cancelled).await?;
+            }
+        }
+        FindAnswer::NotKnown => {}
+        FindAnswer::Unanswered { message } => {
+            site.troubles.note(&cluster.subject(), format!("look-up by tag: {message}"));
+            return Ok(());
+        }
+    }
+    site.writer.count_recheck(submission.id).await?;
+    Ok(())
+}
+
+async fn cancel_copies(
+    site: &Site,
+    cluster: &Cluster,
+    submission: &SubmissionRow,
+    copies: &[SchedulerJobId],
+) -> Result<(), SubmitterError> {
+    if copies.is_empty() {
+        return Ok(());
+    }
+    tracing::error!(tag = %submission.tag, ?copies, "more than one job has the tag; the others are cancelled");
+    cluster.scheduler.cancel(copies, site.lease.as_ref()).await?;
+    Ok(())
+}
+
 /// A job that wrote its start record was surely accepted, even if the scheduler has forgotten it.
 fn id_by_evidence(site: &Site, cluster: &Cluster, submission: &SubmissionRow) -> Option<SchedulerJobId> {
+    begun(site, cluster, submission).next()
+}
+
+/// Submissions of the tag whose jobs have begun the work, by what these wrote.
+fn begun(site: &Site, cluster: &Cluster, submission: &SubmissionRow) -> impl Iterator<Item = SchedulerJobId> {
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let scheduler = &cluster.scheduler;
-    (0..submission.array_size).find_map(|index| {
+    (0..submission.array_size).filter_map(move |index| {
         let start = evidence::start_of(&directory.job(index))?;
         let element = start.scheduler_job_id?;
         scheduler.submission_id(&SchedulerJobId(element), index, submission.array_size)

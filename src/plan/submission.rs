@@ -22,6 +22,11 @@ pub struct OpenSubmission {
     pub empty_lookup_ago: Option<Duration>,
     /// How much longer a clear, transient refusal puts the next call off.
     pub wait: Option<Duration>,
+    /// How often the tag is still to be looked up although the submission was accepted: there was a doubt, and a second job
+    /// of the tag may come late.
+    pub rechecks: u32,
+    /// How long ago the last such look-up was, or the acceptance.
+    pub rechecked_ago: Option<Duration>,
 }
 
 /// Whether the client process that called the scheduler can still be at work.
@@ -51,9 +56,14 @@ pub enum SubmissionStep {
     LookUp,
     /// The scheduler surely does not know it: back to `planned`.
     PlanAgain,
+    /// Ask the scheduler whether the tag of the accepted submission has more than one job.
+    LookForCopies,
     /// Nothing yet.
     Wait,
 }
+
+/// After a doubt the tag is looked up so often once the submission is accepted: soon, and when every client has given up.
+pub const RECHECKS: u32 = 2;
 
 /// Empty look-ups that make sure.
 const SURE: u32 = 2;
@@ -79,10 +89,42 @@ pub fn next_step(submission: OpenSubmission, client: Client, policy: LookupPolic
                 SubmissionStep::Wait
             }
         }
+        SubmissionState::Accepted if submission.rechecks > 0 => {
+            let last = submission.rechecks < RECHECKS;
+            let span = if last { policy.client_timeout.max(policy.gap) } else { policy.gap };
+            if passed(submission.rechecked_ago, span) {
+                SubmissionStep::LookForCopies
+            } else {
+                SubmissionStep::Wait
+            }
+        }
         SubmissionState::Accepted | SubmissionState::Rejected | SubmissionState::Withdrawn => {
             SubmissionStep::Wait
         }
     }
+}
+
+/// Which of several jobs of one tag stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sorted<Id> {
+    /// This one.
+    pub kept: Id,
+    /// These are cancelled.
+    pub cancelled: Vec<Id>,
+}
+
+/// Sorts the jobs that a look-up found, oldest first; nothing where it found none. A job that has begun the work stays, else
+/// the one that is known already, else the oldest. Of several that have begun, as elements of arrays can, none is
+/// cancelled: each task has one of them only, and what finds its work taken goes away by itself.
+pub fn sort_copies<Id: Clone + PartialEq>(
+    found: &[Id],
+    begun: &[Id],
+    known: Option<&Id>,
+) -> Option<Sorted<Id>> {
+    let is_found = |id: &&Id| found.contains(id);
+    let kept = begun.iter().find(is_found).or(known.filter(is_found)).or(found.first())?;
+    let surplus = |id: &&Id| *id != kept && !begun.contains(id);
+    Some(Sorted { kept: kept.clone(), cancelled: found.iter().filter(surplus).cloned().collect() })
 }
 
 fn passed(ago: Option<Duration>, span: Duration) -> bool {

@@ -14,10 +14,13 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::sync::{Notify, Semaphore};
 
+use crate::failpoint::{self, FailPoint};
 use crate::permit::{Guard, NotPermitted, Permit};
 
 /// Children that may live at the same time, over all schedulers of this process: a daemon is a guest on a login node.
-static CHILDREN: Semaphore = Semaphore::const_new(2);
+static CHILDREN: Semaphore = Semaphore::const_new(CHILDREN_AT_ONCE);
+
+const CHILDREN_AT_ONCE: usize = 2;
 
 /// What clients of other people's schedulers share. Once our own scheduler is in use too, each takes both permits: one that
 /// hangs must not keep the jobs of this machine waiting.
@@ -148,7 +151,7 @@ pub async fn run(invocation: &Invocation, effect: Effect<'_>) -> Ran {
         },
     };
     let started = Instant::now();
-    let mut child = match spawn(invocation, &permit) {
+    let mut child = match spawn(invocation, effect, &permit) {
         Ok(Ok(child)) => child,
         Ok(Err(refusal)) => return Ran::NotPermitted(refusal),
         Err(error) => {
@@ -225,7 +228,11 @@ pub async fn run(invocation: &Invocation, effect: Effect<'_>) -> Ran {
     }
 }
 
-fn spawn(invocation: &Invocation, permit: &Permit) -> std::io::Result<Result<Child, NotPermitted>> {
+fn spawn(
+    invocation: &Invocation,
+    effect: Effect<'_>,
+    permit: &Permit,
+) -> std::io::Result<Result<Child, NotPermitted>> {
     let Some((program, arguments)) = invocation.argv.split_first() else {
         return Err(std::io::Error::other("an empty command"));
     };
@@ -244,10 +251,13 @@ fn spawn(invocation: &Invocation, permit: &Permit) -> std::io::Result<Result<Chi
         .stderr(Stdio::piped())
         .process_group(0)
         .kill_on_drop(true);
-    match permit.check() {
-        Ok(()) => command.spawn().map(Ok),
-        Err(refusal) => Ok(Err(refusal)),
+    if let Err(refusal) = permit.check() {
+        return Ok(Err(refusal));
     }
+    if matches!(effect, Effect::Changes(_)) {
+        failpoint::hit(FailPoint::CallPermitted);
+    }
+    command.spawn().map(Ok)
 }
 
 /// Reads to the end and shows `watch` what there is; beyond `limit` bytes it reads on but keeps nothing, so that the child
@@ -396,5 +406,70 @@ mod tests {
         let Ran::Exited { stdout, .. } = run(&shell("env", PATIENT), Effect::Asks).await else { panic!() };
         let names: Vec<&str> = stdout.lines().filter_map(|line| line.split('=').next()).collect();
         assert!(names.iter().all(|name| ["PATH", "PWD", "SHLVL", "_", "OLDPWD"].contains(name)), "{names:?}");
+    }
+
+    /// Permits nothing before `released` exists.
+    struct AfterRelease {
+        released: PathBuf,
+    }
+
+    impl Guard for AfterRelease {
+        fn permit(&self) -> futures_util::future::BoxFuture<'_, Result<Permit, NotPermitted>> {
+            let answer = match self.released.exists() {
+                true => Ok(Permit::without_lease()),
+                false => Err(NotPermitted::because("asked before the wait for a place was over")),
+            };
+            Box::pin(std::future::ready(answer))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_command_is_permitted_only_after_its_wait_for_a_place() {
+        let directory = tempfile::tempdir().unwrap();
+        let released = directory.path().join("released");
+        let hold = format!("while [ ! -e {} ]; do sleep 0.05; done", released.display());
+        let hold = Invocation { whose: Whose::Ours, ..shell(&hold, PATIENT) };
+        let held: Vec<_> = (0..CHILDREN_AT_ONCE)
+            .map(|_| {
+                tokio::spawn({
+                    let hold = hold.clone();
+                    async move { run(&hold, Effect::Asks).await }
+                })
+            })
+            .collect();
+        while CHILDREN.available_permits() > 0 {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        let waiting = tokio::spawn({
+            let guard = AfterRelease { released: released.clone() };
+            let submit = Invocation { whose: Whose::Ours, ..shell("echo 7", PATIENT) };
+            async move { run(&submit, Effect::Changes(&guard)).await }
+        });
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        assert!(!waiting.is_finished(), "it did not wait for a place");
+        std::fs::write(&released, "").unwrap();
+        let ran = waiting.await.unwrap();
+        assert!(matches!(ran, Ran::Exited { code: 0, .. }), "{ran:?}");
+        for held in held {
+            held.await.unwrap();
+        }
+    }
+
+    /// Proves a right that runs out before the command starts.
+    struct TooLate;
+
+    impl Guard for TooLate {
+        fn permit(&self) -> futures_util::future::BoxFuture<'_, Result<Permit, NotPermitted>> {
+            Box::pin(std::future::ready(Ok(Permit::through(&std::sync::Arc::default()))))
+        }
+    }
+
+    #[tokio::test]
+    async fn a_permit_that_runs_out_starts_no_command() {
+        let directory = tempfile::tempdir().unwrap();
+        let mark = directory.path().join("ran");
+        let ran = run(&shell(&format!("touch {}", mark.display()), PATIENT), Effect::Changes(&TooLate)).await;
+        assert!(matches!(ran, Ran::NotPermitted(_)), "{ran:?}");
+        assert!(!mark.exists());
     }
 }

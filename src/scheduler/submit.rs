@@ -85,6 +85,10 @@ impl Scheduler {
             .into_iter()
             .chain(self.inner.adapter.messages.class_with(Verb::Submit, stdout, code))
             .min();
+        if class == Some(MessageClass::Unclear) {
+            // Whatever the exit code: a client that tried more than once may have been heard more than once.
+            return SubmitAnswer::Unclear { message };
+        }
         if usable || class == Some(MessageClass::Accepted) {
             return match self.submitted_id(call, stdout, stderr) {
                 Some(scheduler_job_id) => SubmitAnswer::Accepted { scheduler_job_id },

@@ -39,6 +39,15 @@ pub enum StoreError {
         /// Versions of the migrations that are not known here.
         unknown: Vec<String>,
     },
+    /// The tables are older than this program, and daemons of other sites are at work on them.
+    #[error(
+        "the database's tables are of an older qcbatch, and daemons of other sites are at work on them ({}): stop those first",
+        sites.join(", ")
+    )]
+    OlderSitesAtWork {
+        /// The sites.
+        sites: Vec<String>,
+    },
     /// Another daemon has taken the site's lease: this one must stop writing.
     #[error("lease of site `{site}` with fence {fence} was taken over by another daemon")]
     LeaseLost {
@@ -70,9 +79,10 @@ impl StoreError {
             StoreError::Query { source, .. } => query_is_away(source),
             StoreError::Migration(source) => source.downcast_ref::<DieselError>().is_some_and(query_is_away),
             StoreError::Busy => true,
-            StoreError::NewerDatabase { .. } | StoreError::LeaseLost { .. } | StoreError::Stored { .. } => {
-                false
-            }
+            StoreError::NewerDatabase { .. }
+            | StoreError::OlderSitesAtWork { .. }
+            | StoreError::LeaseLost { .. }
+            | StoreError::Stored { .. } => false,
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, HashSet};
 use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
-use jiff_diesel::{NullableTimestamp, ToDiesel};
+use jiff_diesel::NullableTimestamp;
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
@@ -112,8 +112,8 @@ pub struct JobUpdate {
     pub listing: Listing,
     /// At least so many tasks it took.
     pub tasks: Option<u32>,
-    /// When it started.
-    pub started_on: Option<Timestamp>,
+    /// The scheduler's id, where another copy of the job has the work.
+    pub scheduler_job_id: Option<SchedulerJobId>,
 }
 
 /// What a poll said of a job's being there.
@@ -145,7 +145,7 @@ impl JobUpdate {
             hostname: None,
             listing: Listing::Unchanged,
             tasks: None,
-            started_on: None,
+            scheduler_job_id: None,
         }
     }
 
@@ -179,6 +179,12 @@ impl JobUpdate {
         self
     }
 
+    /// And stores that the scheduler knows it by another id.
+    pub fn scheduler_job_id(mut self, id: SchedulerJobId) -> JobUpdate {
+        self.scheduler_job_id = Some(id);
+        self
+    }
+
     /// And forgets that polls did not list it.
     pub fn found(mut self) -> JobUpdate {
         self.listing = Listing::Found;
@@ -197,7 +203,7 @@ impl JobUpdate {
             || self.reason.is_some()
             || self.beat.is_some()
             || self.hostname.is_some()
-            || self.started_on.is_some()
+            || self.scheduler_job_id.is_some()
             || self.tasks.is_some()
             || self.listing != Listing::Unchanged
     }
@@ -347,7 +353,7 @@ impl Store {
 const UPDATE: &str = "
     WITH given AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
-            AS rows(id, from_state, to_state, reason, beat, hostname, listing, started_on, tasks)
+            AS rows(id, from_state, to_state, reason, beat, hostname, listing, scheduler_job_id, tasks)
     ), locked AS (
         SELECT j.id FROM job j JOIN given ON given.id = j.id AND given.from_state::job_state = j.state
         WHERE j.site = $1 ORDER BY j.id FOR UPDATE OF j)
@@ -360,7 +366,7 @@ const UPDATE: &str = "
         missing_since = CASE listing WHEN 'found' THEN NULL
             WHEN 'missing' THEN coalesce(missing_since, clock_timestamp()) ELSE missing_since END,
         missing_polls = CASE listing WHEN 'found' THEN 0 WHEN 'missing' THEN missing_polls + 1 ELSE missing_polls END,
-        started_on = coalesce(job.started_on, given.started_on),
+        scheduler_job_id = coalesce(given.scheduler_job_id, job.scheduler_job_id),
         tasks = greatest(job.tasks, given.tasks),
         modified_on = now()
     FROM given, locked WHERE job.id = given.id AND job.id = locked.id
@@ -382,7 +388,6 @@ impl Writer {
             Listing::Found => Some("found".to_owned()),
             Listing::Missing => Some("missing".to_owned()),
         };
-        let started = updates.iter().map(|update| update.started_on.map(|time| time.to_diesel()));
         let rows: Vec<IdRow> = diesel::sql_query(UPDATE)
             .bind::<Text, _>(&self.site)
             .bind::<Array<BigInt>, _>(raw(updates.iter().map(|update| update.id)))
@@ -392,7 +397,9 @@ impl Writer {
             .bind::<Array<Nullable<BigInt>>, _>(updates.iter().map(|update| update.beat).collect::<Vec<_>>())
             .bind::<Array<Nullable<Text>>, _>(words(|update| update.hostname.as_deref().map(storable)))
             .bind::<Array<Nullable<Text>>, _>(words(listing))
-            .bind::<Array<Nullable<Timestamptz>>, _>(started.collect::<Vec<_>>())
+            .bind::<Array<Nullable<Text>>, _>(words(|update| {
+                update.scheduler_job_id.as_ref().map(|id| id.0.clone())
+            }))
             .bind::<Array<Nullable<Integer>>, _>(
                 updates.iter().map(|update| update.tasks.map(integer)).collect::<Vec<_>>(),
             )

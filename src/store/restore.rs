@@ -12,7 +12,7 @@
 use std::path::Path;
 use std::process::Stdio;
 
-use diesel::sql_types::{BigInt, Bool, Integer, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
@@ -21,6 +21,7 @@ use super::backup::client;
 use super::cluster::{ClusterError, Programs};
 use super::connect::{Connector, SessionUse};
 use super::error::{Doing, StoreError};
+use super::holder::stored_namespaces;
 use super::lease::LeaseHolder;
 use super::target::DatabaseTarget;
 
@@ -122,6 +123,10 @@ struct LeaseRow {
     pid_started: i64,
     #[diesel(sql_type = Bool)]
     is_live: bool,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pid_namespace: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    time_namespace: Option<i64>,
 }
 
 impl LeaseRow {
@@ -131,14 +136,17 @@ impl LeaseRow {
             boot_id: self.boot_id.clone(),
             pid: self.pid,
             pid_started: self.pid_started,
+            namespaces: stored_namespaces(self.pid_namespace, self.time_namespace),
         }
     }
 }
 
 async fn leases(conn: &mut AsyncPgConnection) -> Result<Vec<LeaseRow>, StoreError> {
     diesel::sql_query(
-        "SELECT site, fence, hostname, boot_id, pid, pid_started, expires_on > clock_timestamp() AS is_live
-         FROM lease ORDER BY site",
+        "SELECT site, fence, hostname, boot_id, pid, pid_started, expires_on > clock_timestamp() AS is_live,
+            (to_jsonb(l) ->> 'pid_namespace')::bigint AS pid_namespace,
+            (to_jsonb(l) ->> 'time_namespace')::bigint AS time_namespace
+         FROM lease l ORDER BY site",
     )
     .load(conn)
     .await

@@ -153,6 +153,8 @@ table! {
         pid -> Integer,
         pid_started -> BigInt,
         expires_on -> Timestamptz,
+        pid_namespace -> Nullable<BigInt>,
+        time_namespace -> Nullable<BigInt>,
     }
 }
 
@@ -322,6 +324,8 @@ table! {
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
         cluster -> Nullable<Text>,
+        rechecks -> Integer,
+        rechecked_on -> Nullable<Timestamptz>,
     }
 }
 

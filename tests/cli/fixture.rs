@@ -52,7 +52,7 @@ impl Server {
             let store = open(&database).await;
             let holder = LeaseHolder::this_process().unwrap();
             let ttl = Duration::from_secs(3600);
-            let LeaseAnswer::Held(fence) =
+            let LeaseAnswer::Held { fence, .. } =
                 store.acquire(SITE, &holder, ttl, TakeOver::WhenExpired).await.unwrap()
             else {
                 panic!("nobody else uses this database");

@@ -34,6 +34,7 @@ fn visitor(point: FailPoint) -> Visitor {
         | FailPoint::SubmissionPlanned
         | FailPoint::SubmissionStaged
         | FailPoint::SubmissionCommitted
+        | FailPoint::CallPermitted
         | FailPoint::SubmitAnswered
         | FailPoint::SubmissionAccepted
         | FailPoint::ResultsStored

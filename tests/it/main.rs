@@ -31,5 +31,9 @@ mod refusals;
 mod restart;
 mod several_nodes;
 mod sharing;
+mod skew;
+mod standby;
 mod stuck;
 mod sweep;
+#[cfg(feature = "failpoints")]
+mod take_over;

@@ -20,7 +20,7 @@ async fn backed_up() -> (Server, Store, Programs, Fence, std::path::PathBuf) {
     let programs = programs().await;
     let holder = LeaseHolder::this_process().unwrap();
     let held = store.acquire(SITE, &holder, HOUR, TakeOver::WhenExpired).await.unwrap();
-    let LeaseAnswer::Held(fence) = held else { panic!("{held:?}") };
+    let LeaseAnswer::Held { fence, .. } = held else { panic!("{held:?}") };
     let file = server.directory.path().join("backup");
     backup(&server.target(), &programs, &file).await.unwrap();
     expire(&server).await;
@@ -96,7 +96,10 @@ async fn a_daemon_that_slept_through_a_restore_is_fenced() {
     assert!(matches!(renewed, Err(StoreError::LeaseLost { .. })), "{renewed:?}");
     let holder = LeaseHolder::this_process().unwrap();
     let next = store.acquire(SITE, &holder, HOUR, TakeOver::WhenExpired).await.unwrap();
-    assert!(matches!(next, LeaseAnswer::Held(next) if next.0 > fence.0 + 1), "{next:?} after {fence:?}");
+    assert!(
+        matches!(next, LeaseAnswer::Held { fence: next, .. } if next.0 > fence.0 + 1),
+        "{next:?} after {fence:?}"
+    );
 }
 
 /// Somebody waits for the lock of the lease.

@@ -8,6 +8,7 @@ use qcbatch::model::job::{JobOutcome, JobState, SubmissionState};
 use qcbatch::store::StoreError;
 use qcbatch::store::job::JobUpdate;
 use qcbatch::store::release::{Charge, Charged, JobEnd, ReleasedTasks};
+use qcbatch::store::submission::Certainty;
 use qcbatch::store::submission::SubmissionNote;
 
 use crate::world::{SITE, World, decide, planned, take_lease};
@@ -73,8 +74,15 @@ async fn a_submission_is_led_by_compare_and_swap() {
 
     let elements = vec![(0, SchedulerJobId("47_0".into())), (1, SchedulerJobId("47_1".into()))];
     let scheduler_id = SchedulerJobId("47".into());
-    assert!(!writer.accept_submission(id, Unknown, &scheduler_id, elements.clone()).await.unwrap());
-    assert!(writer.accept_submission(id, Submitting, &scheduler_id, elements).await.unwrap());
+    assert!(
+        !writer
+            .accept_submission(id, Unknown, &scheduler_id, elements.clone(), Certainty::Clear)
+            .await
+            .unwrap()
+    );
+    assert!(
+        writer.accept_submission(id, Submitting, &scheduler_id, elements, Certainty::Clear).await.unwrap()
+    );
     assert!(world.store.open_submissions(SITE).await.unwrap().is_empty());
     let jobs = world.store.live_jobs(SITE).await.unwrap();
     assert_eq!(jobs.iter().map(|job| job.state).collect::<Vec<_>>(), [JobState::Queued; 2]);

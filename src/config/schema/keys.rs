@@ -76,7 +76,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "daemon.tick", duration(100, MINUTE), Value("2s"), "Time between two looks at what is to be done.";
     "daemon.poll_interval", duration(SECOND, HOUR), Value("30s"), "Time between two polls of a scheduler; one poll covers all jobs. Sites ask for 15 s or more.";
     "daemon.lease", duration(SECOND, HOUR), Value("60s"), "How long another daemon waits before it takes over a site whose daemon fell silent. At least three ticks.";
-    "daemon.socket", Path, Value("{state}/qcbatch.sock"), "Unix socket of the local API. At most 107 bytes long.";
+    "daemon.socket", Path, Value("{state}/qcbatch.sock"), "Unix socket of the local API. At most 103 bytes long.";
     "daemon.log", LogFilter, Value("info"), "What is logged.";
     "daemon.log_format", Choice(&["text", "json"]), Value("text"), "Lines for people, or one JSON object per line.";
     "daemon.log_file", Path, Absent("standard error"), "File that the log is appended to, created with mode 0600.";

@@ -15,6 +15,8 @@ fn unknown(empty_lookups: u32, last: Option<u64>, now: u64) -> OpenSubmission {
         empty_lookups,
         empty_lookup_ago: last.map(|last| Duration::from_secs(now.saturating_sub(last))),
         wait: None,
+        rechecks: 0,
+        rechecked_ago: None,
     }
 }
 
@@ -41,6 +43,36 @@ fn a_wait_that_no_refusal_can_have_set_is_not_waited_for() {
     assert_eq!(next_step(put_off(7200), Client::Gone, POLICY), SubmissionStep::Wait);
     assert_eq!(next_step(put_off(0), Client::Gone, POLICY), SubmissionStep::Submit);
     assert_eq!(next_step(put_off(24 * 3600), Client::Gone, POLICY), SubmissionStep::Submit);
+}
+
+#[test]
+fn a_tag_that_was_called_in_doubt_is_looked_up_again_after_it_was_accepted() {
+    let accepted = |rechecks, ago| OpenSubmission {
+        state: SubmissionState::Accepted,
+        rechecks,
+        rechecked_ago: Some(Duration::from_secs(ago)),
+        ..unknown(0, None, 0)
+    };
+    let step = |submission| next_step(submission, Client::Gone, POLICY);
+    assert_eq!(step(accepted(0, 10_000)), SubmissionStep::Wait);
+    assert_eq!(step(accepted(2, 29)), SubmissionStep::Wait);
+    assert_eq!(step(accepted(2, 30)), SubmissionStep::LookForCopies);
+    assert_eq!(step(accepted(1, 119)), SubmissionStep::Wait);
+    assert_eq!(step(accepted(1, 120)), SubmissionStep::LookForCopies);
+}
+
+#[test]
+fn of_several_jobs_of_a_tag_the_one_that_has_begun_stays() {
+    let sorted = |found: &[u32], begun: &[u32], known: Option<u32>| {
+        sort_copies(found, begun, known.as_ref()).map(|sorted| (sorted.kept, sorted.cancelled))
+    };
+    assert_eq!(sorted(&[], &[], Some(7)), None);
+    assert_eq!(sorted(&[7], &[], Some(7)), Some((7, vec![])));
+    assert_eq!(sorted(&[7, 8, 9], &[], None), Some((7, vec![8, 9])), "the oldest");
+    assert_eq!(sorted(&[7, 8, 9], &[], Some(8)), Some((8, vec![7, 9])), "the one that is known");
+    assert_eq!(sorted(&[7, 8, 9], &[9], Some(8)), Some((9, vec![7, 8])), "the one that has begun");
+    assert_eq!(sorted(&[7, 8], &[5], Some(6)), Some((7, vec![8])), "what is gone keeps nobody");
+    assert_eq!(sorted(&[7, 8, 9], &[7, 9], Some(8)), Some((7, vec![8])), "nobody who works is cancelled");
 }
 
 proptest! {

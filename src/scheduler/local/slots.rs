@@ -204,6 +204,6 @@ mod tests {
             "waiting": {"3": {"pid": 4, "started": 5}}}"#;
         let slots: Slots = serde_json::from_str(text).unwrap();
         assert_eq!(slots.taken["1"].use_, use_of(2, 0));
-        assert_eq!(slots.waiting[&3].supervisor, ProcessMark { pid: 4, started: 5 });
+        assert_eq!(slots.waiting[&3].supervisor, ProcessMark { pid: 4, started: 5, namespaces: None });
     }
 }
