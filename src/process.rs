@@ -1,6 +1,8 @@
-//! Processes of this machine, told apart from later ones with the same number. Reads `/proc` and sends signal 0.
+//! Processes of this machine, told apart from later ones with the same number and from those of other containers.
+//! Reads `/proc` and sends signal 0.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
 
 use nix::errno::Errno;
 use nix::sys::signal::kill;
@@ -17,6 +19,32 @@ pub struct ProcessMark {
     pub pid: i32,
     /// When it started, in clock ticks since the boot (field 22 of `/proc/<pid>/stat`).
     pub started: i64,
+    /// Where both numbers mean something; not noted by older versions, nor by those who keep it elsewhere.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub namespaces: Option<Namespaces>,
+}
+
+/// The namespaces (namespaces(7)) that numbers and start times of processes are told in. A container has others than its
+/// host, even where both have one host name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Namespaces {
+    /// Of process numbers.
+    pub pid: u64,
+    /// Of the clock since boot; 0 where the kernel has none.
+    pub time: u64,
+}
+
+impl Namespaces {
+    /// Those of this process.
+    pub fn of_this() -> io::Result<Namespaces> {
+        let pid = std::fs::metadata("/proc/self/ns/pid")?.ino();
+        let time = match std::fs::metadata("/proc/self/ns/time") {
+            Ok(namespace) => namespace.ino(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => 0,
+            Err(error) => return Err(error),
+        };
+        Ok(Namespaces { pid, time })
+    }
 }
 
 impl ProcessMark {
@@ -27,12 +55,15 @@ impl ProcessMark {
 
     /// The process that has this number now.
     pub fn of(pid: i32) -> io::Result<ProcessMark> {
-        Ok(ProcessMark { pid, started: Stat::read(pid)?.started })
+        Ok(ProcessMark { pid, started: Stat::read(pid)?.started, namespaces: Some(Namespaces::of_this()?) })
     }
 
     /// Whether it cannot be running any more: its number is free, in other hands, or a zombie's. False where this
-    /// user may not know.
+    /// user may not know, and of a process of other namespaces, whose number means nothing here.
     pub fn is_surely_gone(self) -> bool {
+        if self.namespaces.is_some_and(|theirs| !Namespaces::of_this().is_ok_and(|ours| ours == theirs)) {
+            return false;
+        }
         // Signal 0 first: where /proc hides other users' processes, only it tells hidden from gone.
         if kill(Pid::from_raw(self.pid), None) == Err(Errno::ESRCH) {
             return true;

@@ -252,7 +252,7 @@ fn a_state_directory_too_deep_for_a_socket_is_told_even_by_default() {
     assert!(said.contains("built-in default") && said.contains("bytes long"), "{said}");
     let world = World::new().set(&format!("site.state=/{}", "x".repeat(100)));
     let said = world.said();
-    assert!(said.contains("--set site.state=") && said.contains("a path of at most 107 bytes"), "{said}");
+    assert!(said.contains("--set site.state=") && said.contains("a path of at most 103 bytes"), "{said}");
     World::new().set(&format!("daemon.socket=/{}", "x".repeat(106))).loaded();
 }
 

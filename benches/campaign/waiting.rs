@@ -66,7 +66,7 @@ async fn take_chunks(database: &Database) -> Result<Vec<Duration>, StoreError> {
     let store = Store::connect(&target, 2).await?;
     let holder = LeaseHolder::this_process().expect("/proc is there");
     let lease = store.acquire("chunks", &holder, Duration::from_secs(600), TakeOver::Now).await?;
-    let LeaseAnswer::Held(fence) = lease else { panic!("nobody else has that site") };
+    let LeaseAnswer::Held { fence, .. } = lease else { panic!("nobody else has that site") };
     let writer = store.writer("chunks", fence);
     let pool = PoolName("local".to_owned());
     let filter = CandidateFilter {

@@ -10,6 +10,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
+mod aside;
 mod bench;
 mod body;
 mod change;
@@ -33,7 +34,7 @@ mod submit;
 mod wait;
 
 pub use crate::api::wire::PreviewedSubmission;
-pub use listen::{ListenError, LocalSocket};
+pub use listen::{ListenError, LocalSocket, ReservedSocket};
 pub use state::{ApiState, Preview, PreviewRefused, SchedulerMeter};
 
 /// Largest request but for submissions, which are streamed: a filter of some hundred thousand ids fits.
@@ -63,6 +64,9 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/v1/nodes", get(nodes::list))
         .route("/v1/nodes/clear", post(nodes::clear))
         .route("/v1/pools/resume", post(pools::resume))
+        .route("/v1/spool/aside/query", post(aside::query))
+        .route("/v1/spool/aside/adopt", post(aside::adopt))
+        .route("/v1/spool/aside/remove", post(aside::remove))
         .route("/v1/bench/timings", post(bench::timings))
         .route("/v1/bench/open", post(bench::open))
         .route("/v1/bench/meters", post(bench::meters))

@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use super::daemon::wrong_configuration;
 use super::error::CliError;
 use super::exit_code::ExitCode;
 use super::format;
 use super::screen::{OutputMode, write_out};
 use super::session::Session;
 use crate::config::{LoadOptions, Origins, TEMPLATE, check_file};
+use crate::daemon;
 
 /// What was typed.
 #[derive(Args, Debug)]
@@ -115,6 +117,12 @@ fn check(files: &[PathBuf], session: &Session) -> Result<ExitCode, CliError> {
         let loaded = session.load()?;
         for warning in &loaded.warnings {
             session.screen.note(&warning.render(session.render_style()));
+        }
+        if let Err(error) = daemon::check_files(&loaded.config) {
+            return Err(match wrong_configuration(&error) {
+                Some(report) => CliError::Config { report },
+                None => CliError::local("cannot check what the configuration names", error),
+            });
         }
         let read: Vec<String> = loaded.files.iter().map(|file| file.display().to_string()).collect();
         let from = if read.is_empty() { "built-in defaults".to_owned() } else { read.join(", ") };

@@ -31,6 +31,7 @@ mod screen;
 mod selection;
 mod session;
 mod show;
+mod spool;
 mod status;
 mod submit;
 mod table;
@@ -119,6 +120,8 @@ enum Command {
     Nodes(nodes::NodesArgs),
     /// List pools and end their pauses
     Pool(pool::PoolArgs),
+    /// Look after what the spool brought that fits no task
+    Spool(spool::SpoolArgs),
     /// Measure a pool with synthetic tasks
     Bench(bench::BenchArgs),
     /// Look after the private PostgreSQL
@@ -178,6 +181,7 @@ fn dispatch(cli: Cli) -> Result<std::process::ExitCode, CliError> {
         Command::Export(args) => session.block_on(export::run(args, &session)),
         Command::Nodes(args) => session.block_on(nodes::run(args, &session)),
         Command::Pool(args) => session.block_on(pool::run(args, &session)),
+        Command::Spool(args) => session.block_on(spool::run(args, &session)),
         Command::Bench(args) => session.block_on(bench::run(args, &session)),
         Command::Db(args) => session.block_on(db::run(args, &session)),
         Command::Config(args) => config::run(args, &session),

@@ -29,7 +29,7 @@ pub async fn run(site: Arc<Site>, cluster: Arc<Cluster>) {
         if ids.is_empty() {
             continue;
         }
-        match cluster.scheduler.cancel(&ids).await {
+        match cluster.scheduler.cancel(&ids, site.lease.as_ref()).await {
             Ok(()) => {
                 tracing::info!(cluster = %cluster.name, jobs = ids.len(), "asked jobs to end");
                 asked.extend(ids.into_iter().map(|id| (id, Instant::now())));

@@ -3,17 +3,17 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use jiff::Timestamp;
-
 use super::ingester::{self, IngestError};
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::model::chunk::ChunkName;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, NodeIndex, TaskId};
 use crate::model::job::JobOutcome;
 use crate::model::task::{EndReason, EndRecord};
+use crate::permit::Guard;
 use crate::plan::blame::{self, EndedJob, Python, Results, RunnerSeen};
 use crate::plan::job::Ending;
 use crate::plan::retry::{self, EndedBy};
@@ -40,7 +40,7 @@ pub async fn end(
         // Nothing more will be appended: whole frames behind a damaged one are still good.
         let (which, offset) = ((job.id, node), job.offset(node));
         match ingester::bring_in(site, pool, which, directory, offset, Finality::Final).await {
-            Ok(offset) => stored += offset,
+            Ok(offset) => stored = offset.saturating_add(stored),
             Err(IngestError::Store(error)) => return Err(error),
             Err(error) => {
                 site.troubles.note(&format!("job {}", job.id), chain(&error));
@@ -49,8 +49,8 @@ pub async fn end(
         }
     }
     for (node, found) in found.nodes() {
-        if found.chunk == ChunkState::Waiting && !withdraw_ticket(&directory.node(node)).await {
-            // Somebody has just claimed it: it lives after all.
+        if found.chunk == ChunkState::Waiting && !withdraw_ticket(site, &directory.node(node)).await {
+            // Somebody has just claimed it, and it lives after all; or this daemon may not take it now.
             return Ok(());
         }
     }
@@ -75,22 +75,27 @@ pub async fn end(
     };
     let decide = ingester::decider(site);
     let released = site.writer.end_job(job_end, &decide).await?;
+    failpoint::hit(FailPoint::JobEndStored);
     log_end(job.id, &ending, stored, released.returned, released.failed);
     pool.board.see_job(job.id, &[]);
     let why = detail.as_deref().unwrap_or(ending.outcome.as_str());
-    pool.job_ended(blame::ran(ended(pool, job, &ending, found, stored)), why, Timestamp::now());
+    pool.job_ended(blame::ran(ended(pool, job, &ending, found, stored)), why);
     site.ring_stored();
     site.planner_bell.notify_one();
     if !job.pilot {
-        remove_scratch(directory).await;
+        remove_scratch(site, directory).await;
     }
     Ok(())
 }
 
 /// Removes what a task over several nodes had as scratch: a runner that was killed could not.
-async fn remove_scratch(directory: &JobDirectory) {
+async fn remove_scratch(site: &Site, directory: &JobDirectory) {
+    // Without a permit it stays, as below.
+    let Ok(permit) = site.lease.permit().await else { return };
     let directory = directory.clone();
-    if let Ok(Err(error)) = tokio::task::spawn_blocking(move || sweep::remove_scratch(&directory)).await {
+    if let Ok(Err(error)) =
+        tokio::task::spawn_blocking(move || sweep::remove_scratch(&directory, &permit)).await
+    {
         tracing::warn!(error = chain(&error), "scratch in a job's directory stays until it is swept");
     }
 }
@@ -112,8 +117,13 @@ pub async fn end_runners(
         end_runner(site, job, (node, found), end).await?;
         let claimed: Vec<_> = found.claimed.iter().map(|name| directory.node(node).claimed(name)).collect();
         // A file that stays is found again, and its tasks are free already.
-        let removed =
-            tokio::task::spawn_blocking(move || claimed.iter().try_for_each(|path| ready::finish(path)));
+        let Ok(permit) = site.lease.permit().await else { continue };
+        let removed = tokio::task::spawn_blocking(move || {
+            claimed.iter().try_for_each(|path| {
+                permit.check()?;
+                ready::finish(path)
+            })
+        });
         if let Ok(Err(error)) = removed.await {
             site.troubles.note(&format!("job {}", job.id), chain(&error));
         }
@@ -185,9 +195,14 @@ fn ended(pool: &Pool, job: &JobRow, ending: &Ending, found: &JobEvidence, stored
 }
 
 /// Takes the ticket of a job that never started, so that a late start of it finds nothing to do. Says whether it could.
-async fn withdraw_ticket(directory: &JobDirectory) -> bool {
+async fn withdraw_ticket(site: &Site, directory: &JobDirectory) -> bool {
+    let Ok(permit) = site.lease.permit().await else { return false };
     let directory = directory.clone();
-    let claimed = tokio::task::spawn_blocking(move || chunk::claim(&directory)).await;
+    let claimed = tokio::task::spawn_blocking(move || {
+        permit.check()?;
+        chunk::claim(&directory)
+    })
+    .await;
     matches!(claimed, Ok(Ok(_)))
 }
 

@@ -1,13 +1,15 @@
 //! Looks into the directory of one job, brings its new results in, and draws the conclusion. Changes of many jobs are
 //! stored together by the caller; only the end of a job is stored here.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::ending;
 use super::ingester::{self, IngestError};
+use super::looks::{self, LOOK_LIMIT};
 use super::pools::Pool;
 use super::python::{News, last_words};
 use super::sightings::{Poll, Seen};
@@ -15,17 +17,19 @@ use super::site::Site;
 use super::troubles::chain;
 use crate::model::chunk::ChunkName;
 use crate::model::failure::Blame;
-use crate::model::ids::{JobId, NodeIndex};
+use crate::model::ids::{JobId, NodeIndex, SchedulerJobId};
 use crate::model::job::JobState;
+use crate::model::task::StartRecord;
 use crate::plan::job::{EndEvidence, Evidence, JobStep, KnownJob, Patience, Sighting, next_step};
-use crate::spool::evidence;
+use crate::spool::SpoolError;
+use crate::spool::evidence::{self, saturating_sum};
 use crate::spool::frame::Finality;
 use crate::spool::layout::JobDirectory;
 use crate::store::StoreError;
 use crate::store::job::{JobRow, JobUpdate};
 
 /// A heartbeat is stored now and then only: it is a write per running job.
-const BETWEEN_BEATS: SignedDuration = SignedDuration::from_secs(60);
+const BETWEEN_BEATS: Duration = Duration::from_secs(60);
 
 /// A job just submitted may not be listed yet (peers F5).
 const SUBMIT_GRACE: Duration = Duration::from_secs(60);
@@ -80,8 +84,12 @@ pub async fn follow(
         missing_grace: pool.config.grace,
     };
     let evidence = in_plans_evidence(&found);
-    let step = next_step(&known, &seen.sighting, &evidence, &seen.accounting, patience, Timestamp::now());
-    let update = update_of(job, &found, seen.reason.as_deref());
+    let step = next_step(&known, &seen.sighting, &evidence, &seen.accounting, patience);
+    let mut update = update_of(job, &found, seen.reason.as_deref());
+    if let Some(id) = copy_at_work(pool, job, &found) {
+        tracing::warn!(job.id = job.id.0, scheduler_job_id = %id, "another copy of the job has the work: it is followed");
+        update = update.scheduler_job_id(id);
+    }
     match step {
         JobStep::Keep => followed.update = update.changes().then_some(update),
         JobStep::Start | JobStep::Found(JobState::Running) => {
@@ -115,7 +123,8 @@ pub async fn follow(
 async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look>, StoreError> {
     let directory = site.spool.submission(&job.pool, &job.tag).job(job.array_index);
     let subject = format!("job {}", job.id);
-    let found = match gather(&directory).await {
+    let pool_directory = site.spool.pool(&job.pool);
+    let found = match gather(&pool_directory, &directory, job.nodes).await {
         Ok(found) => found,
         Err(error) => {
             site.troubles.note(&subject, chain(&error));
@@ -137,7 +146,10 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
             }
         }
     }
-    site.troubles.clear(&subject);
+    match unreadable(&found) {
+        Some(message) => site.troubles.note(&subject, message),
+        None => site.troubles.clear(&subject),
+    }
     let claimed = found.claimed();
     pool.board.see_job(job.id, &claimed);
     let followed = Followed {
@@ -167,10 +179,24 @@ fn python_does_not_start(site: &Site, pool: &Pool, job: JobId, node: Option<&str
     }
 }
 
-async fn gather(directory: &JobDirectory) -> Result<evidence::JobEvidence, crate::spool::SpoolError> {
-    let directory = directory.clone();
-    let outcome = tokio::task::spawn_blocking(move || evidence::gather(&directory)).await;
-    outcome.unwrap_or_else(|_interrupted| Ok(evidence::JobEvidence::default()))
+async fn gather(
+    pool: &Path,
+    directory: &JobDirectory,
+    nodes: u32,
+) -> Result<evidence::JobEvidence, SpoolError> {
+    let job = directory.clone();
+    looks::within(LOOK_LIMIT, pool, directory.path(), move || evidence::gather(&job, nodes)).await
+}
+
+/// What to say of files of a job that are not what they should be.
+fn unreadable(found: &evidence::JobEvidence) -> Option<String> {
+    let names: Vec<String> =
+        found.nodes().flat_map(|(_, node)| &node.unreadable).map(|path| path.display().to_string()).collect();
+    let first = names.first()?;
+    Some(match names.len() {
+        1 => format!("{first} is not the file that it should be"),
+        more => format!("{first} and {} others are not the files that they should be", more - 1),
+    })
 }
 
 fn known_job(job: &JobRow, found: &evidence::JobEvidence) -> KnownJob {
@@ -181,13 +207,13 @@ fn known_job(job: &JobRow, found: &evidence::JobEvidence) -> KnownJob {
     });
     KnownJob {
         state: job.state,
-        queued_on: job.queued_on,
-        missing_since: job.missing_since,
+        queued_ago: job.queued_ago,
+        missing_for: job.missing_for,
         missing_polls: job.missing_polls,
         cancel_requested: job.cancel_requested_on.is_some(),
         beat: job.beat,
-        beat_on: job.beat_on,
-        results_offset: stored.sum(),
+        beat_ago: job.beat_ago,
+        results_offset: saturating_sum(stored),
     }
 }
 
@@ -207,17 +233,35 @@ fn in_plans_evidence(found: &evidence::JobEvidence) -> Evidence {
     }
 }
 
+/// The scheduler's id of the copy of the job that has the work, where the one that is known found it taken and went away.
+/// That one's end says nothing of the work.
+fn copy_at_work(pool: &Pool, job: &JobRow, found: &evidence::JobEvidence) -> Option<SchedulerJobId> {
+    let known = job.scheduler_job_id.as_ref()?;
+    if job.cluster.as_ref().is_some_and(|cluster| *cluster != pool.cluster.name) {
+        return None;
+    }
+    let scheduler = &pool.cluster.scheduler;
+    let id_of = |record: &StartRecord| {
+        let id = SchedulerJobId(record.scheduler_job_id.clone()?);
+        let submission = scheduler.submission_id(&id, job.array_index, job.array_size)?;
+        Some(scheduler.element_id(&submission, job.array_index, job.array_size))
+    };
+    let gone = id_of(found.first.duplicate.as_ref()?)?;
+    let at_work = id_of(found.first.start.as_ref()?)?;
+    (gone == *known && at_work != gone).then_some(at_work)
+}
+
 fn update_of(job: &JobRow, found: &evidence::JobEvidence, reason: Option<&str>) -> JobUpdate {
     let mut update = JobUpdate::of(job);
     if let Some(reason) = reason {
         update = update.reason(reason);
     }
-    let noted_lately = job.beat_on.is_some_and(|time| Timestamp::now().duration_since(time) < BETWEEN_BEATS);
+    let noted_lately = job.beat_ago.is_some_and(|ago| ago < BETWEEN_BEATS);
     let beat = found.beat().cast_signed();
-    if beat > 0 && beat != job.beat && (!noted_lately || job.missing_since.is_some()) {
+    if beat > 0 && beat != job.beat && (!noted_lately || job.missing_for.is_some()) {
         update = update.beat(beat);
         let heartbeats = found.nodes().filter_map(|(_, node)| node.heartbeat.as_ref());
-        let results = heartbeats.map(|heartbeat| heartbeat.results).sum::<u64>();
+        let results = saturating_sum(heartbeats.map(|heartbeat| heartbeat.results));
         let results = u32::try_from(results).unwrap_or(u32::MAX);
         if job.pilot && results > job.tasks {
             update = update.tasks(results);

@@ -1,37 +1,47 @@
 //! Keeps the site's lease. A daemon that lost it stops at once: another one is at work.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio_util::sync::CancellationToken;
+use super::lease::Lease;
+use super::site::Site;
+use crate::store::StoreError;
 
-use super::troubles::Troubles;
-use crate::model::ids::Fence;
-use crate::store::{Store, StoreError};
+/// A renewal that failed is repeated after this, then more and more slowly.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 /// Renews until shutdown, or until another daemon has taken the lease; then every loop stops.
-pub async fn run(
-    store: Store,
-    site: String,
-    fence: Fence,
-    ttl: Duration,
-    troubles: Troubles,
-    shutdown: CancellationToken,
-) -> LeaseEnd {
+///
+/// While no renewal succeeds, the lease's gate closes by itself before the lease can go to another daemon, and every effect
+/// outside the database waits. It opens again with the next renewal if nobody took the lease.
+pub async fn run(site: Arc<Site>, lease: Arc<Lease>) -> LeaseEnd {
+    let usual = lease.ttl() / 4;
+    let mut pause = usual;
     loop {
         tokio::select! {
-            () = shutdown.cancelled() => return LeaseEnd::Stopped,
-            () = tokio::time::sleep(ttl / 4) => {}
+            biased;
+            () = lease.lost() => return lose(&site),
+            () = site.shutdown.cancelled() => return LeaseEnd::Stopped,
+            () = tokio::time::sleep(pause) => {}
         }
-        match store.renew(&site, fence, ttl).await {
-            Ok(()) => troubles.clear("lease"),
-            Err(StoreError::LeaseLost { .. }) => {
-                tracing::error!(site, fence = fence.0, "another daemon took this site's lease");
-                shutdown.cancel();
-                return LeaseEnd::Lost;
+        match lease.renew().await {
+            Ok(()) => {
+                pause = usual;
+                site.troubles.clear("lease");
             }
-            Err(error) => troubles.note("lease", format!("cannot be renewed: {error}")),
+            Err(StoreError::LeaseLost { .. }) => return lose(&site),
+            Err(error) => {
+                pause = if pause == usual { FIRST_PAUSE } else { pause * 2 }.min(usual);
+                site.troubles.note("lease", format!("cannot be renewed: {error}"));
+            }
         }
     }
+}
+
+fn lose(site: &Site) -> LeaseEnd {
+    tracing::error!(site = site.name(), "another daemon took this site's lease");
+    site.shutdown.cancel();
+    LeaseEnd::Lost
 }
 
 /// Why the keeper stopped.

@@ -1,26 +1,32 @@
 //! Gives the local API what it works with: store, writer, bells, what the loops know, and the preview.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 
 use super::error::DaemonError;
+use super::pools::Pool;
 use super::preview::{PreviewOptions, PreviewedTask, preview};
 use super::site::Site;
 use super::troubles::chain;
-use crate::api::local::{self, ApiState, LocalSocket, PreviewRefused, PreviewedSubmission, SchedulerMeter};
+use crate::api::local::{
+    self, ApiState, PreviewRefused, PreviewedSubmission, ReservedSocket, SchedulerMeter,
+};
 use crate::api::wire::{DaemonStatus, Resumed, SubmitOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
 use crate::model::view::PoolSummary;
+use crate::plan::waiting::{PoolFacts, obstacles};
+use crate::store::Lane;
 
-/// Binds the socket; the future serves it until the daemon stops.
+/// Puts the socket in place; the future serves it until the daemon stops.
 pub fn serve(
     site: Arc<Site>,
+    socket: ReservedSocket,
     started_on: Timestamp,
 ) -> Result<impl Future<Output = std::io::Result<()>> + Send, DaemonError> {
-    let socket = LocalSocket::bind(&site.config.daemon.socket)?;
+    let socket = socket.open()?;
     let for_status = site.clone();
     let for_preview = site.clone();
     let for_offers = site.clone();
@@ -30,11 +36,12 @@ pub fn serve(
     let for_nodes = site.clone();
     let for_clearing = site.clone();
     let state = ApiState {
-        store: site.store.clone(),
-        writer: site.writer.clone(),
+        store: site.store.on(Lane::Api),
+        writer: site.writer.on(Lane::Api),
         config: site.config.clone(),
         status: Arc::new(move || status(&for_status, started_on)),
         wake: site.planner_bell.clone(),
+        cancelled_on: site.cancelled_on.clone(),
         stored: site.stored.subscribe(),
         preview: Arc::new(move |calculations, options| previewed(&for_preview, &calculations, &options)),
         offers: Arc::new(move || for_offers.pools.iter().map(|pool| pool.offer()).collect()),
@@ -52,7 +59,6 @@ pub fn serve(
 }
 
 fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
-    let now = Timestamp::now();
     DaemonStatus {
         site: site.name().to_owned(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -68,9 +74,11 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
                 adapter: pool.config.adapter.clone(),
                 scheduler: pool.cluster.scheduler.summary(),
                 jobs: std::collections::BTreeMap::new(),
-                paused: pool.paused(now),
-                without_python: pool.python.paused(now),
+                paused: pool.paused(),
+                without_python: pool.python.paused(Timestamp::now()),
+                obstacles: obstacles(&facts(site, pool)),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),
+                limits: pool.allowed().to_string(),
             })
             .collect(),
         troubles: site.troubles.lines(),
@@ -95,6 +103,20 @@ fn clear_nodes(site: &Site, names: &[String]) -> Vec<String> {
         site.planner_bell.notify_one();
     }
     cleared
+}
+
+/// What may keep the pool's tasks from running.
+fn facts(site: &Site, pool: &Pool) -> PoolFacts {
+    let name = &pool.config.name;
+    let about = |subject: String| site.troubles.about(&subject);
+    PoolFacts {
+        paused: pool.paused(),
+        scheduler: about(pool.cluster.subject()),
+        spool: about(format!("chunks of pool {name}"))
+            .or_else(|| about(format!("ready chunks of pool {name}"))),
+        blocked: about(format!("queue of pool {name}")),
+        full: *pool.full.lock().unwrap_or_else(PoisonError::into_inner),
+    }
 }
 
 fn scheduler_meter(site: &Site, pool: &PoolName) -> Option<SchedulerMeter> {

@@ -61,7 +61,7 @@ impl NodeBook {
             let (failure, said) = match &report.outcome {
                 TaskOutcome::Complete { .. } => (None, String::new()),
                 TaskOutcome::Error { class, message, .. } => (Some(*class), one_line(message)),
-                TaskOutcome::Progress(_) => continue,
+                TaskOutcome::Progress(_) | TaskOutcome::Returned => continue,
             };
             let node = report.provenance.hostname.as_str();
             if report.provenance.qcengine_version.is_some() {

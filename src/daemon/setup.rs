@@ -1,6 +1,7 @@
 //! Makes the site of its configuration: adapters and templates loaded, the worker script put where nodes find it.
 
-use std::path::PathBuf;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
@@ -9,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
+use super::doubts::Doubts;
 use super::lease::Lease;
 use super::nodes::NodeBook;
 use super::pools::Pool;
@@ -16,6 +18,7 @@ use super::site::Site;
 use super::troubles::Troubles;
 use crate::config::{Config, PoolConfig, StateLayout};
 use crate::jobscript::{ScriptError, TemplateSet};
+use crate::model::identity::Lineage;
 use crate::model::ids::PoolName;
 use crate::scheduler::adapter::{Adapter, AdapterError};
 use crate::scheduler::{Scheduler, Settings};
@@ -50,6 +53,16 @@ pub enum SetupError {
         /// Its adapter.
         adapter: String,
     },
+    /// The interpreter of a pool's workers.
+    #[error("pool `{pool}`: `{python}` cannot be the interpreter of its workers: {why}")]
+    Python {
+        /// The pool.
+        pool: PoolName,
+        /// The interpreter.
+        python: String,
+        /// Why not.
+        why: &'static str,
+    },
     /// `/proc` is not readable.
     #[error("failed to find the running program's own path")]
     OwnProgram(#[source] std::io::Error),
@@ -61,8 +74,16 @@ pub struct Files {
     templates: TemplateSet,
 }
 
+/// Says what is wrong with the adapters, templates and interpreters that the configuration names.
+pub fn check_files(config: &Config) -> Result<(), SetupError> {
+    files(config).map(drop)
+}
+
 /// Reads adapters and templates.
 pub fn files(config: &Config) -> Result<Files, SetupError> {
+    for pool in &config.pools {
+        can_be_started(pool)?;
+    }
     let clusters = clusters(config)?;
     for pool in pools(config, &clusters).iter().filter(|pool| pool.config.resources.nodes > 1) {
         if pool.cluster.scheduler.script_facts().launch.is_none() {
@@ -70,13 +91,42 @@ pub fn files(config: &Config) -> Result<Files, SetupError> {
             return Err(SetupError::OneNode { pool: pool.config.name.clone(), nodes, adapter });
         }
     }
-    Ok(Files { clusters, templates: TemplateSet::load(&config.site.template_directories)? })
+    let templates = TemplateSet::load(&config.site.template_directories)?;
+    for pool in &config.pools {
+        if !templates.names().contains(&pool.template) {
+            let (name, known) = (pool.template.clone(), templates.names().join(", "));
+            return Err(ScriptError::Unknown { name, known }.into());
+        }
+    }
+    Ok(Files { clusters, templates })
+}
+
+/// An interpreter that is there and cannot be started is a mistake. One that is not there may be on the nodes only.
+fn can_be_started(pool: &PoolConfig) -> Result<(), SetupError> {
+    let python = Path::new(&pool.worker_python);
+    let refuse =
+        |why| Err(SetupError::Python { pool: pool.name.clone(), python: pool.worker_python.clone(), why });
+    if !python.is_absolute() {
+        return Ok(());
+    }
+    match std::fs::metadata(python) {
+        Ok(found) if !found.is_file() => refuse("it is no file"),
+        Ok(found) if found.permissions().mode() & 0o111 == 0 => refuse("nobody may execute it"),
+        Ok(_) | Err(_) => Ok(()),
+    }
 }
 
 /// The site that `config` describes, its lease held.
-pub fn site(config: Config, files: Files, store: Store, lease: &Lease) -> Result<Site, SetupError> {
+pub fn site(
+    config: Config,
+    files: Files,
+    store: Store,
+    lease: Arc<Lease>,
+    lineage: Lineage,
+    shutdown: CancellationToken,
+) -> Result<Site, SetupError> {
     let Files { clusters, templates } = files;
-    let spool = Spool::new(&config.spool.path);
+    let spool = Spool::of_database(&config.spool.path, &lineage);
     let worker_script = put_worker(&spool)?;
     let program = std::env::current_exe().map_err(SetupError::OwnProgram)?;
     let pools = pools(&config, &clusters);
@@ -88,7 +138,8 @@ pub fn site(config: Config, files: Files, store: Store, lease: &Lease) -> Result
         pools,
         clusters,
         spool,
-        predecessor: lease.before,
+        database: lineage.current,
+        lease,
         program,
         worker_script,
         templates,
@@ -96,8 +147,10 @@ pub fn site(config: Config, files: Files, store: Store, lease: &Lease) -> Result
         stager_bell: Arc::new(Notify::new()),
         submitter_bell: Arc::new(Notify::new()),
         stored: watch::Sender::new(0),
+        doubts: Doubts::default(),
+        cancelled_on: Arc::new(watch::Sender::new(None)),
         troubles: Troubles::default(),
-        shutdown: CancellationToken::new(),
+        shutdown,
         config: Arc::new(config),
     })
 }
@@ -108,7 +161,8 @@ fn put_worker(spool: &Spool) -> Result<PathBuf, SetupError> {
     let digest = Sha256::digest(WORKER.as_bytes());
     let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let path = spool.root().join(format!("qcengine_worker-{name}.py"));
-    if !path.exists() {
+    // Jobs run what is there: a file that was damaged or changed must not pass for the worker.
+    if std::fs::read(&path).ok().as_deref() != Some(WORKER.as_bytes()) {
         atomic::write_bytes(&path, atomic::Access::Data, WORKER.as_bytes())?;
     }
     Ok(path)
@@ -147,4 +201,19 @@ fn pools(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<Arc<Pool>> {
         .iter()
         .filter_map(|pool| Some(Arc::new(Pool::new(pool.clone(), cluster_of(pool)?.clone()))))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_was_changed_is_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::new(root.path());
+        let path = put_worker(&spool).unwrap();
+        std::fs::write(&path, "import os").unwrap();
+        assert_eq!(put_worker(&spool).unwrap(), path);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), WORKER);
+    }
 }

@@ -2,17 +2,20 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
-use super::lease::Predecessor;
+use super::doubts::Doubts;
+use super::lease::Lease;
 use super::nodes::NodeBook;
 use super::pools::Pool;
 use super::troubles::Troubles;
 use crate::config::Config;
 use crate::jobscript::TemplateSet;
+use crate::model::identity::DatabaseId;
 use crate::model::ids::PoolName;
 use crate::spool::layout::Spool;
 use crate::store::{Store, StoreError, Writer};
@@ -31,8 +34,10 @@ pub struct Site {
     pub clusters: Vec<Arc<Cluster>>,
     /// Where jobs' files are.
     pub spool: Spool,
-    /// Where the daemon before this one ran.
-    pub predecessor: Predecessor,
+    /// Who the database is.
+    pub database: DatabaseId,
+    /// The lease, which every effect outside the database shows.
+    pub lease: Arc<Lease>,
     /// Our own program, which job scripts start as node runner. Found once, at the start: a program that was replaced
     /// since is called "deleted" by the kernel, and its path is the new one's.
     pub program: PathBuf,
@@ -52,6 +57,10 @@ pub struct Site {
     pub nodes: NodeBook,
     /// Rung when one was found.
     pub nodes_bell: Arc<Notify>,
+    /// Batches of results that the database failed to store.
+    pub doubts: Doubts,
+    /// When a person last cancelled work.
+    pub cancelled_on: Arc<watch::Sender<Option<Instant>>>,
     /// What is wrong right now.
     pub troubles: Troubles,
     /// Cancelled when the daemon stops.
@@ -67,6 +76,11 @@ impl Site {
     /// The pool of that name, if it is still configured.
     pub fn pool(&self, name: &PoolName) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|pool| pool.config.name == *name)
+    }
+
+    /// How long ago a person cancelled work; none where nobody did since the start.
+    pub fn since_cancel(&self) -> Option<Duration> {
+        self.cancelled_on.borrow().map(|at| at.elapsed())
     }
 
     /// Tells everyone who waits for records to look again.

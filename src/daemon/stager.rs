@@ -3,19 +3,23 @@
 //! The row comes first (`planned`), then the file where no job looks, then `ready` in the row, then the rename that
 //! publishes. Whichever step a daemon dies after, the next one does the rest: its way through is the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use thiserror::Error;
 
 use super::board::{Entry, File};
+use super::notices::Notices;
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::model::chunk::ChunkName;
 use crate::model::ids::{ChunkId, PoolName};
 use crate::model::task::TaskOrder;
+use crate::permit::{Guard, NotPermitted, Permit};
 use crate::spool::SpoolError;
 use crate::spool::publish::ChunkStore;
 use crate::store::StoreError;
@@ -30,13 +34,16 @@ const CLOSE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// Why chunks did not get on.
 #[derive(Debug, Error)]
-enum StagerError {
+pub(super) enum StagerError {
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The spool: full, or not writable.
     #[error("failed to stage chunks")]
     Spool(#[from] SpoolError),
+    /// The lease cannot be shown.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// The runtime is shutting down.
     #[error("interrupted while staging")]
     Interrupted(#[from] tokio::task::JoinError),
@@ -45,6 +52,7 @@ enum StagerError {
 /// Stages until shutdown.
 pub async fn run(site: Arc<Site>) {
     let mut closed_on: Option<Instant> = None;
+    let mut notices = Notices::default();
     loop {
         site.settle("stager", load(&site).await);
         for pool in &site.pools {
@@ -55,6 +63,7 @@ pub async fn run(site: Arc<Site>) {
             closed_on = Some(Instant::now());
             settle(&site, "closing chunks", close_empty(&site).await);
         }
+        settle(&site, "notices to jobs", notices.deliver(&site).await);
         tokio::select! {
             () = site.shutdown.cancelled() => return,
             () = site.stager_bell.notified() => {}
@@ -83,20 +92,26 @@ async fn load(site: &Arc<Site>) -> Result<(), StoreError> {
     for pool in site.pools.iter().filter(|pool| !pool.board.is_loaded()) {
         let chunks = by_pool.remove(&pool.config.name).unwrap_or_default();
         let store = ChunkStore::of(&site.spool, &pool.config.name);
-        let sorted = tokio::task::spawn_blocking(move || sort_out(&store, &chunks)).await;
+        let Some(permit) = permit_to_load(site).await else { return Ok(()) };
+        let sorted = tokio::task::spawn_blocking(move || sort_out(&store, &chunks, &permit)).await;
         match sorted {
-            Ok(Ok(entries)) => pool.board.load(entries),
+            Ok(Ok((entries, strays))) => {
+                tell_strays(&pool.config.name.0, strays);
+                pool.board.load(entries);
+            }
             Ok(Err(error)) => {
                 site.troubles.note(&format!("chunks of pool {}", pool.config.name), chain(&error));
             }
             Err(_interrupted) => return Ok(()),
         }
     }
+    withdraw_elsewhere(site, &by_pool).await;
     for (name, chunks) in by_pool {
         // Of a pool that is no longer configured: nobody will come for them.
         let store = ChunkStore::of(&site.spool, &name);
         let names: Vec<ChunkName> = chunks.iter().map(|chunk| chunk.name).collect();
-        let withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names)).await;
+        let Some(permit) = permit_to_load(site).await else { return Ok(()) };
+        let withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names, &permit)).await;
         if let Ok(Ok(mut gone)) = withdrawn {
             let planned = chunks.iter().filter(|chunk| chunk.stage == Stage::Planned);
             gone.extend(planned.map(|chunk| chunk.name));
@@ -108,10 +123,56 @@ async fn load(site: &Arc<Site>) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// How far each stored chunk has come, and an end to leftovers. A chunk that is `ready` and no longer staged was
-/// published.
-fn sort_out(store: &ChunkStore, chunks: &[UnclaimedChunk]) -> Result<Vec<Entry>, SpoolError> {
+/// Nothing where the lease cannot be shown now: the next pass loads what this one left.
+async fn permit_to_load(site: &Site) -> Option<Permit> {
+    match site.lease.permit().await {
+        Ok(permit) => Some(permit),
+        Err(refusal) => {
+            site.troubles.note("stager", refusal.to_string());
+            None
+        }
+    }
+}
+
+/// Takes back what waits in directories of pools that are no longer configured and that no row knows.
+async fn withdraw_elsewhere(site: &Arc<Site>, known: &HashMap<PoolName, Vec<UnclaimedChunk>>) {
+    let Some(permit) = permit_to_load(site).await else { return };
+    let spool = site.spool.clone();
+    let configured: Vec<PathBuf> = site.pools.iter().map(|pool| spool.pool(&pool.config.name)).collect();
+    let keep: HashSet<ChunkName> = known.values().flatten().map(|chunk| chunk.name).collect();
+    let withdrawn = tokio::task::spawn_blocking(move || {
+        let mut withdrawn = Vec::new();
+        for (directory, store) in ChunkStore::all(&spool)? {
+            if !configured.contains(&directory) {
+                withdrawn.extend(store.withdraw_strays(&keep, &permit)?);
+            }
+        }
+        Ok::<_, SpoolError>(withdrawn)
+    });
+    match withdrawn.await {
+        Ok(Ok(strays)) => tell_strays("that are no longer configured", strays.len()),
+        Ok(Err(error)) => site.troubles.note("chunks of former pools", chain(&error)),
+        Err(_interrupted) => {}
+    }
+}
+
+fn tell_strays(pool: &str, strays: usize) {
+    if strays > 0 {
+        tracing::warn!(pool, chunks = strays, "took chunks away that this database does not know");
+    }
+}
+
+/// How far each stored chunk has come, and an end to leftovers: how many chunks waited that no row knows. A chunk that is
+/// `ready` and no longer staged was published.
+fn sort_out(
+    store: &ChunkStore,
+    chunks: &[UnclaimedChunk],
+    permit: &Permit,
+) -> Result<(Vec<Entry>, usize), SpoolError> {
     store.create()?;
+    let ready = chunks.iter().filter(|chunk| chunk.stage == Stage::Ready).map(|chunk| chunk.name);
+    let withdrawn: HashSet<ChunkName> =
+        store.withdraw_strays(&ready.collect(), permit)?.into_iter().collect();
     let staged = store.staged()?;
     let entries: Vec<Entry> = chunks
         .iter()
@@ -121,13 +182,16 @@ fn sort_out(store: &ChunkStore, chunks: &[UnclaimedChunk]) -> Result<Vec<Entry>,
             file: match chunk.stage {
                 Stage::Planned => File::Planned,
                 Stage::Ready if staged.contains(&chunk.name) => File::Written,
+                // It waited for jobs of before a restore, and none of them had claimed it.
+                Stage::Ready if withdrawn.contains(&chunk.name) => File::Planned,
                 Stage::Ready => File::Published,
             },
         })
         .collect();
     let written = entries.iter().filter(|entry| entry.file == File::Written).map(|entry| entry.name);
-    store.sweep(&written.collect())?;
-    Ok(entries)
+    store.sweep(&written.collect(), permit)?;
+    let known: HashSet<ChunkName> = chunks.iter().map(|chunk| chunk.name).collect();
+    Ok((entries, withdrawn.difference(&known).count()))
 }
 
 async fn stage_pool(site: &Arc<Site>, pool: &Pool) -> Result<(), StagerError> {
@@ -166,8 +230,11 @@ async fn write(site: &Arc<Site>, pool: &Pool, names: Vec<ChunkName>) -> Result<(
     }
     let written: Vec<ChunkName> = files.iter().map(|(name, _)| *name).collect();
     let store = ChunkStore::of(&site.spool, &pool.config.name);
-    tokio::task::spawn_blocking(move || store.write(files)).await??;
+    let permit = site.lease.permit().await?;
+    tokio::task::spawn_blocking(move || store.write(files, &permit)).await??;
+    failpoint::hit(FailPoint::ChunksWritten);
     site.writer.ready_chunks(&written.iter().map(|name| name.chunk_id).collect::<Vec<_>>()).await?;
+    failpoint::hit(FailPoint::ChunksReady);
     pool.board.advance(&written, File::Written);
     Ok(())
 }
@@ -180,7 +247,9 @@ async fn publish(site: &Arc<Site>, pool: &Pool) -> Result<(), StagerError> {
     }
     let store = ChunkStore::of(&site.spool, &pool.config.name);
     let names = written.clone();
-    tokio::task::spawn_blocking(move || store.publish(&names)).await??;
+    let permit = site.lease.permit().await?;
+    tokio::task::spawn_blocking(move || store.publish(&names, &permit)).await??;
+    failpoint::hit(FailPoint::ChunksPublished);
     pool.board.advance(&written, File::Published);
     pool.cluster.look_bell.notify_one();
     Ok(())
@@ -195,7 +264,8 @@ async fn withdraw(
 ) -> Result<(), StagerError> {
     let names: Vec<ChunkName> = entries.iter().map(|entry| entry.name).collect();
     let store = ChunkStore::of(&site.spool, &pool.config.name);
-    let mut withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names)).await??;
+    let permit = site.lease.permit().await?;
+    let mut withdrawn = tokio::task::spawn_blocking(move || store.withdraw(&names, &permit)).await??;
     // Of these there is no file, whatever a dead daemon began: it lies where no job looks and is swept.
     let planned = entries.iter().filter(|entry| entry.file == File::Planned).map(|entry| entry.name);
     withdrawn.extend(planned);
@@ -220,7 +290,8 @@ async fn close_empty(site: &Arc<Site>) -> Result<(), StagerError> {
     for (name, chunks) in by_pool {
         let store = ChunkStore::of(&site.spool, &name);
         let gone = chunks.clone();
-        tokio::task::spawn_blocking(move || store.withdraw(&gone)).await??;
+        let permit = site.lease.permit().await?;
+        tokio::task::spawn_blocking(move || store.withdraw(&gone, &permit)).await??;
         site.writer.close_chunks(&chunks.iter().map(|name| name.chunk_id).collect::<Vec<_>>()).await?;
         if let Some(pool) = site.pool(&name) {
             pool.board.remove(&chunks);

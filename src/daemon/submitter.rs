@@ -3,10 +3,11 @@
 //! The intent (`submitting`) is committed before the scheduler is called. Whatever happens after that line — a time-out,
 //! an unreadable id, a dead daemon — the next pass finds the row and looks the tag up before anything else.
 
+use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use thiserror::Error;
 
 use super::clusters::Cluster;
@@ -15,18 +16,23 @@ use super::pools::Pool;
 use super::site::Site;
 use super::staging::{self, Staged};
 use super::troubles::chain;
+use crate::failpoint::{self, FailPoint};
 use crate::jobscript::ScriptError;
-use crate::model::ids::SchedulerJobId;
+use crate::model::ids::{PoolName, SchedulerJobId, SubmissionId};
 use crate::model::job::SubmissionState;
-use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, SubmissionStep, next_step};
+use crate::permit::NotPermitted;
+use crate::plan::outage::Retry;
+use crate::plan::submission::{
+    Client, LookupPolicy, OpenSubmission, Pace, Sorted, SubmissionStep, next_step, sort_copies, turn,
+};
 use crate::scheduler::{FindAnswer, Refusal, SchedulerError, SubmitAnswer, SubmitRequest};
 use crate::spool::SpoolError;
 use crate::spool::evidence;
 use crate::store::StoreError;
-use crate::store::submission::{SubmissionNote, SubmissionRow};
+use crate::store::submission::{Certainty, SubmissionNote, SubmissionRow};
 
-/// A look-up asks for jobs made since this long before the call: clocks of two hosts differ.
-const CLOCK_SLACK: SignedDuration = SignedDuration::from_mins(5);
+/// A look-up asks for jobs made since this long before the call: clocks of two hosts differ, and a tag is never used twice.
+const CLOCK_SLACK: Duration = Duration::from_secs(24 * 3600);
 
 /// Why a submission did not go on in this pass.
 #[derive(Debug, Error)]
@@ -43,6 +49,9 @@ pub enum SubmitterError {
     /// The adapter cannot express the request.
     #[error("failed to make its directives")]
     Scheduler(#[from] SchedulerError),
+    /// The lease cannot be shown.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// The runtime is shutting down.
     #[error("interrupted while staging")]
     Interrupted(#[source] tokio::task::JoinError),
@@ -51,8 +60,9 @@ pub enum SubmitterError {
 /// Submits until shutdown.
 pub async fn run(site: Arc<Site>, cluster: Arc<Cluster>) {
     let subject = format!("submitter {}", cluster.name);
+    let mut lookups = Lookups::default();
     loop {
-        let outcome = submit_all(&site, &cluster).await;
+        let outcome = submit_all(&site, &cluster, &mut lookups).await;
         site.settle(&subject, outcome);
         tokio::select! {
             () = site.shutdown.cancelled() => return,
@@ -62,10 +72,24 @@ pub async fn run(site: Arc<Site>, cluster: Arc<Cluster>) {
     }
 }
 
-async fn submit_all(site: &Arc<Site>, cluster: &Arc<Cluster>) -> Result<(), StoreError> {
+/// When this process last heard that a tag is not known. What the database counts must have passed by this clock as well,
+/// which nobody sets. Losing it means that the database's clock alone counts.
+type Lookups = HashMap<SubmissionId, Instant>;
+
+async fn submit_all(
+    site: &Arc<Site>,
+    cluster: &Arc<Cluster>,
+    lookups: &mut Lookups,
+) -> Result<(), StoreError> {
+    let retry = cluster.take_recovery();
+    if retry == Retry::AtOnce {
+        let pools = site.pools.iter().filter(|pool| Arc::ptr_eq(&pool.cluster, cluster));
+        pools.for_each(|pool| pool.scheduler_is_back());
+    }
     let mut open = site.store.open_submissions(site.name()).await?;
-    // Doubts first: until they are settled their tasks' slots are taken.
-    open.sort_by_key(|submission| submission.state == SubmissionState::Planned);
+    lookups.retain(|id, _| open.iter().any(|submission| submission.id == *id));
+    let pace = |pool: &PoolName| site.pool(pool).map(|pool| pool.submission_pace()).unwrap_or_default();
+    open.sort_by_key(|submission| turn(submission.state, pace(&submission.pool)));
     for submission in open {
         if site.shutdown.is_cancelled() {
             return Ok(());
@@ -77,8 +101,9 @@ async fn submit_all(site: &Arc<Site>, cluster: &Arc<Cluster>) -> Result<(), Stor
             );
             continue;
         };
+        let began = Instant::now();
         let outcome = match concern(site, pool, cluster, &submission) {
-            Concern::Lead => lead(site, pool, cluster, &submission).await,
+            Concern::Lead => lead(site, pool, cluster, &submission, (lookups, retry)).await,
             Concern::Withdraw => withdraw_moved(site, pool, &submission).await,
             Concern::Stranded => {
                 let home = home(pool, &submission);
@@ -95,6 +120,10 @@ async fn submit_all(site: &Arc<Site>, cluster: &Arc<Cluster>) -> Result<(), Stor
             Ok(()) => site.troubles.clear(&subject_of(&submission)),
             Err(SubmitterError::Store(error)) => return Err(error),
             Err(error) => site.troubles.note(&subject_of(&submission), chain(&error)),
+        }
+        if pool.note_submission(Pace::of(began.elapsed())) == Pace::Slow {
+            // Others may have something to submit by now, and go first.
+            return Ok(());
         }
     }
     Ok(())
@@ -121,6 +150,8 @@ fn concern(site: &Site, pool: &Pool, cluster: &Arc<Cluster>, submission: &Submis
         SubmissionState::Planned if has_pool => Concern::Withdraw,
         SubmissionState::Planned => Concern::NotOurs,
         _ if goes_through => Concern::Lead,
+        // It is looked up again where it went, or not at all.
+        SubmissionState::Accepted => Concern::NotOurs,
         _ if has_pool && !site.clusters.iter().any(|other| other.name == home) => Concern::Stranded,
         _ => Concern::NotOurs,
     }
@@ -137,7 +168,7 @@ async fn withdraw_moved(site: &Site, pool: &Pool, submission: &SubmissionRow) ->
     if let Some(cluster) = before
         && let Some(id) = id_by_evidence(site, cluster, submission)
     {
-        return accept(site, cluster, submission, submission.state, id).await;
+        return accept(site, cluster, submission, (submission.state, Certainty::Doubtful), id).await;
     }
     let reason = format!("pool {} goes through `{}` now", pool.config.name, pool.cluster.name);
     site.writer.withdraw_submission(submission.id, &reason).await?;
@@ -154,21 +185,31 @@ async fn lead(
     pool: &Pool,
     cluster: &Cluster,
     submission: &SubmissionRow,
+    (lookups, retry): (&mut Lookups, Retry),
 ) -> Result<(), SubmitterError> {
     let scheduler = &cluster.scheduler;
+    let ours = lookups.get(&submission.id).map(Instant::elapsed);
     let known = OpenSubmission {
         state: submission.state,
-        called_on: submission.called_on,
+        called_ago: submission.called_ago,
         empty_lookups: submission.empty_lookups,
-        empty_lookup_on: submission.empty_lookup_on,
-        not_before: submission.not_before,
+        empty_lookup_ago: submission.empty_lookup_ago.map(|ago| ours.map_or(ago, |ours| ago.min(ours))),
+        // Its pool may still be paused for a reason of its own.
+        wait: submission.wait.filter(|_| retry == Retry::InTime),
+        rechecks: submission.rechecks,
+        rechecked_ago: submission.rechecked_ago,
     };
     let client = client(site, pool, cluster, submission);
     let policy = LookupPolicy { gap: scheduler.lookup_gap(), client_timeout: scheduler.submit_timeout() };
-    match next_step(known, client, policy, Timestamp::now()) {
-        SubmissionStep::Submit if pool.paused(Timestamp::now()).is_some() => Ok(()),
+    match next_step(known, client, policy) {
+        SubmissionStep::Submit if pool.paused().is_some() => Ok(()),
         SubmissionStep::Submit => submit(site, pool, submission).await,
-        SubmissionStep::LookUp => look_up(site, cluster, submission).await,
+        SubmissionStep::LookUp => {
+            if look_up(site, cluster, submission).await? == LookedUp::NotKnown {
+                lookups.insert(submission.id, Instant::now());
+            }
+            Ok(())
+        }
         SubmissionStep::PlanAgain => {
             let unknown = "the scheduler answered twice that it does not know the tag";
             let said = match &submission.last_error {
@@ -176,13 +217,17 @@ async fn lead(
                 None => unknown.to_owned(),
             };
             // A refusal in words that no adapter knows looks like this: not again and again at full speed.
-            let not_before = pool.unclear_again(submission.calls, &said, Timestamp::now());
-            let note = SubmissionNote { error: Some(said), not_before };
+            let wait = pool.unclear_again(submission.calls, &said);
+            if wait.is_some() {
+                cluster.refused_for_now();
+            }
+            let note = SubmissionNote { error: Some(said), wait, certainty: Certainty::Doubtful };
             site.writer
                 .move_submission(submission.id, submission.state, SubmissionState::Planned, note)
                 .await?;
             Ok(())
         }
+        SubmissionStep::LookForCopies => look_for_copies(site, cluster, submission).await,
         SubmissionStep::Wait => Ok(()),
     }
 }
@@ -190,13 +235,13 @@ async fn lead(
 /// Whether the client of an earlier call can still be at work. Only calls of a daemon that died need to be asked about:
 /// this one waits for its own.
 fn client(site: &Site, pool: &Pool, cluster: &Cluster, submission: &SubmissionRow) -> Client {
-    if submission.state == SubmissionState::Planned {
+    if matches!(submission.state, SubmissionState::Planned | SubmissionState::Accepted) {
         return Client::Gone;
     }
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let resources = submission.resources.clone();
     let request = staging::request(pool, &directory, &submission.tag, submission.array_size, resources);
-    let here = submission.fence == site.writer.fence() || site.predecessor == Predecessor::Here;
+    let here = submission.fence == site.writer.fence() || site.lease.before == Predecessor::Here;
     if here && cluster.scheduler.client_is_gone(&request) { Client::Gone } else { Client::Perhaps }
 }
 
@@ -208,13 +253,14 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
                 &subject_of(submission),
                 "a job of it has started although no call was answered: it is looked up, not submitted again",
             );
-            return look_up(site, &pool.cluster, submission).await;
+            look_up(site, &pool.cluster, submission).await?;
+            return Ok(());
         }
         Err(error @ (SubmitterError::Scheduler(_) | SubmitterError::Script(_))) => {
             // As it is planned it can never be submitted (a changed limit, a changed template): plan it anew.
             let reason = chain(&error);
             site.writer.withdraw_submission(submission.id, &reason).await?;
-            pool.refused(&reason, Timestamp::now());
+            pool.refused(&reason);
             return Err(error);
         }
         Err(error) => return Err(error),
@@ -223,7 +269,7 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
             return Ok(());
         }
     };
-    let still_ours = Instant::now();
+    failpoint::hit(FailPoint::SubmissionStaged);
     let taken = site
         .writer
         .move_submission(
@@ -236,12 +282,9 @@ async fn submit(site: &Arc<Site>, pool: &Pool, submission: &SubmissionRow) -> Re
     if !taken {
         return Ok(());
     }
-    if still_ours.elapsed() >= site.config.daemon.lease / 2 {
-        // Stopped here for longer than its lease, this daemon may have a successor that asked for the tag in vain and
-        // submitted again. Nobody was called: whoever has the lease now looks the tag up.
-        return Ok(());
-    }
-    let answer = pool.cluster.scheduler.submit(&request).await;
+    failpoint::hit(FailPoint::SubmissionCommitted);
+    let answer = pool.cluster.scheduler.submit(&request, site.lease.as_ref()).await;
+    failpoint::hit(FailPoint::SubmitAnswered);
     settle(site, pool, submission, &request, answer).await
 }
 
@@ -259,20 +302,27 @@ async fn settle(
                 submission.id = submission.id.0, tag = %submission.tag, %scheduler_job_id, jobs = request.array_size,
                 "submitted",
             );
-            accept(site, &pool.cluster, submission, from, scheduler_job_id).await?;
+            accept(site, &pool.cluster, submission, (from, Certainty::Clear), scheduler_job_id).await?;
             pool.accepted(request.array_size);
+            pool.cluster.took_submission();
+        }
+        SubmitAnswer::NotCalled { message } => {
+            // Surely nobody was called. A daemon that lost its lease cannot store that; its successor looks the tag up.
+            tracing::warn!(submission.id = submission.id.0, tag = %submission.tag, message, "not submitted");
+            writer
+                .move_submission(submission.id, from, SubmissionState::Planned, SubmissionNote::said(message))
+                .await?;
         }
         SubmitAnswer::Unclear { message } => {
             tracing::warn!(submission.id = submission.id.0, tag = %submission.tag, message, "unclear answer");
-            writer
-                .move_submission(submission.id, from, SubmissionState::Unknown, SubmissionNote::said(message))
-                .await?;
+            let note = SubmissionNote { certainty: Certainty::Doubtful, ..SubmissionNote::said(message) };
+            writer.move_submission(submission.id, from, SubmissionState::Unknown, note).await?;
         }
         SubmitAnswer::Refused { kind: Refusal::Permanent, message } => {
             tracing::error!(submission.id = submission.id.0, message, "the scheduler refused for good");
             writer.reject_submission(submission.id, from, &message).await?;
-            let until = pool.refused(&message, Timestamp::now());
-            site.troubles.note(&pool.subject(), format!("paused until {until}: {message}"));
+            pool.refused(&message);
+            site.troubles.note(&pool.subject(), pool.paused().unwrap_or(message));
         }
         SubmitAnswer::Refused { kind: Refusal::Limit, message } if submission.array_size > 1 => {
             tracing::info!(submission.id = submission.id.0, message, "so many jobs at once are refused");
@@ -281,11 +331,14 @@ async fn settle(
             site.planner_bell.notify_one();
         }
         SubmitAnswer::Refused { kind: kind @ (Refusal::Limit | Refusal::Transient), message } => {
-            let not_before = match kind {
-                Refusal::Limit => pool.limit_reached(&message, Timestamp::now()),
-                _ => pool.refused(&message, Timestamp::now()),
+            let wait = match kind {
+                Refusal::Limit => pool.limit_reached(&message),
+                _ => {
+                    pool.cluster.refused_for_now();
+                    pool.refused_for_now(&message)
+                }
             };
-            let note = SubmissionNote { error: Some(message), not_before: Some(not_before) };
+            let note = SubmissionNote { wait: Some(wait), ..SubmissionNote::said(message) };
             writer.move_submission(submission.id, from, SubmissionState::Planned, note).await?;
         }
     }
@@ -297,60 +350,115 @@ async fn accept(
     site: &Site,
     cluster: &Cluster,
     submission: &SubmissionRow,
-    from: SubmissionState,
+    (from, certainty): (SubmissionState, Certainty),
     id: SchedulerJobId,
 ) -> Result<(), SubmitterError> {
     let scheduler = &cluster.scheduler;
     let elements = (0..submission.array_size)
         .map(|index| (index, scheduler.element_id(&id, index, submission.array_size)))
         .collect();
-    site.writer.accept_submission(submission.id, from, &id, elements).await?;
+    site.writer.accept_submission(submission.id, from, &id, elements, certainty).await?;
+    failpoint::hit(FailPoint::SubmissionAccepted);
     Ok(())
+}
+
+/// What a look-up found out.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum LookedUp {
+    /// The scheduler answered that it does not know the tag.
+    NotKnown,
+    /// A job was found, or nobody answered.
+    Otherwise,
 }
 
 async fn look_up(
     site: &Arc<Site>,
     cluster: &Cluster,
     submission: &SubmissionRow,
-) -> Result<(), SubmitterError> {
+) -> Result<LookedUp, SubmitterError> {
     if let Some(id) = id_by_evidence(site, cluster, submission) {
         tracing::info!(tag = %submission.tag, scheduler_job_id = %id, "adopted by its own start record");
-        return accept(site, cluster, submission, submission.state, id).await;
+        // Others of the tag are found when it is looked up again.
+        accept(site, cluster, submission, (submission.state, Certainty::Doubtful), id).await?;
+        return Ok(LookedUp::Otherwise);
     }
-    let since = submission.called_on.unwrap_or_else(Timestamp::now);
-    let since = since.checked_sub(CLOCK_SLACK).unwrap_or(since);
-    match cluster.scheduler.find_by_tag(&submission.tag, since).await {
+    match cluster.scheduler.find_by_tag(&submission.tag, since(submission)).await {
         FindAnswer::Known(ids) => {
-            let mut ids = ids.into_iter();
-            if let Some(oldest) = ids.next() {
-                tracing::info!(tag = %submission.tag, scheduler_job_id = %oldest, "adopted by its tag");
-                accept(site, cluster, submission, submission.state, oldest).await?;
+            if let Some(Sorted { kept, cancelled }) = sort_copies(&ids, &[], None) {
+                tracing::info!(tag = %submission.tag, scheduler_job_id = %kept, "adopted by its tag");
+                accept(site, cluster, submission, (submission.state, Certainty::Doubtful), kept).await?;
+                cancel_copies(site, cluster, submission, &cancelled).await?;
             }
-            let others: Vec<SchedulerJobId> = ids.collect();
-            if !others.is_empty() {
-                tracing::error!(tag = %submission.tag, ?others, "more than one job has the tag; the others are cancelled");
-                cluster.scheduler.cancel(&others).await?;
-            }
-            Ok(())
+            Ok(LookedUp::Otherwise)
         }
         FindAnswer::NotKnown => {
             let empty = site.writer.count_empty_lookup(submission.id).await?;
             tracing::info!(tag = %submission.tag, empty, "the scheduler does not know the tag");
-            Ok(())
+            Ok(LookedUp::NotKnown)
         }
         FindAnswer::Unanswered { message } => {
             site.troubles.note(&cluster.subject(), format!("look-up by tag: {message}"));
-            Ok(())
+            Ok(LookedUp::Otherwise)
         }
     }
 }
 
+/// Before every call for the submission, whatever the scheduler's clock says.
+fn since(submission: &SubmissionRow) -> Timestamp {
+    let now = Timestamp::now();
+    let span = submission.called_ago.unwrap_or_default().saturating_add(CLOCK_SLACK);
+    now.checked_sub(span).unwrap_or(now)
+}
+
+/// Looks up the tag of a submission that was accepted after a doubt, and cancels what is too much.
+async fn look_for_copies(
+    site: &Arc<Site>,
+    cluster: &Cluster,
+    submission: &SubmissionRow,
+) -> Result<(), SubmitterError> {
+    match cluster.scheduler.find_by_tag(&submission.tag, since(submission)).await {
+        FindAnswer::Known(ids) => {
+            let begun: Vec<SchedulerJobId> = begun(site, cluster, submission).collect();
+            let known = submission.scheduler_job_id.as_ref();
+            if let Some(Sorted { cancelled, .. }) = sort_copies(&ids, &begun, known) {
+                cancel_copies(site, cluster, submission, &cancelled).await?;
+            }
+        }
+        FindAnswer::NotKnown => {}
+        FindAnswer::Unanswered { message } => {
+            site.troubles.note(&cluster.subject(), format!("look-up by tag: {message}"));
+            return Ok(());
+        }
+    }
+    site.writer.count_recheck(submission.id).await?;
+    Ok(())
+}
+
+async fn cancel_copies(
+    site: &Site,
+    cluster: &Cluster,
+    submission: &SubmissionRow,
+    copies: &[SchedulerJobId],
+) -> Result<(), SubmitterError> {
+    if copies.is_empty() {
+        return Ok(());
+    }
+    tracing::error!(tag = %submission.tag, ?copies, "more than one job has the tag; the others are cancelled");
+    cluster.scheduler.cancel(copies, site.lease.as_ref()).await?;
+    Ok(())
+}
+
 /// A job that wrote its start record was surely accepted, even if the scheduler has forgotten it.
 fn id_by_evidence(site: &Site, cluster: &Cluster, submission: &SubmissionRow) -> Option<SchedulerJobId> {
+    begun(site, cluster, submission).next()
+}
+
+/// Submissions of the tag whose jobs have begun the work, by what these wrote.
+fn begun(site: &Site, cluster: &Cluster, submission: &SubmissionRow) -> impl Iterator<Item = SchedulerJobId> {
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let scheduler = &cluster.scheduler;
-    (0..submission.array_size).find_map(|index| {
-        let start = evidence::gather(&directory.job(index)).ok()?.first.start?;
+    (0..submission.array_size).filter_map(move |index| {
+        let start = evidence::start_of(&directory.job(index))?;
         let element = start.scheduler_job_id?;
         scheduler.submission_id(&SchedulerJobId(element), index, submission.array_size)
     })

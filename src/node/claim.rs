@@ -71,7 +71,7 @@ mod tests {
     fn only_a_restart_of_the_same_unfinished_job_takes_over() {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path());
-        chunk::write_chunk(&directory.chunk(), orders(1)).unwrap();
+        chunk::write_chunk(&directory.chunk(), &crate::permit::Permit::without_lease(), orders(1)).unwrap();
         let ours = Claim::Ours(directory.chunk_claimed());
         assert_eq!(claim(&directory, &environment("5", 0)).unwrap(), ours);
         assert_eq!(claim(&directory, &environment("5", 1)).unwrap(), Claim::Duplicate, "no start record");

@@ -11,6 +11,7 @@ pub mod doubt;
 pub mod end;
 pub mod environment;
 pub mod error;
+pub mod grace;
 pub mod guard;
 pub mod hand;
 pub mod heartbeat;
@@ -18,7 +19,9 @@ pub mod log;
 pub mod lookout;
 pub mod memory;
 pub mod native;
+pub mod notices;
 pub mod progress;
+pub mod reasons;
 pub mod relay;
 pub mod report;
 pub mod runner;
@@ -37,6 +40,7 @@ use self::claim::Claim;
 use self::environment::NodeEnvironment;
 use self::error::{NodeError, chain};
 use self::runner::Runner;
+use crate::failpoint::{self, FailPoint};
 use crate::model::task::JobManifest;
 use crate::spool::{JobDirectory, atomic};
 
@@ -69,6 +73,7 @@ fn run_job(job_directory: &Path) -> Result<i32, NodeError> {
                 Ok(end::EXIT_SUCCESS)
             }
             Claim::Ours(chunk) => {
+                failpoint::hit(FailPoint::TicketClaimed);
                 let _log = log::to_file(&directory)?;
                 Runner::new(directory, manifest, environment, chunk).run(signals).await
             }

@@ -97,31 +97,6 @@ pub fn programs(offered: &[String], native: Option<&Vec<String>>) -> Option<Vec<
     }
 }
 
-/// A pool that takes nothing for a while.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Closed {
-    /// The pool.
-    pub pool: PoolName,
-    /// What it does not take: anything, or what is not in this list.
-    pub except: Vec<String>,
-    /// Why.
-    pub reason: String,
-}
-
-/// Why a task waits that some pool could run: each of those pools is closed to it for now. Nothing where one is open.
-pub fn closed_to(offers: &[Offer], closed: &[Closed], demand: &Demand<'_>) -> Option<String> {
-    let mut reasons = Vec::new();
-    for offer in offers.iter().filter(|offer| misfit(offer, demand).is_none()) {
-        let is_closed = |one: &&Closed| {
-            one.pool == offer.pool
-                && !demand.required_programs.iter().all(|program| one.except.contains(program))
-        };
-        let closed = closed.iter().find(is_closed)?;
-        reasons.push(format!("pool {}: {}", offer.pool, closed.reason));
-    }
-    (!reasons.is_empty()).then(|| reasons.join("; "))
-}
-
 /// Why no pool can ever run it, pool by pool; nothing where one can.
 pub fn no_pool(offers: &[Offer], demand: &Demand<'_>) -> Option<String> {
     let reasons: Option<Vec<String>> = offers
@@ -131,6 +106,15 @@ pub fn no_pool(offers: &[Offer], demand: &Demand<'_>) -> Option<String> {
     reasons
         .filter(|reasons| !reasons.is_empty())
         .map(|reasons| format!("no pool can run it ({})", reasons.join("; ")))
+}
+
+/// Why a task that asks for so much memory can run nowhere: every pool has less. Nothing where one has as much, or no
+/// limit.
+pub fn more_memory_than_any(offers: &[Offer], asked_bytes: u64) -> Option<String> {
+    let most = offers.iter().map(|offer| offer.most.memory_bytes).collect::<Option<Vec<u64>>>()?;
+    let most = most.into_iter().max().filter(|most| asked_bytes > *most)?;
+    let (asked, has) = (asked_bytes as f64 / GIB, most as f64 / GIB);
+    Some(format!("{asked:.1} GiB of memory are asked for, and no pool has more than {has:.1} GiB"))
 }
 
 #[cfg(test)]

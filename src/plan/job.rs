@@ -1,11 +1,9 @@
 //! What becomes of one job, from what the scheduler says and what the job itself wrote. Pure.
 //!
 //! Evidence outranks the scheduler. A job that a poll does not list is *missing*, never *finished*: its end record,
-//! the accounting, or a grace time settles it.
+//! the accounting, or a grace time settles it. Spans of time come in measured, each by one clock.
 
 use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
 
 use crate::model::job::{JobOutcome, JobState};
 use crate::model::task::EndReason;
@@ -15,18 +13,18 @@ use crate::model::task::EndReason;
 pub struct KnownJob {
     /// Its state.
     pub state: JobState,
-    /// When the scheduler took it.
-    pub queued_on: Option<Timestamp>,
-    /// Since when valid polls do not list it, or list it as ended without evidence.
-    pub missing_since: Option<Timestamp>,
+    /// How long ago the scheduler took it.
+    pub queued_ago: Option<Duration>,
+    /// For how long valid polls have not listed it, or have listed it as ended without evidence.
+    pub missing_for: Option<Duration>,
     /// How many valid polls in a row did not list it.
     pub missing_polls: u32,
     /// Whether we asked the scheduler to end it.
     pub cancel_requested: bool,
     /// The last heartbeat seen.
     pub beat: i64,
-    /// When it was first seen.
-    pub beat_on: Option<Timestamp>,
+    /// How long ago it was first seen.
+    pub beat_ago: Option<Duration>,
     /// How far its results are stored.
     pub results_offset: u64,
 }
@@ -129,15 +127,14 @@ pub fn next_step(
     evidence: &Evidence,
     accounting: &Accounting,
     patience: Patience,
-    now: Timestamp,
 ) -> JobStep {
     if let Some(end) = evidence.end {
-        return judge_ended_by_evidence(job, end, (sighting, accounting), patience, now);
+        return judge_ended_by_evidence(job, end, (sighting, accounting), patience);
     }
     match sighting {
         Sighting::NotAsked => started_by_evidence(job, evidence),
-        Sighting::NotListed => judge_not_listed(job, evidence, accounting, patience, now),
-        Sighting::Ended(ending) => judge_ended_by_scheduler(job, ending, accounting, patience, now),
+        Sighting::NotListed => judge_not_listed(job, evidence, accounting, patience),
+        Sighting::Ended(ending) => judge_ended_by_scheduler(job, ending, accounting, patience),
         Sighting::Queued => listed(job, evidence, JobState::Queued),
         Sighting::Blocked => listed(job, evidence, JobState::Blocked),
         Sighting::Running => listed(job, evidence, JobState::Running),
@@ -155,9 +152,8 @@ fn judge_ended_by_evidence(
     end: EndEvidence,
     (sighting, accounting): (&Sighting, &Accounting),
     patience: Patience,
-    now: Timestamp,
 ) -> JobStep {
-    let waited = |span| job.missing_since.is_some_and(|since| passed(since, span, now));
+    let waited = |span| job.missing_for.is_some_and(|missing| missing >= span);
     let stored = end.results_bytes.is_none_or(|bytes| job.results_offset >= bytes);
     let said = scheduler_says(sighting, accounting);
     let asks =
@@ -165,7 +161,7 @@ fn judge_ended_by_evidence(
     // Two polls at least: the books are asked about what the first one did not list.
     let answered = job.missing_polls >= 2 && waited(patience.evidence_grace);
     if (!stored || (asks && !answered)) && !waited(patience.missing_grace) {
-        return match (job.missing_since, sighting) {
+        return match (job.missing_for, sighting) {
             (None, _) => JobStep::CountMissing,
             (_, Sighting::NotListed | Sighting::Ended(_)) if asks => JobStep::CountMissing,
             _ => JobStep::Keep,
@@ -212,17 +208,14 @@ fn judge_ended_by_scheduler(
     ending: &Ending,
     accounting: &Accounting,
     patience: Patience,
-    now: Timestamp,
 ) -> JobStep {
     // The listing knows what the script returned; the books may know why.
     let ending = match accounting {
         Accounting::Knows(known) if known.outcome.names_a_cause() => known,
         _ => ending,
     };
-    match job.missing_since {
-        Some(since) if passed(since, patience.evidence_grace, now) => {
-            JobStep::End(with_our_cancel(job, ending.clone()))
-        }
+    match job.missing_for {
+        Some(span) if span >= patience.evidence_grace => JobStep::End(with_our_cancel(job, ending.clone())),
         Some(_) => JobStep::Keep,
         None => JobStep::CountMissing,
     }
@@ -233,28 +226,21 @@ fn judge_not_listed(
     evidence: &Evidence,
     accounting: &Accounting,
     patience: Patience,
-    now: Timestamp,
 ) -> JobStep {
-    let just_submitted = job.queued_on.is_some_and(|time| !passed(time, patience.submit_grace, now));
-    let Some(since) = job.missing_since else {
+    let just_submitted = job.queued_ago.is_some_and(|ago| ago < patience.submit_grace);
+    let Some(missing_for) = job.missing_for else {
         return if just_submitted { JobStep::Keep } else { JobStep::CountMissing };
     };
     if let Accounting::Knows(ending) = accounting
-        && passed(since, patience.evidence_grace, now)
+        && missing_for >= patience.evidence_grace
     {
         return JobStep::End(with_our_cancel(job, ending.clone()));
     }
     // Two polls, so that one odd answer never ends a job, and the time a slow file system may take.
     // A job that still beats lives, whatever the scheduler leaves out.
-    let beats = evidence.beat > job.beat
-        || job.beat_on.is_some_and(|time| !passed(time, patience.missing_grace, now));
-    let settled = job.missing_polls >= 2
-        && !beats
-        && passed(
-            since,
-            if job.cancel_requested { patience.evidence_grace } else { patience.missing_grace },
-            now,
-        );
+    let beats = evidence.beat > job.beat || job.beat_ago.is_some_and(|ago| ago < patience.missing_grace);
+    let grace = if job.cancel_requested { patience.evidence_grace } else { patience.missing_grace };
+    let settled = job.missing_polls >= 2 && !beats && missing_for >= grace;
     if settled {
         let lost = Ending { outcome: JobOutcome::Lost, exit_code: None, signal: None };
         return JobStep::End(with_our_cancel(job, lost));
@@ -273,7 +259,7 @@ fn started_by_evidence(job: &KnownJob, evidence: &Evidence) -> JobStep {
 }
 
 fn listed(job: &KnownJob, evidence: &Evidence, seen: JobState) -> JobStep {
-    if job.missing_since.is_some() {
+    if job.missing_for.is_some() {
         return JobStep::Found(seen);
     }
     match (job.state, seen) {
@@ -286,10 +272,6 @@ fn listed(job: &KnownJob, evidence: &Evidence, seen: JobState) -> JobStep {
         (state, seen) if state == seen => JobStep::Keep,
         (_, seen) => JobStep::Move(seen),
     }
-}
-
-fn passed(since: Timestamp, span: Duration, now: Timestamp) -> bool {
-    now.duration_since(since) >= SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX)
 }
 
 #[cfg(test)]

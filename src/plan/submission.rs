@@ -2,10 +2,10 @@
 //!
 //! The rule of the whole project: between an unclear answer and the next call stands a look-up by tag, answered twice
 //! with "not known" and far enough apart that a late acceptance would have shown.
+//!
+//! Spans of time come in measured, each by one clock. No two clocks are compared here.
 
 use std::time::Duration;
-
-use jiff::{SignedDuration, Timestamp};
 
 use crate::model::job::SubmissionState;
 
@@ -14,14 +14,19 @@ use crate::model::job::SubmissionState;
 pub struct OpenSubmission {
     /// Its state.
     pub state: SubmissionState,
-    /// When the scheduler was last called.
-    pub called_on: Option<Timestamp>,
+    /// How long ago the scheduler was last called.
+    pub called_ago: Option<Duration>,
     /// Look-ups since then that the scheduler answered with "not known".
     pub empty_lookups: u32,
-    /// When the last of them was.
-    pub empty_lookup_on: Option<Timestamp>,
-    /// A clear, transient refusal moved the next call to here.
-    pub not_before: Option<Timestamp>,
+    /// How long ago the last of them was.
+    pub empty_lookup_ago: Option<Duration>,
+    /// How much longer a clear, transient refusal puts the next call off.
+    pub wait: Option<Duration>,
+    /// How often the tag is still to be looked up although the submission was accepted: there was a doubt, and a second job
+    /// of the tag may come late.
+    pub rechecks: u32,
+    /// How long ago the last such look-up was, or the acceptance.
+    pub rechecked_ago: Option<Duration>,
 }
 
 /// Whether the client process that called the scheduler can still be at work.
@@ -51,32 +56,44 @@ pub enum SubmissionStep {
     LookUp,
     /// The scheduler surely does not know it: back to `planned`.
     PlanAgain,
+    /// Ask the scheduler whether the tag of the accepted submission has more than one job.
+    LookForCopies,
     /// Nothing yet.
     Wait,
 }
 
+/// After a doubt the tag is looked up so often once the submission is accepted: soon, and when every client has given up.
+pub const RECHECKS: u32 = 2;
+
 /// Empty look-ups that make sure.
 const SURE: u32 = 2;
 
-/// Says what to do with `submission` at `now`.
-pub fn next_step(
-    submission: OpenSubmission,
-    client: Client,
-    policy: LookupPolicy,
-    now: Timestamp,
-) -> SubmissionStep {
+/// No refusal puts a call off for longer. A wait that is longer was set by a clock that was wrong.
+pub const LONGEST_WAIT: Duration = Duration::from_secs(2 * 3600);
+
+/// Says what to do with `submission`.
+pub fn next_step(submission: OpenSubmission, client: Client, policy: LookupPolicy) -> SubmissionStep {
     match submission.state {
-        SubmissionState::Planned => match submission.not_before {
-            Some(time) if time > now => SubmissionStep::Wait,
+        SubmissionState::Planned => match submission.wait {
+            Some(wait) if !wait.is_zero() && wait <= LONGEST_WAIT => SubmissionStep::Wait,
             _ => SubmissionStep::Submit,
         },
         SubmissionState::Submitting | SubmissionState::Unknown => {
-            if client == Client::Perhaps && !passed(submission.called_on, policy.client_timeout, now) {
+            if client == Client::Perhaps && !passed(submission.called_ago, policy.client_timeout) {
                 SubmissionStep::Wait
             } else if submission.empty_lookups >= SURE {
                 SubmissionStep::PlanAgain
-            } else if submission.empty_lookups == 0 || passed(submission.empty_lookup_on, policy.gap, now) {
+            } else if submission.empty_lookups == 0 || passed(submission.empty_lookup_ago, policy.gap) {
                 SubmissionStep::LookUp
+            } else {
+                SubmissionStep::Wait
+            }
+        }
+        SubmissionState::Accepted if submission.rechecks > 0 => {
+            let last = submission.rechecks < RECHECKS;
+            let span = if last { policy.client_timeout.max(policy.gap) } else { policy.gap };
+            if passed(submission.rechecked_ago, span) {
+                SubmissionStep::LookForCopies
             } else {
                 SubmissionStep::Wait
             }
@@ -87,9 +104,57 @@ pub fn next_step(
     }
 }
 
-fn passed(since: Option<Timestamp>, span: Duration, now: Timestamp) -> bool {
-    let span = SignedDuration::try_from(span).unwrap_or(SignedDuration::MAX);
-    since.is_none_or(|time| now.duration_since(time) >= span)
+/// Which of several jobs of one tag stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Sorted<Id> {
+    /// This one.
+    pub kept: Id,
+    /// These are cancelled.
+    pub cancelled: Vec<Id>,
+}
+
+/// Sorts the jobs that a look-up found, oldest first; nothing where it found none. A job that has begun the work stays, else
+/// the one that is known already, else the oldest. Of several that have begun, as elements of arrays can, none is
+/// cancelled: each task has one of them only, and what finds its work taken goes away by itself.
+pub fn sort_copies<Id: Clone + PartialEq>(
+    found: &[Id],
+    begun: &[Id],
+    known: Option<&Id>,
+) -> Option<Sorted<Id>> {
+    let is_found = |id: &&Id| found.contains(id);
+    let kept = begun.iter().find(is_found).or(known.filter(is_found)).or(found.first())?;
+    let surplus = |id: &&Id| *id != kept && !begun.contains(id);
+    Some(Sorted { kept: kept.clone(), cancelled: found.iter().filter(surplus).cloned().collect() })
+}
+
+fn passed(ago: Option<Duration>, span: Duration) -> bool {
+    ago.is_none_or(|ago| ago >= span)
+}
+
+/// A scheduler that takes longer over one submission holds up the other pools of its cluster.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// How quickly a pool's last submission went.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Pace {
+    /// As it should, or there was none.
+    #[default]
+    Quick,
+    /// The scheduler took its time.
+    Slow,
+}
+
+impl Pace {
+    /// The pace of a submission that took so long.
+    pub fn of(took: Duration) -> Pace {
+        if took >= SLOW { Pace::Slow } else { Pace::Quick }
+    }
+}
+
+/// Sorts open submissions: pools that hold others up go last, and doubts go first, because their tasks' slots are taken
+/// until they are settled. After a slow one the order is made anew, so that each pool waits for one slow call at most.
+pub fn turn(state: SubmissionState, pace: Pace) -> impl Ord {
+    (pace, state == SubmissionState::Planned)
 }
 
 #[cfg(test)]

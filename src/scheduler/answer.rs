@@ -23,6 +23,11 @@ pub enum SubmitAnswer {
         /// The scheduler's words.
         message: String,
     },
+    /// The command was not started: this daemon may not act now.
+    NotCalled {
+        /// Why not.
+        message: String,
+    },
     /// Nobody knows: time-out, killed client, unreadable id, unknown message. Look the tag up; never call again.
     Unclear {
         /// What is known.

@@ -1,26 +1,28 @@
 //! Cancels, holds and releases jobs by explicit ids, and asks for limits and for a sign of life.
-//! Whether a job really ended is for the next poll to say.
+//! Whether a job really ended is for the next poll to say. What changes something is permitted by a guard call by call.
 
 use super::adapter::Variants;
 use super::adapter::messages::{MessageClass, Verb};
 use super::adapter::values::Value;
+use super::runner::Effect;
 use super::{JobLimits, Scheduler, SchedulerError};
 use crate::model::ids::SchedulerJobId;
+use crate::permit::Guard;
 
 impl Scheduler {
     /// Ends jobs. Jobs that are over or unknown are no error.
-    pub async fn cancel(&self, ids: &[SchedulerJobId]) -> Result<(), SchedulerError> {
-        self.each(Verb::Cancel, Some(&self.inner.adapter.cancel), ids).await
+    pub async fn cancel(&self, ids: &[SchedulerJobId], guard: &dyn Guard) -> Result<(), SchedulerError> {
+        self.each(Verb::Cancel, Some(&self.inner.adapter.cancel), ids, guard).await
     }
 
     /// Keeps waiting jobs from starting.
-    pub async fn hold(&self, ids: &[SchedulerJobId]) -> Result<(), SchedulerError> {
-        self.each(Verb::Hold, self.inner.adapter.hold.as_ref(), ids).await
+    pub async fn hold(&self, ids: &[SchedulerJobId], guard: &dyn Guard) -> Result<(), SchedulerError> {
+        self.each(Verb::Hold, self.inner.adapter.hold.as_ref(), ids, guard).await
     }
 
     /// Lets held jobs start.
-    pub async fn release(&self, ids: &[SchedulerJobId]) -> Result<(), SchedulerError> {
-        self.each(Verb::Release, self.inner.adapter.release.as_ref(), ids).await
+    pub async fn release(&self, ids: &[SchedulerJobId], guard: &dyn Guard) -> Result<(), SchedulerError> {
+        self.each(Verb::Release, self.inner.adapter.release.as_ref(), ids, guard).await
     }
 
     /// Limits on the user's jobs, as far as the scheduler tells; the strictest of several.
@@ -58,12 +60,13 @@ impl Scheduler {
         verb: Verb,
         variants: Option<&Variants>,
         ids: &[SchedulerJobId],
+        guard: &dyn Guard,
     ) -> Result<(), SchedulerError> {
         let call = self.choose(verb, variants)?;
         for (done, some) in ids.chunks(call.ids_per_call).enumerate() {
             let mut values = self.values();
             values.set("ids", Value::List(some.iter().map(|id| id.0.clone()).collect()));
-            match self.query(verb, call, &values).await {
+            match self.call(verb, call, &values, Effect::Changes(guard)).await {
                 Ok(_)
                 | Err(SchedulerError::Failed {
                     class: Some(MessageClass::NotFound | MessageClass::Harmless),

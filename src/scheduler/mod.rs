@@ -12,6 +12,7 @@ pub mod local;
 mod poll;
 mod post_mortem;
 mod probe;
+mod queues;
 pub mod replay;
 mod request;
 pub mod runner;
@@ -37,10 +38,13 @@ pub use answer::{
 pub use capabilities::Capabilities;
 pub use inventory::{ChosenCommand, NeededProgram};
 pub use request::SubmitRequest;
-use runner::{Invocation, Ran, Whose};
+use runner::{Effect, Invocation, Ran, Whose};
 pub use settings::Settings;
 
 use crate::model::ids::SchedulerJobId;
+use crate::model::limits::{self, Limit};
+use crate::model::resources::JobResources;
+use crate::permit::NotPermitted;
 
 /// Our patience is at least so many times that of the scheduler's own clients, lest we kill one that still waits.
 const TIMES_MESSAGE_TIMEOUT: u32 = 3;
@@ -74,6 +78,9 @@ pub enum SchedulerError {
         /// What was asked.
         verb: &'static str,
     },
+    /// A command that changes something was not started.
+    #[error(transparent)]
+    NotPermitted(#[from] NotPermitted),
     /// A command failed or its answer made no sense.
     #[error("{verb} failed: {message} (command: {})", argv.join(" "))]
     Failed {
@@ -99,6 +106,7 @@ struct Inner {
     adapter: Adapter,
     settings: Settings,
     capabilities: RwLock<Arc<Capabilities>>,
+    limits: RwLock<Arc<Vec<Limit>>>,
     calls: [AtomicU64; Verb::ALL.len()],
 }
 
@@ -113,6 +121,7 @@ impl Scheduler {
                 adapter,
                 settings,
                 capabilities: RwLock::default(),
+                limits: RwLock::default(),
                 calls: Default::default(),
             }),
         }
@@ -141,6 +150,13 @@ impl Scheduler {
     pub fn warns_itself(&self) -> bool {
         let versions = self.script_facts().warns_itself.as_ref();
         versions.is_some_and(|versions| versions.contains(self.capabilities().version.as_ref()))
+    }
+
+    /// How long the scheduler waits between asking a job that asks for `resources` to end and killing it, as far as it tells:
+    /// the queue first, then the scheduler, then what is usual.
+    pub fn kill_wait(&self, resources: &JobResources) -> Option<Duration> {
+        let of_queue = limits::allowed(&self.known_limits(), resources).kill_wait;
+        of_queue.or(self.capabilities().kill_wait).or(self.script_facts().kill_wait)
     }
 
     /// Names that the scheduler's own log of job `index` (from 0) may have in its submission's directory, the likeliest first.
@@ -234,6 +250,7 @@ impl Scheduler {
             directory: file(&call.directory),
             timeout: call.timeout.unwrap_or(usual).max(self.clients_patience()),
             output_limit_bytes: adapter.output_limit_bytes,
+            gives_up_at: call.retries.iter().map(|retry| retry.pattern.clone()).collect(),
         }
     }
 
@@ -244,17 +261,31 @@ impl Scheduler {
     }
 
     /// Runs a command and counts it.
-    async fn run(&self, verb: Verb, invocation: &Invocation) -> Ran {
+    async fn run(&self, verb: Verb, invocation: &Invocation, effect: Effect<'_>) -> Ran {
         if let Some(position) = Verb::ALL.into_iter().position(|other| other == verb) {
             self.inner.calls[position].fetch_add(1, Ordering::Relaxed);
         }
-        runner::run(invocation).await
+        runner::run(invocation, effect).await
     }
 
     /// Runs a query and gives its output when it is to be trusted: a usable exit code and no unknown complaint.
     async fn query(&self, verb: Verb, call: &Call, values: &Values) -> Result<Output, SchedulerError> {
+        self.call(verb, call, values, Effect::Asks).await
+    }
+
+    /// The same for commands that may change something.
+    async fn call(
+        &self,
+        verb: Verb,
+        call: &Call,
+        values: &Values,
+        effect: Effect<'_>,
+    ) -> Result<Output, SchedulerError> {
         let invocation = self.invocation(verb, call, values);
-        let ran = self.run(verb, &invocation).await;
+        let ran = match self.run(verb, &invocation, effect).await {
+            Ran::NotPermitted(refusal) => return Err(SchedulerError::NotPermitted(refusal)),
+            ran => ran,
+        };
         self.trust(verb, call, &ran).map_err(|(message, class)| SchedulerError::Failed {
             verb: verb.as_str(),
             argv: invocation.argv,
@@ -268,7 +299,9 @@ impl Scheduler {
         let messages = &self.inner.adapter.messages;
         match ran {
             Ran::NotStarted { message } => Err((message.clone(), Some(MessageClass::Transient))),
+            Ran::NotPermitted(refusal) => Err((refusal.to_string(), Some(MessageClass::Transient))),
             Ran::Unfinished { message, stderr } => Err((with_stderr(message, stderr), None)),
+            Ran::GivenUp { stderr, .. } => Err((with_stderr("it was about to try again", stderr), None)),
             Ran::Exited { code, stdout, stderr } => {
                 let class = messages.class_with(verb, stderr, *code);
                 if call.usable_exit_codes.contains(code) {

@@ -6,18 +6,26 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use super::atomic::{self, Access};
 use super::error::SpoolError;
 use super::layout::JobDirectory;
 use crate::model::task::TaskOrder;
+use crate::permit::Permit;
 
 /// zstd's own default.
 const COMPRESSION_LEVEL: i32 = 3;
 
-/// Writes a chunk at `path`, whole or not at all, one order at a time. Returns how many there were.
-pub fn write_chunk(path: &Path, orders: impl IntoIterator<Item = TaskOrder>) -> Result<u32, SpoolError> {
+/// Writes a chunk at `path`, whole or not at all, one order at a time, if `permit` is still good when the file is about to
+/// appear. Returns how many orders there were.
+pub fn write_chunk(
+    path: &Path,
+    permit: &Permit,
+    orders: impl IntoIterator<Item = TaskOrder>,
+) -> Result<u32, SpoolError> {
     let mut count = 0;
-    atomic::write_with(path, Access::Data, |file| {
+    atomic::write_permitted(path, Access::Data, permit, |file| {
         let failed = SpoolError::io("write", path);
         count = compress(file, path, orders).map_err(|error| match error {
             WriteError::Io(error) => failed(error),
@@ -108,6 +116,26 @@ impl ChunkReader {
     }
 }
 
+impl ChunkReader {
+    /// The order in a line. The version comes first: what a later one means by its other members nobody knows here.
+    fn read(&self, line: &[u8]) -> Result<TaskOrder, SpoolError> {
+        let unreadable = |source| SpoolError::Document { path: self.path.clone(), line: self.line, source };
+        let order: Result<TaskOrder, _> = serde_json::from_slice(line);
+        let format = match &order {
+            Ok(order) => order.format,
+            Err(_) => serde_json::from_slice::<Versioned>(line).map_or(0, |order| order.format),
+        };
+        SpoolError::refuse_later(&self.path, format)?;
+        order.map_err(unreadable)
+    }
+}
+
+/// What an order of any version says.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
+}
+
 impl Iterator for ChunkReader {
     type Item = Result<TaskOrder, SpoolError>;
 
@@ -116,11 +144,7 @@ impl Iterator for ChunkReader {
         self.line += 1;
         match self.lines.read_until(b'\n', &mut text) {
             Ok(0) => None,
-            Ok(_) => Some(serde_json::from_slice(&text).map_err(|source| SpoolError::Document {
-                path: self.path.clone(),
-                line: self.line,
-                source,
-            })),
+            Ok(_) => Some(self.read(&text)),
             Err(error) => Some(Err(SpoolError::io("read", &self.path)(error))),
         }
     }
@@ -129,13 +153,14 @@ impl Iterator for ChunkReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::identity::SPOOL_FORMAT;
     use crate::spool::stage::tests::orders;
 
     #[test]
     fn a_chunk_reads_back_in_order_and_a_cut_one_says_so() {
         let root = tempfile::tempdir().unwrap();
         let path = root.path().join("chunk");
-        assert_eq!(write_chunk(&path, orders(100)).unwrap(), 100);
+        assert_eq!(write_chunk(&path, &Permit::without_lease(), orders(100)).unwrap(), 100);
         let ids: Vec<i64> = ChunkReader::open(&path).unwrap().map(|order| order.unwrap().task_id.0).collect();
         assert_eq!(ids, (0..100).collect::<Vec<_>>());
         let bytes = fs::read(&path).unwrap();
@@ -144,11 +169,29 @@ mod tests {
     }
 
     #[test]
+    fn orders_of_an_earlier_version_are_read_and_those_of_a_later_one_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("chunk");
+        let mut earlier = serde_json::to_value(orders(1).remove(0)).unwrap();
+        let members = earlier.as_object_mut().unwrap();
+        members.remove("format");
+        let write = |order: &serde_json::Value| {
+            fs::write(&path, zstd::encode_all(format!("{order}\n").as_bytes(), 3).unwrap()).unwrap();
+            ChunkReader::open(&path).unwrap().next().unwrap()
+        };
+        let read = write(&earlier).unwrap();
+        assert_eq!((read.format, read.issue), (1, None));
+        let later = serde_json::json!({"format": SPOOL_FORMAT + 1, "calculation": "said in another way"});
+        assert!(matches!(write(&later), Err(SpoolError::Later { .. })));
+        assert!(matches!(write(&serde_json::json!({})), Err(SpoolError::Document { .. })));
+    }
+
+    #[test]
     fn of_many_claimers_one_wins() {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path());
         assert!(matches!(claim(&directory), Err(SpoolError::NotStaged { .. })));
-        write_chunk(&directory.chunk(), orders(1)).unwrap();
+        write_chunk(&directory.chunk(), &Permit::without_lease(), orders(1)).unwrap();
         let barrier = std::sync::Barrier::new(8);
         let wins: Vec<bool> = std::thread::scope(|scope| {
             let claimers: Vec<_> = (0..8)

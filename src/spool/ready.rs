@@ -13,6 +13,7 @@ use super::layout::{CLAIMED_PREFIX, JobDirectory};
 use super::listing;
 use crate::model::chunk::ChunkName;
 use crate::model::task::TaskOrder;
+use crate::permit::Permit;
 
 /// Chunks that wait in `ready`, most urgent first. A directory that is not there holds none.
 pub fn list(ready: &Path) -> Result<Vec<ChunkName>, SpoolError> {
@@ -59,7 +60,7 @@ pub fn fold(
     orders: impl IntoIterator<Item = TaskOrder>,
 ) -> Result<(), SpoolError> {
     let Some((first, others)) = paths.split_first() else { return Ok(()) };
-    chunk::write_chunk(first, orders)?;
+    chunk::write_chunk(first, &Permit::without_lease(), orders)?;
     let link = directory.path().join("folding");
     for other in others {
         finish(&link)?;

@@ -10,6 +10,7 @@ use super::error::SpoolError;
 use super::layout::{JobDirectory, SubmissionDirectory};
 use crate::model::ids::NodeIndex;
 use crate::model::task::{JobManifest, TaskOrder};
+use crate::permit::Permit;
 
 /// What staging found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -29,23 +30,25 @@ pub fn stage_script(directory: &SubmissionDirectory, script: &str) -> Result<(),
     atomic::write_bytes(&directory.script(), Access::Program, script.as_bytes())
 }
 
-/// Writes manifest, then chunk, of one job. The chunk comes last: a runner starts from it.
+/// Writes manifest, then chunk, of one job while `permit` is good. The chunk comes last: a runner starts from it.
 pub fn stage_job(
     directory: &JobDirectory,
     manifest: &JobManifest,
     orders: impl IntoIterator<Item = TaskOrder>,
+    permit: &Permit,
 ) -> Result<Staged, SpoolError> {
     atomic::create_directory(directory.path())?;
     if (0..manifest.nodes.max(1)).any(|node| started(&directory.node(NodeIndex(node)))) {
         return Ok(Staged::AlreadyStarted);
     }
+    permit.check()?;
     atomic::write_json(&directory.manifest(), manifest)?;
     for node in (1..manifest.nodes).map(NodeIndex) {
         let node = directory.node(node);
         atomic::create_directory(node.path())?;
-        chunk::write_chunk(&node.chunk(), [])?;
+        chunk::write_chunk(&node.chunk(), permit, [])?;
     }
-    let tasks = chunk::write_chunk(&directory.chunk(), orders)?;
+    let tasks = chunk::write_chunk(&directory.chunk(), permit, orders)?;
     if started(directory) {
         // A runner renamed the former chunk while this one was written: a second copy must not find it.
         fs::remove_file(directory.chunk()).map_err(SpoolError::io("remove", &directory.chunk()))?;
@@ -61,8 +64,9 @@ fn started(directory: &JobDirectory) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::model::identity::SPOOL_FORMAT;
     use crate::model::ids::{JobId, RecordId, TaskId};
-    use crate::model::task::ExitRule;
+    use crate::model::task::{ExitRule, Warning};
 
     pub(crate) fn orders(count: i64) -> Vec<TaskOrder> {
         let calculation = serde_json::json!({
@@ -73,6 +77,8 @@ pub(crate) mod tests {
         });
         (0..count)
             .map(|number| TaskOrder {
+                format: SPOOL_FORMAT,
+                issue: None,
                 task_id: TaskId(number),
                 record_id: RecordId(number),
                 attempt: 0,
@@ -87,8 +93,14 @@ pub(crate) mod tests {
             .collect()
     }
 
+    fn free() -> Permit {
+        Permit::without_lease()
+    }
+
     fn manifest(tasks: u32) -> JobManifest {
         JobManifest {
+            format: SPOOL_FORMAT,
+            database: None,
             job_id: JobId(1),
             tasks,
             exit: ExitRule::Runner,
@@ -101,13 +113,17 @@ pub(crate) mod tests {
             heartbeat_seconds: 10,
             gpus: 0,
             ready: None,
+            notices: None,
             idle_seconds: 0,
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            result_bytes: None,
             mpiexec: None,
             avoided: None,
             nodes: 1,
+            kill_wait_seconds: None,
+            warning: Warning::WalltimeNear,
         }
     }
 
@@ -115,9 +131,15 @@ pub(crate) mod tests {
     fn staging_twice_gives_the_same() {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path().join("pool/tag/0"));
-        assert_eq!(stage_job(&directory, &manifest(3), orders(3)).unwrap(), Staged::Ready { tasks: 3 });
+        assert_eq!(
+            stage_job(&directory, &manifest(3), orders(3), &free()).unwrap(),
+            Staged::Ready { tasks: 3 }
+        );
         let first = fs::read(directory.chunk()).unwrap();
-        assert_eq!(stage_job(&directory, &manifest(3), orders(3)).unwrap(), Staged::Ready { tasks: 3 });
+        assert_eq!(
+            stage_job(&directory, &manifest(3), orders(3), &free()).unwrap(),
+            Staged::Ready { tasks: 3 }
+        );
         assert_eq!(fs::read(directory.chunk()).unwrap(), first);
         assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
     }
@@ -127,14 +149,14 @@ pub(crate) mod tests {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path().join("0"));
         let manifest = JobManifest { nodes: 3, ..manifest(0) };
-        assert_eq!(stage_job(&directory, &manifest, orders(0)).unwrap(), Staged::Ready { tasks: 0 });
-        assert_eq!(stage_job(&directory, &manifest, orders(0)).unwrap(), Staged::Ready { tasks: 0 });
+        assert_eq!(stage_job(&directory, &manifest, orders(0), &free()).unwrap(), Staged::Ready { tasks: 0 });
+        assert_eq!(stage_job(&directory, &manifest, orders(0), &free()).unwrap(), Staged::Ready { tasks: 0 });
         let node = directory.node(NodeIndex(2));
         chunk::claim(&node).unwrap();
         assert!(
             directory.node(NodeIndex(1)).chunk().exists() && !directory.node(NodeIndex(3)).path().exists()
         );
-        assert_eq!(stage_job(&directory, &manifest, orders(0)).unwrap(), Staged::AlreadyStarted);
+        assert_eq!(stage_job(&directory, &manifest, orders(0), &free()).unwrap(), Staged::AlreadyStarted);
         assert!(!node.chunk().exists(), "a second copy of the job must not find it");
     }
 
@@ -142,9 +164,9 @@ pub(crate) mod tests {
     fn a_claimed_directory_is_left_alone() {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path().join("0"));
-        stage_job(&directory, &manifest(3), orders(3)).unwrap();
+        stage_job(&directory, &manifest(3), orders(3), &free()).unwrap();
         chunk::claim(&directory).unwrap();
-        assert_eq!(stage_job(&directory, &manifest(9), orders(9)).unwrap(), Staged::AlreadyStarted);
+        assert_eq!(stage_job(&directory, &manifest(9), orders(9), &free()).unwrap(), Staged::AlreadyStarted);
         assert!(!directory.chunk().exists());
         let manifest: JobManifest = atomic::read_json(&directory.manifest()).unwrap();
         assert_eq!(manifest.tasks, 3);

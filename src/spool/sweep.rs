@@ -10,6 +10,7 @@ use super::error::SpoolError;
 use super::layout::{JobDirectory, SCRATCH_PREFIX, Spool, SubmissionDirectory};
 use super::listing::names;
 use crate::model::ids::Tag;
+use crate::permit::Permit;
 
 /// What became of a directory that was to be removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -21,17 +22,19 @@ pub enum Swept {
 }
 
 /// Removes the scratch directories that a runner left in its job's directory when it was killed.
-pub fn remove_scratch(directory: &JobDirectory) -> Result<(), SpoolError> {
+pub fn remove_scratch(directory: &JobDirectory, permit: &Permit) -> Result<(), SpoolError> {
     let is_scratch = |name: &OsString| name.to_string_lossy().starts_with(SCRATCH_PREFIX);
     for name in names(directory.path())?.into_iter().filter(is_scratch) {
         // What some program still uses goes with the submission.
+        permit.check()?;
         let (Swept::Gone | Swept::StillUsed) = remove(&directory.path().join(name))?;
     }
     Ok(())
 }
 
 /// Removes a whole submission: script, logs and the directories of all its jobs.
-pub fn remove_submission(directory: &SubmissionDirectory) -> Result<Swept, SpoolError> {
+pub fn remove_submission(directory: &SubmissionDirectory, permit: &Permit) -> Result<Swept, SpoolError> {
+    permit.check()?;
     remove(directory.path())
 }
 
@@ -80,8 +83,8 @@ mod tests {
         atomic::create_directory(directory.job(0).path()).unwrap();
         atomic::create_directory(&root.path().join("local/not-a-tag")).unwrap();
         assert_eq!(submissions(&spool).unwrap(), vec![(tag, directory.clone())]);
-        assert_eq!(remove_submission(&directory).unwrap(), Swept::Gone);
-        assert_eq!(remove_submission(&directory).unwrap(), Swept::Gone);
+        assert_eq!(remove_submission(&directory, &Permit::without_lease()).unwrap(), Swept::Gone);
+        assert_eq!(remove_submission(&directory, &Permit::without_lease()).unwrap(), Swept::Gone);
         assert!(submissions(&spool).unwrap().is_empty());
     }
 
@@ -89,11 +92,11 @@ mod tests {
     fn of_a_jobs_directory_only_scratch_is_removed() {
         let root = tempfile::tempdir().unwrap();
         let job = JobDirectory::at(root.path().join("job"));
-        remove_scratch(&job).unwrap();
+        remove_scratch(&job, &Permit::without_lease()).unwrap();
         atomic::create_directory(&job.path().join("qcbatch.x7/3-0")).unwrap();
         fs::write(job.path().join("qcbatch.x7/3-0/nwchem.db"), "").unwrap();
         fs::write(job.results(), "").unwrap();
-        remove_scratch(&job).unwrap();
+        remove_scratch(&job, &Permit::without_lease()).unwrap();
         assert_eq!(names(job.path()).unwrap(), [job.results().file_name().unwrap()]);
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 
 use nix::unistd::gethostname;
 
-use crate::process::ProcessMark;
+use crate::process::{Namespaces, ProcessMark};
 
 /// The process that holds a lease: enough to recognise it on its own machine.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -19,6 +19,14 @@ pub struct LeaseHolder {
     /// When it started, in clock ticks since the boot (field 22 of `/proc/<pid>/stat`): tells it from a later
     /// process with the same number.
     pub pid_started: i64,
+    /// Where these numbers mean something; unknown of daemons of older versions.
+    pub namespaces: Option<Namespaces>,
+}
+
+/// The namespaces as the lease's row has them; unknown where a daemon of an older version wrote it.
+pub(super) fn stored_namespaces(pid: Option<i64>, time: Option<i64>) -> Option<Namespaces> {
+    let (pid, time) = pid.zip(time)?;
+    Some(Namespaces { pid: pid.cast_unsigned(), time: time.cast_unsigned() })
 }
 
 impl LeaseHolder {
@@ -30,22 +38,51 @@ impl LeaseHolder {
             boot_id: this_boot()?,
             pid: process.pid,
             pid_started: process.started,
+            namespaces: process.namespaces,
         })
     }
 
     /// Whether the process cannot be running any more: it belongs to an earlier boot of this machine, or to this boot
-    /// and its number is free or in other hands. False whenever this machine cannot know.
+    /// and its number is free or in other hands. False whenever this machine cannot know, as of a daemon in a container.
     pub fn is_surely_dead(&self) -> bool {
-        let (Ok(hostname), Ok(boot_id)) = (gethostname(), this_boot()) else { return false };
+        match self.boot() {
+            Boot::Unknown => false,
+            Boot::Earlier => true,
+            Boot::This => self.namespaces.is_some() && self.mark().is_surely_gone(),
+        }
+    }
+
+    /// Whether the process surely runs on this machine.
+    pub fn is_surely_alive_here(&self) -> bool {
+        let here = Namespaces::of_this().ok();
+        self.boot() == Boot::This
+            && here.is_some()
+            && self.namespaces == here
+            && ProcessMark::of(self.pid).is_ok_and(|mark| mark == self.mark())
+            && !self.mark().is_surely_gone()
+    }
+
+    fn mark(&self) -> ProcessMark {
+        ProcessMark { pid: self.pid, started: self.pid_started, namespaces: self.namespaces }
+    }
+
+    fn boot(&self) -> Boot {
+        let (Ok(hostname), Ok(boot_id)) = (gethostname(), this_boot()) else { return Boot::Unknown };
         // Many machines may call themselves `localhost`; that name proves nothing.
         if hostname.to_str() != Some(self.hostname.as_str()) || self.hostname.starts_with("localhost") {
-            return false;
+            return Boot::Unknown;
         }
-        if self.boot_id != boot_id {
-            return true;
-        }
-        ProcessMark { pid: self.pid, started: self.pid_started }.is_surely_gone()
+        if self.boot_id == boot_id { Boot::This } else { Boot::Earlier }
     }
+}
+
+/// Which boot of this machine a holder belongs to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Boot {
+    This,
+    Earlier,
+    /// Another machine's, perhaps.
+    Unknown,
 }
 
 impl fmt::Display for LeaseHolder {
@@ -88,5 +125,25 @@ mod tests {
         let earlier = LeaseHolder { boot_id: "earlier".to_owned(), ..this.clone() };
         assert!(earlier.is_surely_dead());
         assert!(!LeaseHolder { hostname: "elsewhere".to_owned(), ..earlier }.is_surely_dead());
+    }
+
+    #[test]
+    fn a_process_of_another_container_is_neither_surely_dead_nor_surely_alive() {
+        let this = LeaseHolder::this_process().unwrap();
+        assert!(this.is_surely_alive_here());
+        let ours = this.namespaces.unwrap();
+        for theirs in [
+            Some(Namespaces { pid: ours.pid + 1, ..ours }),
+            Some(Namespaces { time: ours.time + 1, ..ours }),
+            None,
+        ] {
+            // The number is free here, which says nothing of a process in there.
+            let holder = LeaseHolder { pid: i32::MAX, namespaces: theirs, ..this.clone() };
+            assert!(!holder.is_surely_dead(), "{theirs:?}");
+            let holder = LeaseHolder { namespaces: theirs, ..this.clone() };
+            assert!(!holder.is_surely_dead() && !holder.is_surely_alive_here(), "{theirs:?}");
+        }
+        let earlier = LeaseHolder { boot_id: "earlier".to_owned(), namespaces: None, ..this };
+        assert!(earlier.is_surely_dead(), "no container outlives its machine's boot");
     }
 }

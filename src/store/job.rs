@@ -2,16 +2,17 @@
 //! Touches `job`, `event`, and the status of the records that a job holds.
 
 use std::collections::{BTreeMap, HashSet};
+use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, Bool, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Bool, Double, Integer, Jsonb, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
-use jiff_diesel::{NullableTimestamp, ToDiesel};
+use jiff_diesel::NullableTimestamp;
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
-use super::types::{Count, Json, Offset, integer, raw, storable};
+use super::types::{Count, Json, Offset, Span, integer, raw, storable};
 use super::write::Writer;
 use crate::model::ids::{JobId, NodeIndex, PoolName, SchedulerJobId, SubmissionId, Tag};
 use crate::model::job::{JobState, SubmissionState};
@@ -40,6 +41,9 @@ pub struct JobRow {
     /// How many jobs the submission has.
     #[diesel(sql_type = Integer, deserialize_as = Count)]
     pub array_size: u32,
+    /// How many nodes each of its jobs asked for.
+    #[diesel(sql_type = Integer, deserialize_as = Count)]
+    pub nodes: u32,
     /// Whether it was made for one task.
     pub placement: Placement,
     /// Whether it takes tasks from its pool's chunks.
@@ -61,21 +65,21 @@ pub struct JobRow {
     pub further_offsets: BTreeMap<NodeIndex, u64>,
     /// The last heartbeat seen.
     pub beat: i64,
-    /// When that was.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub beat_on: Option<Timestamp>,
+    /// How long ago that was, by the database's clock as all spans here.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub beat_ago: Option<Duration>,
     /// When we decided to end it.
     #[diesel(deserialize_as = NullableTimestamp)]
     pub cancel_requested_on: Option<Timestamp>,
-    /// Since when believable polls do not list it.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub missing_since: Option<Timestamp>,
+    /// For how long believable polls have not listed it.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub missing_for: Option<Duration>,
     /// How many of them in a row.
     #[diesel(deserialize_as = Count)]
     pub missing_polls: u32,
-    /// When the scheduler took it.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub queued_on: Option<Timestamp>,
+    /// How long ago the scheduler took it.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub queued_ago: Option<Duration>,
     /// When it started.
     #[diesel(deserialize_as = NullableTimestamp)]
     pub started_on: Option<Timestamp>,
@@ -108,8 +112,8 @@ pub struct JobUpdate {
     pub listing: Listing,
     /// At least so many tasks it took.
     pub tasks: Option<u32>,
-    /// When it started.
-    pub started_on: Option<Timestamp>,
+    /// The scheduler's id, where another copy of the job has the work.
+    pub scheduler_job_id: Option<SchedulerJobId>,
 }
 
 /// What a poll said of a job's being there.
@@ -141,7 +145,7 @@ impl JobUpdate {
             hostname: None,
             listing: Listing::Unchanged,
             tasks: None,
-            started_on: None,
+            scheduler_job_id: None,
         }
     }
 
@@ -175,6 +179,12 @@ impl JobUpdate {
         self
     }
 
+    /// And stores that the scheduler knows it by another id.
+    pub fn scheduler_job_id(mut self, id: SchedulerJobId) -> JobUpdate {
+        self.scheduler_job_id = Some(id);
+        self
+    }
+
     /// And forgets that polls did not list it.
     pub fn found(mut self) -> JobUpdate {
         self.listing = Listing::Found;
@@ -193,7 +203,7 @@ impl JobUpdate {
             || self.reason.is_some()
             || self.beat.is_some()
             || self.hostname.is_some()
-            || self.started_on.is_some()
+            || self.scheduler_job_id.is_some()
             || self.tasks.is_some()
             || self.listing != Listing::Unchanged
     }
@@ -228,12 +238,29 @@ pub struct LiveJobs {
     /// Tasks that they were seen to take, all together.
     #[diesel(sql_type = Integer, deserialize_as = Count)]
     pub tasks: u32,
-    /// When the first of them started.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub started_on: Option<Timestamp>,
+    /// How long ago the first of them started.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub started_ago: Option<Duration>,
+    /// How long ago the scheduler took the first of them.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub queued_ago: Option<Duration>,
     /// The jobs.
     #[diesel(sql_type = Array<BigInt>)]
     ids: Vec<i64>,
+}
+
+/// A job that waits for a person in its scheduler's queue.
+#[derive(Clone, PartialEq, Debug, diesel::QueryableByName)]
+#[diesel(table_name = super::schema::job)]
+pub struct BlockedJob {
+    /// The job.
+    pub id: JobId,
+    /// Its pool.
+    pub pool: PoolName,
+    /// The scheduler's id.
+    pub scheduler_job_id: Option<SchedulerJobId>,
+    /// What the scheduler says of it.
+    pub scheduler_reason: Option<String>,
 }
 
 impl JobRow {
@@ -272,8 +299,12 @@ impl Store {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, s.array_size,
-                j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.further_offsets, j.beat, j.beat_on,
-                j.cancel_requested_on, j.missing_since, j.missing_polls, j.queued_on, j.started_on, j.hostname,
+                coalesce((s.resources ->> 'nodes')::integer, 1) AS nodes,
+                j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.further_offsets, j.beat,
+                extract(epoch FROM clock_timestamp() - j.beat_on)::float8 AS beat_ago,
+                extract(epoch FROM clock_timestamp() - j.missing_since)::float8 AS missing_for,
+                extract(epoch FROM clock_timestamp() - j.queued_on)::float8 AS queued_ago,
+                j.cancel_requested_on, j.missing_polls, j.started_on, j.hostname,
                 j.tasks,
                 j.state IN ('queued', 'blocked') AND NOT j.pilot
                     AND NOT EXISTS (SELECT FROM task t WHERE t.job_id = j.id) AS waits_for_nothing
@@ -286,12 +317,28 @@ impl Store {
         .doing("reading live jobs")
     }
 
+    /// The site's jobs that wait for a person in their scheduler's queue, oldest first: pool, our id, the scheduler's id, and
+    /// its reason.
+    pub async fn blocked_jobs(&self, site: &str) -> Result<Vec<BlockedJob>, StoreError> {
+        let mut conn = self.conn().await?;
+        diesel::sql_query(
+            "SELECT id, pool, scheduler_job_id, scheduler_reason FROM job WHERE site = $1 AND state = 'blocked'
+             ORDER BY id",
+        )
+        .bind::<Text, _>(site)
+        .load(&mut conn)
+        .await
+        .doing("reading blocked jobs")
+    }
+
     /// The site's jobs that have not ended, planned ones included, those alike together.
     pub async fn live_jobs_together(&self, site: &str) -> Result<Vec<LiveJobs>, StoreError> {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.pool, s.resources, j.state, j.pilot, j.cancel_requested_on IS NOT NULL AS cancelling,
-                least(sum(j.tasks), 2147483647)::integer AS tasks, min(j.started_on) AS started_on,
+                least(sum(j.tasks), 2147483647)::integer AS tasks,
+                extract(epoch FROM clock_timestamp() - min(j.started_on))::float8 AS started_ago,
+                extract(epoch FROM clock_timestamp() - min(j.queued_on))::float8 AS queued_ago,
                 array_agg(j.id ORDER BY j.id) AS ids
              FROM job j JOIN submission s ON s.id = j.submission_id WHERE j.site = $1 AND j.state <> 'ended'
              GROUP BY s.id, j.pool, j.state, j.pilot, cancelling ORDER BY s.id",
@@ -306,7 +353,7 @@ impl Store {
 const UPDATE: &str = "
     WITH given AS (
         SELECT * FROM unnest($2, $3, $4, $5, $6, $7, $8, $9, $10)
-            AS rows(id, from_state, to_state, reason, beat, hostname, listing, started_on, tasks)
+            AS rows(id, from_state, to_state, reason, beat, hostname, listing, scheduler_job_id, tasks)
     ), locked AS (
         SELECT j.id FROM job j JOIN given ON given.id = j.id AND given.from_state::job_state = j.state
         WHERE j.site = $1 ORDER BY j.id FOR UPDATE OF j)
@@ -319,7 +366,7 @@ const UPDATE: &str = "
         missing_since = CASE listing WHEN 'found' THEN NULL
             WHEN 'missing' THEN coalesce(missing_since, clock_timestamp()) ELSE missing_since END,
         missing_polls = CASE listing WHEN 'found' THEN 0 WHEN 'missing' THEN missing_polls + 1 ELSE missing_polls END,
-        started_on = coalesce(job.started_on, given.started_on),
+        scheduler_job_id = coalesce(given.scheduler_job_id, job.scheduler_job_id),
         tasks = greatest(job.tasks, given.tasks),
         modified_on = now()
     FROM given, locked WHERE job.id = given.id AND job.id = locked.id
@@ -341,7 +388,6 @@ impl Writer {
             Listing::Found => Some("found".to_owned()),
             Listing::Missing => Some("missing".to_owned()),
         };
-        let started = updates.iter().map(|update| update.started_on.map(|time| time.to_diesel()));
         let rows: Vec<IdRow> = diesel::sql_query(UPDATE)
             .bind::<Text, _>(&self.site)
             .bind::<Array<BigInt>, _>(raw(updates.iter().map(|update| update.id)))
@@ -351,7 +397,9 @@ impl Writer {
             .bind::<Array<Nullable<BigInt>>, _>(updates.iter().map(|update| update.beat).collect::<Vec<_>>())
             .bind::<Array<Nullable<Text>>, _>(words(|update| update.hostname.as_deref().map(storable)))
             .bind::<Array<Nullable<Text>>, _>(words(listing))
-            .bind::<Array<Nullable<Timestamptz>>, _>(started.collect::<Vec<_>>())
+            .bind::<Array<Nullable<Text>>, _>(words(|update| {
+                update.scheduler_job_id.as_ref().map(|id| id.0.clone())
+            }))
             .bind::<Array<Nullable<Integer>>, _>(
                 updates.iter().map(|update| update.tasks.map(integer)).collect::<Vec<_>>(),
             )

@@ -12,13 +12,16 @@
 use std::time::Duration;
 
 use diesel::OptionalExtension;
-use diesel::sql_types::{BigInt, Double, Integer, Text};
-use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
+use diesel::sql_types::{BigInt, Bool, Double, Integer, Nullable, Text};
+use diesel_async::{AnsiTransactionManager, AsyncPgConnection, RunQueryDsl, TransactionManager};
 
-use super::connect::Store;
+use super::connect::{SessionUse, Store};
 use super::error::{Doing, StoreError};
 pub use super::holder::LeaseHolder;
+use super::holder::stored_namespaces;
+use super::migrate;
 use crate::model::ids::Fence;
+use crate::process::Namespaces;
 
 /// When a lease may be taken that somebody else holds.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -35,8 +38,13 @@ pub enum TakeOver {
 /// The answer to asking for a lease.
 #[derive(Clone, PartialEq, Debug)]
 pub enum LeaseAnswer {
-    /// It is ours; writes carry this fence.
-    Held(Fence),
+    /// It is ours.
+    Held {
+        /// What writes carry.
+        fence: Fence,
+        /// Who held it before, if anybody did.
+        former: Option<LeaseHolder>,
+    },
     /// It is somebody else's.
     HeldBy {
         /// Whose.
@@ -64,6 +72,10 @@ struct HolderRow {
     pid_started: i64,
     #[diesel(sql_type = Double)]
     expires_in_seconds: f64,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    pid_namespace: Option<i64>,
+    #[diesel(sql_type = Nullable<BigInt>)]
+    time_namespace: Option<i64>,
 }
 
 impl HolderRow {
@@ -73,6 +85,7 @@ impl HolderRow {
             boot_id: self.boot_id.clone(),
             pid: self.pid,
             pid_started: self.pid_started,
+            namespaces: stored_namespaces(self.pid_namespace, self.time_namespace),
         }
     }
 
@@ -96,8 +109,9 @@ impl HolderRow {
 }
 
 impl Store {
-    /// Asks for the site's lease for `ttl` from now. Each acquisition has a fence greater than all before it. Waits for
-    /// the former holder's open transactions, at most as long as the database lets those last.
+    /// Asks for the site's lease for `ttl` from now, and brings the tables up to date in the same transaction: a program that
+    /// does not get the lease has changed nothing. Each acquisition has a fence greater than all before it. Waits for the
+    /// former holder's open transactions, at most as long as the database lets those last.
     pub async fn acquire(
         &self,
         site: &str,
@@ -105,50 +119,158 @@ impl Store {
         ttl: Duration,
         take_over: TakeOver,
     ) -> Result<LeaseAnswer, StoreError> {
-        let mut conn = self.conn().await?;
+        let mut conn = self.own_conn(SessionUse::Maintenance).await?;
         // Without a lock first: asking again and again must not queue up behind the holder's writes.
         if let Some(row) = read(&mut conn, site).await?
             && !row.is_free_for(asking, &take_over)
         {
             return Ok(row.answer());
         }
-        conn.transaction(async |conn| take(conn, site, asking, ttl, &take_over).await).await
-    }
-
-    /// Who holds the site's lease, or held it last.
-    pub async fn last_holder(&self, site: &str) -> Result<Option<LeaseHolder>, StoreError> {
-        let mut conn = self.conn().await?;
-        Ok(read(&mut conn, site).await?.map(|row| row.holder()))
+        AnsiTransactionManager::begin_transaction(&mut conn).await.doing("beginning to take the lease")?;
+        migrate::lock(&mut conn).await?;
+        if exists(&mut conn).await? {
+            lock(&mut conn, site).await?;
+            // Read anew, now that nobody else can change it: it may have been renewed or taken while this one waited.
+            if let Some(row) = read(&mut conn, site).await?
+                && !row.is_free_for(asking, &take_over)
+            {
+                AnsiTransactionManager::rollback_transaction(&mut conn).await.doing("leaving the lease")?;
+                return Ok(row.answer());
+            }
+        }
+        let mut conn = migrate::catch_up(conn, site).await?;
+        lock(&mut conn, site).await?;
+        let former = read(&mut conn, site).await?.map(|row| row.holder()).filter(|holder| holder.pid != 0);
+        let fence = take(&mut conn, site, asking, ttl).await?;
+        AnsiTransactionManager::commit_transaction(&mut conn).await.doing("taking the lease")?;
+        Ok(LeaseAnswer::Held { fence, former })
     }
 
     /// Holds the lease for `ttl` from now. [`StoreError::LeaseLost`] when it was taken over; an expired lease that
     /// nobody took is renewed.
     pub async fn renew(&self, site: &str, fence: Fence, ttl: Duration) -> Result<(), StoreError> {
-        let mut conn = self.conn().await?;
-        let renewed = diesel::sql_query(
-            "UPDATE lease SET expires_on = clock_timestamp() + make_interval(secs => $3) \
-             WHERE site = $1 AND fence = $2",
-        )
-        .bind::<Text, _>(site)
-        .bind::<BigInt, _>(fence.0)
-        .bind::<Double, _>(ttl.as_secs_f64())
-        .execute(&mut conn)
-        .await
-        .doing("renewing the lease")?;
-        if renewed == 0 { Err(lost(site, fence)) } else { Ok(()) }
+        renew(&mut *self.conn().await?, site, fence, ttl).await
+    }
+
+    /// A connection of its own for the daemon that holds the lease with `fence`: what everybody else does with the pool
+    /// cannot keep it waiting. It is opened when it is first used.
+    pub fn lease_connection(&self, site: impl Into<String>, fence: Fence, ttl: Duration) -> LeaseConnection {
+        LeaseConnection { store: self.clone(), conn: None, site: site.into(), fence, ttl }
     }
 
     /// Gives the lease back, so that the next daemon need not wait. A lease that is no longer ours stays as it is.
     pub async fn release(&self, site: &str, fence: Fence) -> Result<(), StoreError> {
-        let mut conn = self.conn().await?;
-        diesel::sql_query("UPDATE lease SET expires_on = clock_timestamp() WHERE site = $1 AND fence = $2")
-            .bind::<Text, _>(site)
-            .bind::<BigInt, _>(fence.0)
-            .execute(&mut conn)
-            .await
-            .doing("giving the lease back")?;
-        Ok(())
+        release(&mut *self.conn().await?, site, fence).await
     }
+}
+
+/// The connection of the daemon that holds a site's lease. One that does not answer in time is thrown away, and the next
+/// question opens another.
+#[derive(Debug)]
+pub struct LeaseConnection {
+    store: Store,
+    conn: Option<Connection>,
+    site: String,
+    fence: Fence,
+    ttl: Duration,
+}
+
+/// A connection; shows as nothing.
+struct Connection(AsyncPgConnection);
+
+impl std::fmt::Debug for Connection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Connection")
+    }
+}
+
+impl LeaseConnection {
+    /// Holds the lease for its whole time from now. [`StoreError::LeaseLost`] when it was taken over; an expired lease that
+    /// nobody took is renewed.
+    pub async fn renew(&mut self) -> Result<(), StoreError> {
+        let ttl = self.ttl;
+        self.ask(async |conn, site, fence| renew(conn, site, fence, ttl).await).await
+    }
+
+    /// Gives the lease back, so that the next daemon need not wait. One that is no longer ours stays as it is.
+    pub async fn release(&mut self) -> Result<(), StoreError> {
+        self.ask(release).await
+    }
+
+    /// Whether the lease is still ours. [`StoreError::LeaseLost`] when it was taken over.
+    pub async fn check(&mut self) -> Result<(), StoreError> {
+        self.ask(check_fence_once).await
+    }
+
+    /// Asks a question within a quarter of the lease's time.
+    async fn ask(
+        &mut self,
+        question: impl AsyncFnOnce(&mut AsyncPgConnection, &str, Fence) -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let limit = self.ttl / 4;
+        // Taken out meanwhile: a question that is dropped half-way leaves no connection with half an answer.
+        let conn = self.conn.take();
+        let asking = async {
+            let mut conn = match conn {
+                Some(Connection(conn)) => conn,
+                None => self.store.own_conn(SessionUse::Work).await?,
+            };
+            let answer = question(&mut conn, &self.site, self.fence).await;
+            Ok((conn, answer))
+        };
+        match tokio::time::timeout(limit, asking).await {
+            Ok(Ok((conn, answer))) => {
+                if matches!(answer, Ok(()) | Err(StoreError::LeaseLost { .. })) {
+                    self.conn = Some(Connection(conn));
+                }
+                answer
+            }
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(self.store.no_answer_within(limit)),
+        }
+    }
+}
+
+async fn renew(
+    conn: &mut AsyncPgConnection,
+    site: &str,
+    fence: Fence,
+    ttl: Duration,
+) -> Result<(), StoreError> {
+    let renewed = diesel::sql_query(
+        "UPDATE lease SET expires_on = clock_timestamp() + make_interval(secs => $3) \
+         WHERE site = $1 AND fence = $2",
+    )
+    .bind::<Text, _>(site)
+    .bind::<BigInt, _>(fence.0)
+    .bind::<Double, _>(ttl.as_secs_f64())
+    .execute(conn)
+    .await
+    .doing("renewing the lease")?;
+    if renewed == 0 { Err(lost(site, fence)) } else { Ok(()) }
+}
+
+async fn release(conn: &mut AsyncPgConnection, site: &str, fence: Fence) -> Result<(), StoreError> {
+    diesel::sql_query("UPDATE lease SET expires_on = clock_timestamp() WHERE site = $1 AND fence = $2")
+        .bind::<Text, _>(site)
+        .bind::<BigInt, _>(fence.0)
+        .execute(conn)
+        .await
+        .doing("giving the lease back")?;
+    Ok(())
+}
+
+/// Without a lock: says only how it is at this moment.
+async fn check_fence_once(conn: &mut AsyncPgConnection, site: &str, fence: Fence) -> Result<(), StoreError> {
+    diesel::sql_query("SELECT fence FROM lease WHERE site = $1 AND fence = $2")
+        .bind::<Text, _>(site)
+        .bind::<BigInt, _>(fence.0)
+        .get_result::<FenceRow>(conn)
+        .await
+        .optional()
+        .doing("checking the lease")?
+        .map(drop)
+        .ok_or_else(|| lost(site, fence))
 }
 
 /// Proves inside the caller's transaction that `fence` is the site's current one, and keeps it so until that
@@ -165,15 +287,22 @@ pub async fn check_fence(conn: &mut AsyncPgConnection, site: &str, fence: Fence)
         .ok_or_else(|| lost(site, fence))
 }
 
-async fn take(
-    conn: &mut AsyncPgConnection,
-    site: &str,
-    asking: &LeaseHolder,
-    ttl: Duration,
-    take_over: &TakeOver,
-) -> Result<LeaseAnswer, StoreError> {
-    // Longer than a statement (60 s) and an idle transaction (30 s) of the former holder can last together.
-    conn.batch_execute("SET LOCAL statement_timeout = '120s'").await.doing("waiting for the lease")?;
+/// Whether there is a table of leases at all.
+async fn exists(conn: &mut AsyncPgConnection) -> Result<bool, StoreError> {
+    #[derive(diesel::QueryableByName)]
+    struct Row {
+        #[diesel(sql_type = Bool)]
+        exists: bool,
+    }
+    let row: Row = diesel::sql_query("SELECT to_regclass('lease') IS NOT NULL AS exists")
+        .get_result(conn)
+        .await
+        .doing("looking for leases")?;
+    Ok(row.exists)
+}
+
+/// Locks the site's lease, made if there is none, until the transaction ends.
+async fn lock(conn: &mut AsyncPgConnection, site: &str) -> Result<(), StoreError> {
     diesel::sql_query(
         "INSERT INTO lease (site, fence, hostname, boot_id, pid, pid_started, expires_on) \
          VALUES ($1, 0, '', '', 0, 0, '-infinity') ON CONFLICT (site) DO NOTHING",
@@ -182,19 +311,27 @@ async fn take(
     .execute(conn)
     .await
     .doing("making the site's lease")?;
+    // The session waits 120 s for a lock: longer than a statement (60 s) and an idle transaction (30 s) of the former
+    // holder can last together.
     diesel::sql_query("SELECT fence FROM lease WHERE site = $1 FOR UPDATE")
         .bind::<Text, _>(site)
         .execute(conn)
         .await
         .doing("waiting for the lease")?;
-    // Read anew, now that nobody else can change it: it may have been renewed or taken while this one waited.
-    if let Some(row) = read(conn, site).await?
-        && !row.is_free_for(asking, take_over)
-    {
-        return Ok(row.answer());
-    }
+    Ok(())
+}
+
+/// Takes the locked lease.
+async fn take(
+    conn: &mut AsyncPgConnection,
+    site: &str,
+    asking: &LeaseHolder,
+    ttl: Duration,
+) -> Result<Fence, StoreError> {
+    let namespace = |of: fn(Namespaces) -> u64| asking.namespaces.map(|both| of(both).cast_signed());
     let row: FenceRow = diesel::sql_query(
         "UPDATE lease SET fence = fence + 1, hostname = $2, boot_id = $3, pid = $4, pid_started = $5, \
+         pid_namespace = $7, time_namespace = $8, \
          expires_on = clock_timestamp() + make_interval(secs => $6) WHERE site = $1 RETURNING fence",
     )
     .bind::<Text, _>(site)
@@ -203,19 +340,26 @@ async fn take(
     .bind::<Integer, _>(asking.pid)
     .bind::<BigInt, _>(asking.pid_started)
     .bind::<Double, _>(ttl.as_secs_f64())
+    .bind::<Nullable<BigInt>, _>(namespace(|both| both.pid))
+    .bind::<Nullable<BigInt>, _>(namespace(|both| both.time))
     .get_result(conn)
     .await
     .doing("taking the lease")?;
-    Ok(LeaseAnswer::Held(Fence(row.fence)))
+    Ok(Fence(row.fence))
 }
 
 /// The lease as it stands; none before its first acquisition.
 async fn read(conn: &mut AsyncPgConnection, site: &str) -> Result<Option<HolderRow>, StoreError> {
-    // `-infinity` (never held) has no difference to now; a century is far enough.
+    if !exists(conn).await? {
+        return Ok(None);
+    }
+    // `-infinity` (never held) has no difference to now; a century is far enough. The namespaces through JSON: tables of an
+    // older version, which are brought up to date only by whoever gets the lease, have no such columns.
     diesel::sql_query(
         "SELECT hostname, boot_id, pid, pid_started, extract(epoch FROM \
          greatest(expires_on, clock_timestamp() - interval '100 years') - clock_timestamp())::float8 \
-         AS expires_in_seconds FROM lease WHERE site = $1",
+         AS expires_in_seconds, (to_jsonb(l) ->> 'pid_namespace')::bigint AS pid_namespace, \
+         (to_jsonb(l) ->> 'time_namespace')::bigint AS time_namespace FROM lease l WHERE site = $1",
     )
     .bind::<Text, _>(site)
     .get_result(conn)

@@ -71,6 +71,16 @@ table! {
 table! {
     use diesel::sql_types::*;
 
+    database_identity (id) {
+        id -> Text,
+        since -> Timestamptz,
+        retired_on -> Nullable<Timestamptz>,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
     demand (id) {
         id -> BigInt,
         required_programs -> Array<Text>,
@@ -143,6 +153,8 @@ table! {
         pid -> Integer,
         pid_started -> BigInt,
         expires_on -> Timestamptz,
+        pid_namespace -> Nullable<BigInt>,
+        time_namespace -> Nullable<BigInt>,
     }
 }
 
@@ -196,6 +208,19 @@ table! {
 
 table! {
     use diesel::sql_types::*;
+
+    recall (task_id, attempt) {
+        task_id -> BigInt,
+        attempt -> Integer,
+        site -> Text,
+        pool -> Text,
+        chunk_id -> Nullable<BigInt>,
+        job_id -> Nullable<BigInt>,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
     use crate::store::types::sql::*;
 
     record (id) {
@@ -211,7 +236,7 @@ table! {
         owner_user -> Text,
         return_energy -> Nullable<Double>,
         energies -> Nullable<Array<Double>>,
-        extras -> Jsonb,
+        extras -> Json,
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
     }
@@ -224,6 +249,23 @@ table! {
     record_count (status) {
         status -> RecordStatus,
         change -> BigInt,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    report_aside (id) {
+        id -> BigInt,
+        site -> Text,
+        at -> Timestamptz,
+        reason -> Text,
+        job_id -> BigInt,
+        record_id -> BigInt,
+        task_id -> BigInt,
+        attempt -> Integer,
+        outcome -> Text,
+        report -> Bytea,
     }
 }
 
@@ -266,7 +308,7 @@ table! {
         driver -> Driver,
         method -> Text,
         basis -> Text,
-        keywords -> Jsonb,
+        keywords -> Json,
         protocols -> Jsonb,
         qc_specification_id -> Nullable<BigInt>,
     }
@@ -296,6 +338,8 @@ table! {
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
         cluster -> Nullable<Text>,
+        rechecks -> Integer,
+        rechecked_on -> Nullable<Timestamptz>,
     }
 }
 
@@ -320,6 +364,7 @@ table! {
         sort_date -> Timestamptz,
         chunk_id -> Nullable<BigInt>,
         restart -> Nullable<Jsonb>,
+        calculation_hash -> Nullable<Bytea>,
     }
 }
 

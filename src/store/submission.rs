@@ -1,17 +1,17 @@
 //! Submissions: planned with their jobs and tasks, then led through the scheduler's answers by compare-and-swap.
 //! Touches `submission`, `job`, `task`, `event`.
 
+use std::time::Duration;
+
 use diesel::OptionalExtension;
-use diesel::sql_types::{Array, BigInt, Integer, Jsonb, Nullable, Text, Timestamptz};
+use diesel::sql_types::{Array, BigInt, Double, Integer, Jsonb, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
-use jiff::Timestamp;
-use jiff_diesel::{NullableTimestamp, ToDiesel};
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::queue::hand_back;
-use super::types::{Count, Json, integer, raw, storable};
+use super::types::{Count, Json, Span, integer, raw, storable};
 use super::write::{Transaction, Writer};
 use crate::model::ids::{Fence, JobId, PoolName, SchedulerJobId, SubmissionId, Tag, TaskId};
 use crate::model::job::SubmissionState;
@@ -69,20 +69,26 @@ pub struct SubmissionRow {
     /// How often the scheduler was called.
     #[diesel(deserialize_as = Count)]
     pub calls: u32,
-    /// When it was called last.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub called_on: Option<Timestamp>,
+    /// How long ago it was called last, by the database's clock as all spans here.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub called_ago: Option<Duration>,
     /// Look-ups since that call that the scheduler answered with "not known".
     #[diesel(deserialize_as = Count)]
     pub empty_lookups: u32,
-    /// When the last of them was.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub empty_lookup_on: Option<Timestamp>,
-    /// The next call is not to be before.
-    #[diesel(deserialize_as = NullableTimestamp)]
-    pub not_before: Option<Timestamp>,
+    /// How long ago the last of them was.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub empty_lookup_ago: Option<Duration>,
+    /// How much longer the next call is put off.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub wait: Option<Duration>,
     /// What went wrong last.
     pub last_error: Option<String>,
+    /// How often the tag is to be looked up after the acceptance.
+    #[diesel(deserialize_as = Count)]
+    pub rechecks: u32,
+    /// How long ago the last such look-up was, or the acceptance.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub rechecked_ago: Option<Duration>,
 }
 
 /// What is stored beside a change of state.
@@ -90,14 +96,26 @@ pub struct SubmissionRow {
 pub struct SubmissionNote {
     /// What went wrong; `None` leaves the former note.
     pub error: Option<String>,
-    /// The next call is not to be before; `None` clears it.
-    pub not_before: Option<Timestamp>,
+    /// How long the next call is put off from now; `None` for not at all.
+    pub wait: Option<Duration>,
+    /// What is known of the call before.
+    pub certainty: Certainty,
+}
+
+/// Whether it is known for sure what became of the calls for a submission.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Certainty {
+    /// As far as this step knows.
+    #[default]
+    Clear,
+    /// No: a second job of the tag may show later.
+    Doubtful,
 }
 
 impl SubmissionNote {
     /// What the scheduler or the daemon said.
     pub fn said(error: impl Into<String>) -> SubmissionNote {
-        SubmissionNote { error: Some(error.into()), not_before: None }
+        SubmissionNote { error: Some(error.into()), ..SubmissionNote::default() }
     }
 }
 
@@ -108,13 +126,20 @@ struct IdRow {
 }
 
 impl Store {
-    /// The site's submissions that are planned, submitting or unknown; oldest first.
+    /// The site's submissions that are planned, submitting or unknown, and those that are accepted and to be looked up again;
+    /// oldest first.
     pub async fn open_submissions(&self, site: &str) -> Result<Vec<SubmissionRow>, StoreError> {
         let mut conn = self.conn().await?;
         diesel::sql_query(
-            "SELECT id, pool, tag, cluster, state, resources, array_size, scheduler_job_id, fence, calls, called_on,
-                empty_lookups, empty_lookup_on, not_before, last_error
-             FROM submission WHERE site = $1 AND state IN ('planned', 'submitting', 'unknown') ORDER BY id",
+            "SELECT id, pool, tag, cluster, state, resources, array_size, scheduler_job_id, fence, calls, empty_lookups,
+                extract(epoch FROM clock_timestamp() - called_on)::float8 AS called_ago,
+                extract(epoch FROM clock_timestamp() - empty_lookup_on)::float8 AS empty_lookup_ago,
+                extract(epoch FROM not_before - clock_timestamp())::float8 AS wait, last_error, rechecks,
+                extract(epoch FROM clock_timestamp() - rechecked_on)::float8 AS rechecked_ago
+             FROM submission WHERE id IN (
+                SELECT id FROM submission WHERE site = $1 AND state IN ('planned', 'submitting', 'unknown') UNION ALL
+                SELECT id FROM submission WHERE site = $1 AND state = 'accepted' AND rechecks > 0)
+             ORDER BY id",
         )
         .bind::<Text, _>(site)
         .load(&mut conn)
@@ -250,12 +275,13 @@ impl Writer {
         from: SubmissionState,
         scheduler_job_id: &SchedulerJobId,
         elements: Vec<(u32, SchedulerJobId)>,
+        certainty: Certainty,
     ) -> Result<bool, StoreError> {
         if !from.may_become(SubmissionState::Accepted) {
             return Ok(false);
         }
         let mut transaction = self.begin().await?;
-        let note = SubmissionNote::default();
+        let note = SubmissionNote { certainty, ..SubmissionNote::default() };
         if !self.swap_state(transaction.conn(), id, from, SubmissionState::Accepted, &note).await? {
             transaction.roll_back().await?;
             return Ok(false);
@@ -302,6 +328,21 @@ impl Writer {
         Ok(row.and_then(|row| u32::try_from(row.id).ok()).unwrap_or(0))
     }
 
+    /// Counts an answered look-up of the tag of an accepted submission.
+    pub async fn count_recheck(&self, id: SubmissionId) -> Result<(), StoreError> {
+        let mut transaction = self.begin().await?;
+        diesel::sql_query(
+            "UPDATE submission SET rechecks = rechecks - 1, rechecked_on = clock_timestamp(), modified_on = now()
+             WHERE id = $1 AND site = $2 AND state = 'accepted' AND rechecks > 0",
+        )
+        .bind::<BigInt, _>(id.0)
+        .bind::<Text, _>(&self.site)
+        .execute(transaction.conn())
+        .await
+        .doing("counting a look-up")?;
+        transaction.commit().await
+    }
+
     async fn swap_state(
         &self,
         conn: &mut AsyncPgConnection,
@@ -317,7 +358,11 @@ impl Writer {
             .bind::<Text, _>(from.as_str())
             .bind::<Text, _>(to.as_str())
             .bind::<Nullable<Text>, _>(&error)
-            .bind::<Nullable<Timestamptz>, _>(note.not_before.map(|time| time.to_diesel()))
+            .bind::<Nullable<Double>, _>(note.wait.map(|wait| wait.as_secs_f64()))
+            .bind::<Integer, _>(match note.certainty {
+                Certainty::Clear => 0,
+                Certainty::Doubtful => RECHECKS,
+            })
             .execute(conn)
             .await
             .doing("moving a submission")?;
@@ -329,15 +374,20 @@ impl Writer {
     }
 }
 
+/// After a doubt the tag is looked up so often once the submission is accepted (`plan::submission` says when).
+const RECHECKS: i32 = 2;
+
 const SWAP_STATE: &str = "
     UPDATE submission SET
         state = $4::submission_state,
         last_error = coalesce($5, last_error),
-        not_before = $6,
+        not_before = clock_timestamp() + make_interval(secs => $6),
         calls = calls + CASE WHEN $4 = 'submitting' THEN 1 ELSE 0 END,
         called_on = CASE WHEN $4 = 'submitting' THEN clock_timestamp() ELSE called_on END,
         empty_lookups = CASE WHEN $4 = 'submitting' THEN 0 ELSE empty_lookups END,
         empty_lookup_on = CASE WHEN $4 = 'submitting' THEN NULL ELSE empty_lookup_on END,
+        rechecks = greatest(rechecks, $7),
+        rechecked_on = CASE WHEN $4 = 'accepted' THEN clock_timestamp() ELSE rechecked_on END,
         modified_on = now()
     WHERE id = $1 AND site = $2 AND state = $3::submission_state";
 

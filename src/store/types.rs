@@ -2,16 +2,18 @@
 //! Conversions only; no statement is run here.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use diesel::deserialize::{self, FromSql, Queryable};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::{BigInt, Integer, Jsonb, Text};
+use diesel::sql_types::{BigInt, Binary, Double, Integer, Jsonb, Nullable, Text};
 
 use crate::model::calculation::Driver;
 use crate::model::failure::FailureClass;
+use crate::model::identity::{CalculationHash, DatabaseId};
 use crate::model::ids::{
-    ChunkId, Fence, JobId, MoleculeId, NodeIndex, PoolName, RecordId, SchedulerJobId, SpecificationId,
-    SubmissionId, Tag, TaskId,
+    AsideId, ChunkId, Fence, JobId, MoleculeId, NodeIndex, PoolName, RecordId, SchedulerJobId,
+    SpecificationId, SubmissionId, Tag, TaskId,
 };
 use crate::model::job::{JobOutcome, JobState, SubmissionState};
 use crate::model::record::{RecordStatus, RecordType};
@@ -100,7 +102,7 @@ macro_rules! from_bigint {
     )*};
 }
 
-from_bigint!(RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId, Fence);
+from_bigint!(AsideId, RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId, Fence);
 
 macro_rules! from_text {
     ($($name:ident),* $(,)?) => {$(
@@ -113,6 +115,18 @@ macro_rules! from_text {
 }
 
 from_text!(PoolName, SchedulerJobId);
+
+impl FromSql<Text, Pg> for DatabaseId {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(std::str::from_utf8(value.as_bytes())?.parse()?)
+    }
+}
+
+impl FromSql<Binary, Pg> for CalculationHash {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(CalculationHash(value.as_bytes().try_into()?))
+    }
+}
 
 impl FromSql<Text, Pg> for Tag {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
@@ -147,6 +161,27 @@ impl FromSql<BigInt, Pg> for Offset {
 impl From<Offset> for u64 {
     fn from(offset: Offset) -> u64 {
         offset.0
+    }
+}
+
+/// A span of time in seconds, measured by the database between two moments of its own clock. One that is negative is none at
+/// all: the clock was set back.
+pub(crate) struct Span(Option<Duration>);
+
+impl FromSql<Nullable<Double>, Pg> for Span {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        let seconds = <f64 as FromSql<Double, Pg>>::from_sql(value)?.max(0.0);
+        Ok(Span(Some(Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX))))
+    }
+
+    fn from_nullable_sql(value: Option<PgValue<'_>>) -> deserialize::Result<Self> {
+        value.map_or(Ok(Span(None)), <Span as FromSql<Nullable<Double>, Pg>>::from_sql)
+    }
+}
+
+impl From<Span> for Option<Duration> {
+    fn from(span: Span) -> Option<Duration> {
+        span.0
     }
 }
 
@@ -194,7 +229,7 @@ macro_rules! into_raw {
     )*};
 }
 
-into_raw!(RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId);
+into_raw!(AsideId, RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId);
 
 /// A count or size of `model` as PostgreSQL's `integer`; what does not fit is as good as the greatest.
 pub(crate) fn integer(value: u32) -> i32 {

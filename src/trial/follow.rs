@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::Trial;
 use super::clock::{self, Marker};
 use crate::model::ids::SchedulerJobId;
+use crate::permit::WithoutLease;
 use crate::scheduler::{JobSighting, PollAnswer, SchedulerState};
 use crate::spool::layout::SubmissionDirectory;
 
@@ -150,7 +151,7 @@ async fn stop(
 ) {
     progress(&format!("cancelling the probe job {id}"));
     followed.stopped = Some(why);
-    if let Err(error) = trial.scheduler.cancel(std::slice::from_ref(id)).await {
+    if let Err(error) = trial.scheduler.cancel(std::slice::from_ref(id), &WithoutLease).await {
         followed.cancelled = Some(Err(error.to_string()));
         return;
     }

@@ -10,6 +10,7 @@ use super::{Ending, Report, Trial, judge};
 use crate::jobscript::{ScriptError, ScriptInput, render};
 use crate::model::causes::chain;
 use crate::model::ids::{JobId, SchedulerJobId, Tag};
+use crate::permit::{Permit, WithoutLease};
 use crate::scheduler::{FindAnswer, SchedulerError, SubmitAnswer, SubmitRequest};
 use crate::spool::SpoolError;
 use crate::spool::atomic::{self, Access};
@@ -73,10 +74,14 @@ pub(super) async fn send(trial: &Trial, report: &mut Report, progress: &(dyn Fn(
     let unknown_before = trial.scheduler.find_by_tag(&tag, since).await;
     progress("submitting the probe job");
     let started = Instant::now();
-    let id = match trial.scheduler.submit(&request).await {
+    let id = match trial.scheduler.submit(&request, &WithoutLease).await {
         SubmitAnswer::Accepted { scheduler_job_id } => scheduler_job_id,
         SubmitAnswer::Refused { kind, message } => {
             report.failed("submit", format!("refused ({}): {message}", judge::refusal(kind)));
+            return remove(&directory, report);
+        }
+        SubmitAnswer::NotCalled { message } => {
+            report.failed("submit", message);
             return remove(&directory, report);
         }
         SubmitAnswer::Unclear { message } => {
@@ -121,7 +126,7 @@ async fn conclude(trial: &Trial, report: &mut Report, id: &SchedulerJobId, follo
     judge::exit_code(report, id, followed, &books);
     judge::node(report, trial, id, followed);
     if followed.stopped.is_none() {
-        match trial.scheduler.cancel(ids).await {
+        match trial.scheduler.cancel(ids, &WithoutLease).await {
             Ok(()) => {
                 report.unproven("cancel", "only tried on the job when it had ended, which was taken well")
             }
@@ -139,7 +144,7 @@ async fn conclude(trial: &Trial, report: &mut Report, id: &SchedulerJobId, follo
 async fn unclear(trial: &Trial, tag: &Tag, since: Timestamp, message: String, report: &mut Report) {
     tokio::time::sleep(trial.scheduler.lookup_gap()).await;
     let after = match trial.scheduler.find_by_tag(tag, since).await {
-        FindAnswer::Known(ids) => match trial.scheduler.cancel(&ids).await {
+        FindAnswer::Known(ids) => match trial.scheduler.cancel(&ids, &WithoutLease).await {
             Ok(()) => format!("it was taken all the same, found by its tag as {ids:?} and cancelled"),
             Err(error) => format!("it was found by its tag as {ids:?}, but not cancelled: {error}"),
         },
@@ -204,6 +209,7 @@ fn stage(trial: &Trial, directory: &SubmissionDirectory, tag: &Tag) -> Result<Su
         program: runner,
         job_ids: vec![JobId(0)],
         setup: pool.setup.clone(),
+        setup_errors: pool.setup_errors,
         environment: pool.environment.clone().into_iter().chain(own).collect(),
         scratch: pool.scratch.clone(),
         warn_after: trial.scheduler.warns_itself().then(|| WALLTIME.saturating_sub(WARNING)),
@@ -213,7 +219,7 @@ fn stage(trial: &Trial, directory: &SubmissionDirectory, tag: &Tag) -> Result<Su
 }
 
 fn remove(directory: &SubmissionDirectory, report: &mut Report) {
-    if remove_submission(directory).is_err() {
+    if remove_submission(directory, &Permit::without_lease()).is_err() {
         report.kept = Some(directory.path().to_owned());
     }
 }

@@ -101,3 +101,44 @@ fn a_reader_that_goes_away_is_no_error() {
     let output = child.wait_with_output().unwrap();
     assert_eq!(errors(&output), "0\n");
 }
+
+#[test]
+fn what_the_configuration_names_and_is_not_there_is_a_wrong_configuration() {
+    let home = PrivateDir::new();
+    let file = home.join("qcbatch.toml");
+    let config = file.to_str().unwrap();
+    let python = home.join("python3");
+    std::fs::write(&python, "").unwrap();
+    let pool = "[[pool]]\nname = \"p\"\n";
+    for (lines, told) in [
+        (format!("{pool}adapter = \"slrum\"\n"), "slrum"),
+        (format!("{pool}adapter = \"local\"\ntemplate = \"nowhere\"\n"), "nowhere"),
+        (
+            format!("[worker]\npython = \"{}\"\n{pool}adapter = \"local\"\n", python.display()),
+            "nobody may execute it",
+        ),
+    ] {
+        std::fs::write(&file, &lines).unwrap();
+        for command in [&["config", "check"][..], &["daemon"]] {
+            let refused = qcbatch(&home, &[&["--config", config], command].concat());
+            assert_eq!(refused.status.code(), Some(6), "{command:?} {lines}\n{refused:?}");
+            assert!(errors(&refused).contains(told), "{command:?}: {refused:?}");
+        }
+    }
+}
+
+#[test]
+fn a_socket_path_that_is_too_long_is_refused_before_anything_is_started() {
+    let home = PrivateDir::new();
+    let longest = home.join(&"s".repeat(103 - home.path().as_os_str().len() - 1));
+    let checked = |path: &std::path::Path| {
+        let setting = format!("daemon.socket={}", path.display());
+        qcbatch(&home, &["--set", &setting, "config", "check"])
+    };
+    assert!(checked(&longest).status.success(), "{:?}", checked(&longest));
+    let longer = longest.with_file_name("s".repeat(104 - home.path().as_os_str().len() - 1));
+    assert_eq!(checked(&longer).status.code(), Some(6));
+    let setting = format!("daemon.socket={}", longer.display());
+    assert_eq!(qcbatch(&home, &["--set", &setting, "daemon"]).status.code(), Some(6));
+    assert!(!home.join(".local/state/qcbatch/pg").exists(), "no PostgreSQL was made");
+}

@@ -12,7 +12,7 @@ use qcbatch::model::task::{Placement, TaskOutcome, TaskProvenance, TaskReport};
 use qcbatch::spool::Spool;
 use qcbatch::store::queue::CandidateFilter;
 use qcbatch::store::staging::StagedTask;
-use qcbatch::store::submission::{PlannedJob, PlannedSubmission, SubmissionNote};
+use qcbatch::store::submission::{Certainty, PlannedJob, PlannedSubmission, SubmissionNote};
 use serde_json::json;
 
 use crate::fixture::{SITE, Server};
@@ -22,7 +22,7 @@ pub struct Ran {
     pub job: JobId,
     pub array_index: u32,
     tag: Tag,
-    task: StagedTask,
+    pub task: StagedTask,
 }
 
 /// The id that the scheduler gives an element of the array.
@@ -61,7 +61,12 @@ impl Server {
             let open = self.store.open_submissions(SITE).await.unwrap();
             let elements = (0..open[0].array_size).map(|index| (index, scheduler_id(index))).collect();
             let array = SchedulerJobId("4711".to_owned());
-            assert!(self.writer.accept_submission(submission, to, &array, elements).await.unwrap());
+            assert!(
+                self.writer
+                    .accept_submission(submission, to, &array, elements, Certainty::Clear)
+                    .await
+                    .unwrap()
+            );
             let orders = self.store.orders(submission, None, 1000).await.unwrap();
             let ids: Vec<JobId> = orders.iter().map(|job| job.job_id).collect();
             self.writer.start_jobs(&ids).await.unwrap();
@@ -104,6 +109,7 @@ impl Server {
 
     fn ingest(&self, ran: &Ran, outcome: TaskOutcome) {
         let report = TaskReport {
+            issue: ran.task.issue,
             task_id: ran.task.task_id,
             record_id: ran.task.record_id,
             attempt: ran.task.attempt,

@@ -153,8 +153,8 @@ fn elements_deleted_without_a_history_do_not_end_as_their_array_did() {
     site.wait_for("two elements are over", "select count(*) from job where state = 'ended'", "2");
     assert_eq!(
         site.database.sql("select distinct outcome, exit_code, signal from job where state = 'ended'"),
-        "lost||",
-        "nobody knows how they ended"
+        "cancelled||",
+        "the exit code that is shown is their array's"
     );
     assert_eq!(site.database.sql("select count(*) from task where tries > 0"), "0");
 }

@@ -58,7 +58,7 @@ async fn replacing_puts_back_the_old_tables_and_keeps_fences_growing() {
     let later =
         "CREATE TYPE later AS ENUM ('a'); CREATE TABLE extra (id bigint REFERENCES molecule, l later)";
     execute(&mut server.connect("qcbatch").await, &format!("{FILL}; {later}")).await;
-    let LeaseAnswer::Held(fence) = acquire().await else { panic!("not held") };
+    let LeaseAnswer::Held { fence, .. } = acquire().await else { panic!("not held") };
 
     let in_use = restore(&server.target(), &programs, &file, Existing::Replace).await;
     assert!(matches!(in_use, Err(ClusterError::InUse { .. })), "{in_use:?}");
@@ -71,7 +71,7 @@ async fn replacing_puts_back_the_old_tables_and_keeps_fences_growing() {
     // The restored lease is nobody's, and what an old daemon still holds is older than the next fence.
     let other = LeaseHolder { hostname: "elsewhere".to_owned(), ..this.clone() };
     let next = store.acquire("default", &other, ttl, TakeOver::WhenExpired).await.unwrap();
-    assert!(matches!(next, LeaseAnswer::Held(next) if next > fence), "{next:?}");
+    assert!(matches!(next, LeaseAnswer::Held { fence: next, .. } if next > fence), "{next:?}");
 }
 
 #[tokio::test]

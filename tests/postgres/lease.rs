@@ -14,12 +14,18 @@ const SITE: &str = "default";
 
 /// A holder on another machine, which nobody here can know to be dead.
 fn elsewhere(name: &str) -> LeaseHolder {
-    LeaseHolder { hostname: name.to_owned(), boot_id: "b".to_owned(), pid: 1, pid_started: 1 }
+    LeaseHolder {
+        hostname: name.to_owned(),
+        boot_id: "b".to_owned(),
+        pid: 1,
+        pid_started: 1,
+        namespaces: None,
+    }
 }
 
 async fn held(store: &Store, holder: &LeaseHolder, take_over: TakeOver) -> Fence {
     match store.acquire(SITE, holder, LONG, take_over).await.unwrap() {
-        LeaseAnswer::Held(fence) => fence,
+        LeaseAnswer::Held { fence, .. } => fence,
         other => panic!("{other:?}"),
     }
 }
@@ -63,7 +69,7 @@ async fn the_second_daemon_waits_until_the_lease_expires_or_is_given_back() {
     assert!(held(&store, &a, TakeOver::WhenExpired).await > second);
     // Another site has its own.
     let other = store.acquire("other", &b, LONG, TakeOver::WhenExpired).await.unwrap();
-    assert_eq!(other, LeaseAnswer::Held(Fence(1)));
+    assert_eq!(other, LeaseAnswer::Held { fence: Fence(1), former: None });
 }
 
 #[tokio::test]
@@ -98,7 +104,7 @@ async fn many_daemons_at_once_get_one_lease() {
     });
     let mut held = 0;
     for task in asking.collect::<Vec<_>>() {
-        held += usize::from(matches!(task.await.unwrap(), LeaseAnswer::Held(_)));
+        held += usize::from(matches!(task.await.unwrap(), LeaseAnswer::Held { .. }));
     }
     assert_eq!(held, 1);
 }
@@ -177,4 +183,113 @@ async fn a_write_that_meets_an_open_take_over_waits_and_is_refused() {
     }
     execute(&mut taking, "COMMIT").await;
     assert!(matches!(writing.await.unwrap(), Err(StoreError::LeaseLost { .. })));
+}
+
+/// The name of the last migration, and the SQL that undoes it.
+fn last_migration() -> (String, String) {
+    let directory = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/migrations");
+    let names =
+        std::fs::read_dir(&directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let last = names.max().unwrap();
+    let undo = std::fs::read_to_string(directory.join(&last).join("down.sql")).unwrap();
+    let version: String = last.split('_').next().unwrap().replace('-', "");
+    (version, undo)
+}
+
+const MIGRATIONS: &str = "SELECT count(*) AS value FROM __diesel_schema_migrations";
+
+/// A database whose tables are one migration older than this program.
+async fn older(server: &Server) -> (AsyncPgConnection, i64) {
+    let (version, undo) = last_migration();
+    let mut conn = server.connect("qcbatch").await;
+    execute(&mut conn, &undo).await;
+    execute(&mut conn, &format!("DELETE FROM __diesel_schema_migrations WHERE version = '{version}'")).await;
+    let applied = number(&mut conn, MIGRATIONS).await;
+    (conn, applied)
+}
+
+async fn older_daemon_holds(conn: &mut AsyncPgConnection, site: &str) {
+    execute(
+        conn,
+        &format!(
+            "INSERT INTO lease (site, fence, hostname, boot_id, pid, pid_started, expires_on)
+             VALUES ('{site}', 3, 'a', 'b', 1, 1, clock_timestamp() + interval '1 hour')"
+        ),
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_newer_version_that_does_not_get_the_lease_leaves_the_tables_as_they_are() {
+    let (server, store) = Server::migrated().await;
+    let (mut conn, applied) = older(&server).await;
+    older_daemon_holds(&mut conn, SITE).await;
+    assert_eq!(refused(&store, &elsewhere("b"), TakeOver::WhenExpired).await, elsewhere("a"));
+    assert_eq!(
+        number(&mut conn, MIGRATIONS).await,
+        applied,
+        "nothing was changed under the daemon that works"
+    );
+
+    expire(&server).await;
+    assert_eq!(held(&store, &elsewhere("b"), TakeOver::WhenExpired).await, Fence(4));
+    assert_eq!(number(&mut conn, MIGRATIONS).await, applied + 1);
+}
+
+#[tokio::test]
+async fn a_newer_version_does_not_change_the_tables_under_another_sites_daemon() {
+    let (server, store) = Server::migrated().await;
+    let (mut conn, applied) = older(&server).await;
+    older_daemon_holds(&mut conn, "other").await;
+    let refused = store.acquire(SITE, &elsewhere("b"), LONG, TakeOver::WhenExpired).await.unwrap_err();
+    assert!(refused.to_string().contains("other"), "{refused}");
+    assert!(matches!(refused, StoreError::OlderSitesAtWork { .. }), "{refused:?}");
+    assert_eq!(number(&mut conn, MIGRATIONS).await, applied);
+
+    expire(&server).await;
+    held(&store, &elsewhere("b"), TakeOver::WhenExpired).await;
+    assert_eq!(number(&mut conn, MIGRATIONS).await, applied + 1);
+}
+
+#[tokio::test]
+async fn many_daemons_on_an_empty_database_make_its_tables_once_and_get_one_lease() {
+    let server = Server::running().await;
+    let store = Store::connect(&server.target(), 2).await.unwrap();
+    let asking = ["a", "b", "c"].map(|name| {
+        let store = store.clone();
+        tokio::spawn(async move {
+            store.acquire(SITE, &elsewhere(name), LONG, TakeOver::WhenExpired).await.unwrap()
+        })
+    });
+    let mut held = 0;
+    for task in asking {
+        held += usize::from(matches!(task.await.unwrap(), LeaseAnswer::Held { .. }));
+    }
+    assert_eq!(held, 1);
+}
+
+#[tokio::test]
+async fn a_lease_is_renewed_while_every_connection_of_the_pool_is_busy() {
+    let server = Server::running().await;
+    let store = Store::connect(&server.target(), 1).await.unwrap();
+    let fence = held(&store, &elsewhere("a"), TakeOver::WhenExpired).await;
+    let writer = store.writer(SITE, fence);
+    let mut lease = store.lease_connection(SITE, fence, Duration::from_secs(20));
+    lease.renew().await.unwrap();
+    // The pool's only connection waits for a lock.
+    let mut conn = server.connect("qcbatch").await;
+    execute(&mut conn, "BEGIN; LOCK TABLE submission IN ACCESS EXCLUSIVE MODE").await;
+    let writing = tokio::spawn(async move { writer.store().open_submissions(SITE).await.map(drop) });
+    let mut watching = server.connect("qcbatch").await;
+    let waiting = "SELECT count(*) AS value FROM pg_stat_activity WHERE wait_event_type = 'Lock'";
+    while number(&mut watching, waiting).await == 0 {
+        assert!(!writing.is_finished(), "the pool's connection did not wait");
+    }
+    lease.renew().await.unwrap();
+    lease.check().await.unwrap();
+    execute(&mut conn, "COMMIT").await;
+    writing.await.unwrap().unwrap();
+    held(&store, &elsewhere("b"), TakeOver::Now).await;
+    assert!(matches!(lease.check().await, Err(StoreError::LeaseLost { .. })));
+    assert!(matches!(lease.renew().await, Err(StoreError::LeaseLost { .. })));
 }

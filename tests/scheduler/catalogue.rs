@@ -2,6 +2,7 @@
 //! Reads adapters; runs only programs of its own.
 
 use qcbatch::model::ids::SchedulerJobId;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::adapter::messages::Verb;
 use qcbatch::scheduler::{Adapter, PollAnswer, built_in_names};
 
@@ -65,7 +66,7 @@ async fn f17_lsf_reads_the_script_from_standard_input() {
     let directory = tempfile::tempdir().unwrap();
     let request = request(directory.path().to_str().unwrap(), 1);
     std::fs::write(&request.script, "#!/bin/bash\n#BSUB -n 4\n").unwrap();
-    let answer = scheduler.submit(&request).await;
+    let answer = scheduler.submit(&request, &WithoutLease).await;
     assert!(matches!(answer, qcbatch::scheduler::SubmitAnswer::Accepted { .. }), "{answer:?}");
     assert_eq!(std::fs::read_to_string(recorded.path().join("stdin")).unwrap(), "#!/bin/bash\n#BSUB -n 4\n");
     let script = request.script.display().to_string();
@@ -105,7 +106,7 @@ async fn an_action_stops_at_the_first_real_error_and_names_what_is_left() {
     );
     let scheduler = recorded.scheduler_of("few", "extends = \"slurm\"\n[calls]\nids_per_call = 2\n");
     let ids: Vec<SchedulerJobId> = (1..=9).map(|id| SchedulerJobId(id.to_string())).collect();
-    let error = scheduler.cancel(&ids).await.unwrap_err().to_string();
+    let error = scheduler.cancel(&ids, &WithoutLease).await.unwrap_err().to_string();
     assert!(error.contains("not done for 9 jobs: 1, 2, 3, 4, 5, …"), "{error}");
     assert_eq!(recorded.calls("scancel"), 1);
 }

@@ -1,12 +1,13 @@
 //! What Slurm's messages mean: texts recorded from Slurm 22.05.8 where marked, from its sources and reports otherwise.
 
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{FindAnswer, PollAnswer, PostMortemAnswer, Refusal, SubmitAnswer};
 
 use crate::support::{Recorded, request, tag};
 
 async fn submit(stdout: &str, stderr: &str, code: i32) -> SubmitAnswer {
     let recorded = Recorded::new().answers("sbatch", stdout, stderr, code);
-    recorded.scheduler("slurm").submit(&request("/tmp", 1)).await
+    recorded.scheduler("slurm").submit(&request("/tmp", 1), &WithoutLease).await
 }
 
 const FAILED: &str = "sbatch: error: Batch job submission failed: ";
@@ -38,7 +39,8 @@ async fn refusals_of_sbatch() {
     let remote = [
         // Recorded.
         (Permanent, "Invalid partition name specified"),
-        (Permanent, "Invalid job array specification"),
+        // Larger than MaxArraySize: smaller ones are taken.
+        (Limit, "Invalid job array specification"),
         (Permanent, "Invalid feature specification"),
         (Permanent, "Requested reservation is invalid"),
         (Permanent, "Pathname of a file, directory or other parameter too long"),
@@ -105,7 +107,7 @@ async fn doubt_is_never_refusal() {
         assert!(matches!(answer, SubmitAnswer::Unclear { .. }), "{stdout}: {answer:?}");
     }
     let killed = Recorded::new().program("sbatch", "echo 4711; kill -9 $$");
-    let answer = killed.scheduler("slurm").submit(&request("/tmp", 1)).await;
+    let answer = killed.scheduler("slurm").submit(&request("/tmp", 1), &WithoutLease).await;
     assert!(matches!(answer, SubmitAnswer::Unclear { .. }), "{answer:?}");
 }
 
@@ -131,7 +133,7 @@ async fn a_client_that_is_not_there_surely_did_nothing() {
     let answer = Recorded::new()
         .program("other", "")
         .scheduler_without_system_path()
-        .submit(&request("/tmp", 1))
+        .submit(&request("/tmp", 1), &WithoutLease)
         .await;
     assert!(matches!(answer, SubmitAnswer::Refused { kind: Refusal::Transient, .. }), "{answer:?}");
 }
@@ -147,7 +149,7 @@ async fn accepted_although_the_exit_code_says_otherwise() {
     );
     let text = "extends = \"slurm\"\n[messages.accepted]\nclass = \"accepted\"\npattern = 'has been submitted'\n[submit]\nread = { from = \"both\", lines = '^Your job (?<id>\\d+) ', unmatched = \"skip\" }\n";
     let scheduler = recorded.scheduler_of("sge", text);
-    let answer = scheduler.submit(&request("/tmp", 1)).await;
+    let answer = scheduler.submit(&request("/tmp", 1), &WithoutLease).await;
     assert!(
         matches!(&answer, SubmitAnswer::Accepted { scheduler_job_id } if scheduler_job_id.0 == "17"),
         "{answer:?}"
@@ -223,7 +225,7 @@ async fn ids_that_are_gone_are_no_failure_to_cancel() {
     let ids: Vec<_> = (0..450).map(|id| qcbatch::model::ids::SchedulerJobId(id.to_string())).collect();
     let count = "echo x >> \"$0.calls\"; echo 'scancel: error: Kill job error on job id 5: Invalid job id specified' >&2; exit 1";
     let gone = Recorded::new().program("scancel", count);
-    gone.scheduler("slurm").cancel(&ids).await.unwrap();
+    gone.scheduler("slurm").cancel(&ids, &WithoutLease).await.unwrap();
     assert_eq!(gone.calls("scancel"), 3);
     let denied = Recorded::new().answers(
         "scancel",
@@ -231,10 +233,10 @@ async fn ids_that_are_gone_are_no_failure_to_cancel() {
         "scancel: error: Kill job error on job id 5: Access/permission denied\n",
         1,
     );
-    assert!(denied.scheduler("slurm").cancel(&ids[..1]).await.is_err());
+    assert!(denied.scheduler("slurm").cancel(&ids[..1], &WithoutLease).await.is_err());
     // Recorded: told of a job in a partition it can never run in, and done.
     let text = "Requested partition configuration not available now for job 9\nslurm_suspend error: Requested partition configuration not available now\n";
     let held = Recorded::new().answers("scontrol", "", text, 1);
-    held.scheduler("slurm").hold(&ids[..2]).await.unwrap();
+    held.scheduler("slurm").hold(&ids[..2], &WithoutLease).await.unwrap();
     assert_eq!(held.argv("scontrol"), ["hold", "0,1"]);
 }

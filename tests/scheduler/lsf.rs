@@ -2,6 +2,7 @@
 //! recorded by us. Scripts are shown whole.
 
 use qcbatch::model::resources::NodeSharing;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{Scheduler, SubmitRequest};
 
 use crate::scripts::{script_input, shown};
@@ -41,7 +42,7 @@ async fn an_answer_that_was_not_heard_is_no_refusal() {
         let scheduler = recorded.scheduler("lsf");
         let directory = tempfile::tempdir().unwrap();
         std::fs::write(directory.path().join("job.sh"), "#!/bin/bash\n").unwrap();
-        let answer = scheduler.submit(&request(directory.path().to_str().unwrap(), 1)).await;
+        let answer = scheduler.submit(&request(directory.path().to_str().unwrap(), 1), &WithoutLease).await;
         assert!(matches!(answer, qcbatch::scheduler::SubmitAnswer::Unclear { .. }), "{why}: {answer:?}");
     }
 }

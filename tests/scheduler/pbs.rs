@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use qcbatch::model::ids::SchedulerJobId;
 use qcbatch::model::resources::NodeSharing;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{
     Adapter, ExitStatus, FindAnswer, PollAnswer, PostMortemAnswer, Scheduler, SchedulerError, SchedulerState,
     SubmitAnswer,
@@ -32,15 +33,15 @@ const LEFT_OUT: [(&str, &str); 9] = [
 const OTHER_FORMS: [(&str, &str); 3] = [
     (
         "json",
-        r#"{ json = { rows = "/Jobs", key = "id", rows_may_be_absent = true }, fields = { owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "/resources_used/mem", depend = "depend", array = "array_id", diagnosis = "/resources_used/diag_messages" } }"#,
+        r#"{ json = { rows = "/Jobs", key = "id", rows_may_be_absent = true }, fields = { owner = "Job_Owner", hold = "Hold_Types", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "/resources_used/mem", depend = "depend", diagnosis = "/resources_used/diag_messages" } }"#,
     ),
     (
         "plain",
-        r#"{ records = { separator = " = ", start = '^Job Id: (?<id>\S+)$', continuation = '^\t' }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", array = "array_id", diagnosis = "resources_used.diag_messages" } }"#,
+        r#"{ records = { separator = " = ", start = '^Job Id: (?<id>\S+)$', continuation = '^\t' }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", hold = "Hold_Types", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
     ),
     (
         "dsv with |",
-        r#"{ records = { separator = "=", start = '^Job Id: (?<id>\S+)$', field_separator = "|" }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", array = "array_id", diagnosis = "resources_used.diag_messages" } }"#,
+        r#"{ records = { separator = "=", start = '^Job Id: (?<id>\S+)$', field_separator = "|" }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", hold = "Hold_Types", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
     ),
 ];
 
@@ -155,14 +156,15 @@ impl Replay {
         let scheduler = &self.schedulers["dsv"];
         let ids = [SchedulerJobId("1.pbshost".into())];
         match capture.program() {
-            "qsub" => match scheduler.submit(&request("/tmp", 1)).await {
+            "qsub" => match scheduler.submit(&request("/tmp", 1), &WithoutLease).await {
                 SubmitAnswer::Accepted { scheduler_job_id } => format!("accepted {}", scheduler_job_id.0),
                 SubmitAnswer::Refused { kind, message } => format!("refused {kind:?}: {}", line(&message)),
+                SubmitAnswer::NotCalled { message } => format!("not called: {message}"),
                 SubmitAnswer::Unclear { message } => format!("unclear: {}", line(&message)),
             },
-            "qdel" => done(scheduler.cancel(&ids).await),
-            "qhold" => done(scheduler.hold(&ids).await),
-            "qrls" => done(scheduler.release(&ids).await),
+            "qdel" => done(scheduler.cancel(&ids, &WithoutLease).await),
+            "qhold" => done(scheduler.hold(&ids, &WithoutLease).await),
+            "qrls" => done(scheduler.release(&ids, &WithoutLease).await),
             "qselect" => match scheduler.find_by_tag(&tag(), "2026-11-22T01:02:03Z".parse().unwrap()).await {
                 FindAnswer::Known(ids) => {
                     format!("found {}", ids.iter().map(|id| id.0.as_str()).collect::<Vec<_>>().join(" "))

@@ -7,6 +7,7 @@ use qcbatch::model::ids::{SchedulerJobId, Tag};
 use qcbatch::model::job::JobOutcome::{
     Cancelled, Completed, Failed, Memory, NodeFailure, Preempted, Walltime,
 };
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::adapter::reading::Row;
 use qcbatch::scheduler::{
     Adapter, ExitStatus, FindAnswer, PollAnswer, PostMortemAnswer, Refusal, Scheduler, SchedulerState,
@@ -292,13 +293,13 @@ async fn submissions() {
     let accepted = |id: &str| SubmitAnswer::Accepted { scheduler_job_id: SchedulerJobId(id.to_owned()) };
     for (name, id) in [("submit-single", "9"), ("submit-array", "10"), ("submit-warning", "22")] {
         let (_recorded, scheduler) = answering("qsub", name);
-        assert_eq!(scheduler.submit(&request("/tmp", 1)).await, accepted(id), "{name}");
+        assert_eq!(scheduler.submit(&request("/tmp", 1), &WithoutLease).await, accepted(id), "{name}");
     }
     // F8: accepted although it ends with an error.
     let warned = "Unable to run job: warning: root your job is not allowed to run in any queue\n\
         Your job 1 (\"qcb-01\") has been submitted.\nExiting.\n";
     let recorded = Recorded::new().answers("qsub", "", warned, 1);
-    assert_eq!(recorded.scheduler("sge").submit(&request("/tmp", 1)).await, accepted("1"));
+    assert_eq!(recorded.scheduler("sge").submit(&request("/tmp", 1), &WithoutLease).await, accepted("1"));
     use Refusal::{Limit, Permanent};
     for (name, wanted) in [
         ("submit-limit", Limit),
@@ -311,10 +312,10 @@ async fn submissions() {
         ("submit-no-script", Permanent),
         ("submit-option", Permanent),
         ("submit-impossible-w-e", Permanent),
-        ("submit-array-too-large", Permanent),
+        ("submit-array-too-large", Limit),
     ] {
         let (_recorded, scheduler) = answering("qsub", name);
-        let answer = scheduler.submit(&request("/tmp", 1)).await;
+        let answer = scheduler.submit(&request("/tmp", 1), &WithoutLease).await;
         assert!(matches!(answer, SubmitAnswer::Refused { kind, .. } if kind == wanted), "{name}: {answer:?}");
     }
     // F99 and what a frozen or absent master looks like: it may have arrived.
@@ -323,7 +324,7 @@ async fn submissions() {
         [(capture("frozen-submit", "err"), 1), (capture("down-submit", "err"), 1), (lost.to_owned(), 1)]
     {
         let recorded = Recorded::new().answers("qsub", "", &stderr, code);
-        let answer = recorded.scheduler("sge").submit(&request("/tmp", 1)).await;
+        let answer = recorded.scheduler("sge").submit(&request("/tmp", 1), &WithoutLease).await;
         assert!(matches!(answer, SubmitAnswer::Unclear { .. }), "{stderr}: {answer:?}");
     }
 }
@@ -332,18 +333,18 @@ async fn submissions() {
 async fn acting_on_jobs() {
     for name in ["cancel", "cancel-running", "cancel-unknown", "cancel-some-unknown", "cancel-twice"] {
         let (recorded, scheduler) = answering("qdel", name);
-        scheduler.cancel(&ids(&["10.1", "14"])).await.unwrap();
+        scheduler.cancel(&ids(&["10.1", "14"]), &WithoutLease).await.unwrap();
         assert_eq!(recorded.argv("qdel"), ["10.1", "14"]);
     }
     let (_recorded, scheduler) = answering("qdel", "down-cancel");
-    assert!(scheduler.cancel(&ids(&["1"])).await.is_err());
+    assert!(scheduler.cancel(&ids(&["1"]), &WithoutLease).await.is_err());
     for name in ["hold", "hold-unknown"] {
         let (_recorded, scheduler) = answering("qhold", name);
-        scheduler.hold(&ids(&["14"])).await.unwrap();
+        scheduler.hold(&ids(&["14"]), &WithoutLease).await.unwrap();
     }
     for name in ["release", "release-unknown"] {
         let (_recorded, scheduler) = answering("qrls", name);
-        scheduler.release(&ids(&["14"])).await.unwrap();
+        scheduler.release(&ids(&["14"]), &WithoutLease).await.unwrap();
     }
 }
 

@@ -3,6 +3,7 @@
 
 use qcbatch::model::ids::SchedulerJobId;
 use qcbatch::model::resources::NodeSharing;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{FindAnswer, PollAnswer, PostMortemAnswer, Refusal, SubmitAnswer};
 
 use crate::scripts::{script_input, shown};
@@ -82,7 +83,7 @@ async fn messages_of_qsub_and_qdel() {
         Recorded::new()
             .answers("qsub", stdout, stderr, code)
             .scheduler("torque")
-            .submit(&request("/tmp", 1))
+            .submit(&request("/tmp", 1), &WithoutLease)
             .await
     };
     let error = |text: &str| format!("qsub: submit error ({text})\n");
@@ -125,7 +126,11 @@ async fn messages_of_qsub_and_qdel() {
         ("qdel: Request invalid for state of job MSG=invalid state for job - COMPLETE 12.srv\n", true),
         ("qdel: Unauthorized Request  12.srv\n", false),
     ] {
-        let answer = Recorded::new().answers("qdel", "", stderr, 1).scheduler("torque").cancel(&ids).await;
+        let answer = Recorded::new()
+            .answers("qdel", "", stderr, 1)
+            .scheduler("torque")
+            .cancel(&ids, &WithoutLease)
+            .await;
         assert_eq!(answer.is_ok(), gone, "{stderr}");
     }
 }

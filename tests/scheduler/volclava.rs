@@ -5,6 +5,7 @@ use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 use qcbatch::model::ids::SchedulerJobId;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{
     ExitStatus, FindAnswer, PollAnswer, PostMortemAnswer, Scheduler, SchedulerError, SchedulerState,
     SubmitAnswer,
@@ -88,16 +89,18 @@ impl Recording {
             "bsub" => {
                 let directory = tempfile::tempdir().unwrap();
                 std::fs::write(directory.path().join("job.sh"), "#!/bin/bash\n").unwrap();
-                submitted(scheduler.submit(&request(directory.path().to_str().unwrap(), 1)).await)
+                submitted(
+                    scheduler.submit(&request(directory.path().to_str().unwrap(), 1), &WithoutLease).await,
+                )
             }
             "bjobs" if self.command().contains("-J") => {
                 found(scheduler.find_by_tag(&tag(), jiff::Timestamp::UNIX_EPOCH).await)
             }
             "bjobs" => listed(scheduler.poll().await),
             "bhist" => books(scheduler.post_mortem(&ids).await),
-            "bkill" => acted(scheduler.cancel(&ids).await),
-            "bstop" => acted(scheduler.hold(&ids).await),
-            "bresume" => acted(scheduler.release(&ids).await),
+            "bkill" => acted(scheduler.cancel(&ids, &WithoutLease).await),
+            "bstop" => acted(scheduler.hold(&ids, &WithoutLease).await),
+            "bresume" => acted(scheduler.release(&ids, &WithoutLease).await),
             _ => format!("{:?}", scheduler.limits().await.map_err(|error| error.to_string())),
         }
     }
@@ -145,6 +148,7 @@ fn submitted(answer: SubmitAnswer) -> String {
     match answer {
         SubmitAnswer::Accepted { scheduler_job_id } => format!("accepted {}", scheduler_job_id.0),
         SubmitAnswer::Refused { kind, .. } => format!("refused, {kind:?}"),
+        SubmitAnswer::NotCalled { .. } => "not called".to_owned(),
         SubmitAnswer::Unclear { .. } => "unclear".to_owned(),
     }
 }

@@ -8,6 +8,7 @@ use qcbatch::model::job::{JobOutcome, JobState, SubmissionState};
 use qcbatch::store::StoreError;
 use qcbatch::store::job::JobUpdate;
 use qcbatch::store::release::{Charge, Charged, JobEnd, ReleasedTasks};
+use qcbatch::store::submission::Certainty;
 use qcbatch::store::submission::SubmissionNote;
 
 use crate::world::{SITE, World, decide, planned, take_lease};
@@ -60,7 +61,7 @@ async fn a_submission_is_led_by_compare_and_swap() {
     let open = world.store.open_submissions(SITE).await.unwrap();
     assert_eq!((open[0].state, open[0].calls, open[0].empty_lookups), (Unknown, 1, 2));
     assert_eq!(open[0].last_error.as_deref(), Some("timed out"));
-    assert!(open[0].called_on.is_some() && open[0].empty_lookup_on.is_some());
+    assert!(open[0].called_ago.is_some() && open[0].empty_lookup_ago.is_some());
 
     assert!(writer.move_submission(id, Unknown, Planned, none()).await.unwrap());
     assert_eq!(writer.count_empty_lookup(id).await.unwrap(), 0, "nothing to look up");
@@ -73,14 +74,21 @@ async fn a_submission_is_led_by_compare_and_swap() {
 
     let elements = vec![(0, SchedulerJobId("47_0".into())), (1, SchedulerJobId("47_1".into()))];
     let scheduler_id = SchedulerJobId("47".into());
-    assert!(!writer.accept_submission(id, Unknown, &scheduler_id, elements.clone()).await.unwrap());
-    assert!(writer.accept_submission(id, Submitting, &scheduler_id, elements).await.unwrap());
+    assert!(
+        !writer
+            .accept_submission(id, Unknown, &scheduler_id, elements.clone(), Certainty::Clear)
+            .await
+            .unwrap()
+    );
+    assert!(
+        writer.accept_submission(id, Submitting, &scheduler_id, elements, Certainty::Clear).await.unwrap()
+    );
     assert!(world.store.open_submissions(SITE).await.unwrap().is_empty());
     let jobs = world.store.live_jobs(SITE).await.unwrap();
     assert_eq!(jobs.iter().map(|job| job.state).collect::<Vec<_>>(), [JobState::Queued; 2]);
     assert_eq!(jobs[1].scheduler_job_id, Some(SchedulerJobId("47_1".into())));
     assert_eq!((jobs[0].tasks, jobs[1].tasks, jobs[1].array_index, jobs[1].array_size), (2, 1, 1, 2));
-    assert!(jobs[0].queued_on.is_some());
+    assert!(jobs[0].queued_ago.is_some());
     let live = world.store.live_jobs_together(SITE).await.unwrap();
     assert_eq!((live.len(), live[0].pool.0.as_str(), live[0].jobs(), live[0].tasks), (1, "alpha", 2, 3));
     assert_eq!(
@@ -132,13 +140,13 @@ async fn jobs_move_along_legal_ways_only() {
     let other = JobUpdate::from_state(jobs[1].0, JobState::Running).beat(7).hostname("n2");
     assert_eq!(writer.update_jobs(vec![missing, other]).await.unwrap().len(), 2);
     let seen = job().await;
-    assert_eq!((seen.state, seen.missing_polls, seen.missing_since.is_some()), (JobState::Missing, 1, true));
+    assert_eq!((seen.state, seen.missing_polls, seen.missing_for.is_some()), (JobState::Missing, 1, true));
     writer.update_jobs(vec![JobUpdate::of(&seen).missing()]).await.unwrap();
     assert_eq!(job().await.missing_polls, 2);
     let back = JobUpdate::of(&job().await).found().to(JobState::Queued);
     writer.update_jobs(vec![back]).await.unwrap();
     let seen = job().await;
-    assert_eq!((seen.state, seen.missing_polls, seen.missing_since), (JobState::Queued, 0, None));
+    assert_eq!((seen.state, seen.missing_polls, seen.missing_for), (JobState::Queued, 0, None));
     assert_eq!(world.status_of(records[0]).await, "waiting", "a requeued job does not run");
     assert_eq!(world.status_of(records[1]).await, "running");
     assert_eq!(

@@ -18,7 +18,7 @@ use qcbatch::store::intake::{AddedRecord, NewRecord, Reuse};
 use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
 use qcbatch::store::queue::{Candidate, CandidateFilter};
 use qcbatch::store::staging::StagedTask;
-use qcbatch::store::submission::{PlannedJob, PlannedSubmission, SubmissionNote};
+use qcbatch::store::submission::{Certainty, PlannedJob, PlannedSubmission, SubmissionNote};
 use qcbatch::store::{Store, Writer};
 use serde_json::{Map, Value, json};
 
@@ -81,7 +81,12 @@ impl World {
         let size = open.iter().find(|open| open.id == id).unwrap().array_size;
         let elements = (0..size).map(|index| (index, SchedulerJobId(format!("{id}_{index}")))).collect();
         let scheduler_id = SchedulerJobId(id.to_string());
-        assert!(writer.accept_submission(id, submitting, &scheduler_id, elements).await.unwrap());
+        assert!(
+            writer
+                .accept_submission(id, submitting, &scheduler_id, elements, Certainty::Clear)
+                .await
+                .unwrap()
+        );
     }
 
     pub async fn status_of(&self, id: RecordId) -> String {
@@ -118,7 +123,7 @@ impl World {
 pub async fn take_lease(store: &Store) -> Fence {
     let holder = LeaseHolder::this_process().unwrap();
     match store.acquire(SITE, &holder, Duration::from_secs(60), TakeOver::Now).await.unwrap() {
-        LeaseAnswer::Held(fence) => fence,
+        LeaseAnswer::Held { fence, .. } => fence,
         held => panic!("{held:?}"),
     }
 }
@@ -203,6 +208,7 @@ pub fn planned(jobs: Vec<Vec<TaskId>>) -> PlannedSubmission {
 
 fn report(job: JobId, task: &StagedTask, outcome: TaskOutcome) -> TaskReport {
     TaskReport {
+        issue: task.issue,
         task_id: task.task_id,
         record_id: task.record_id,
         attempt: task.attempt,

@@ -2,6 +2,7 @@
 //! Each test lists every place that breaks its rule.
 
 mod arrows;
+mod clocks;
 mod failures;
 mod papers;
 mod sizes;

@@ -9,8 +9,11 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::UnixListener;
 
-/// Longest path that Linux lets a socket have, in bytes (`sun_path` without its final zero).
-const LONGEST_SOCKET_PATH: usize = 107;
+/// A socket is made under its own name and this, and then renamed.
+const FRESH: &str = ".new";
+
+/// Longest path that a socket can have, in bytes: Linux has room for 107, and it is made with the ending [`FRESH`].
+const LONGEST_SOCKET_PATH: usize = 103;
 
 /// Why there is no socket.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,18 @@ pub enum ListenError {
     },
 }
 
+impl ListenError {
+    /// Whether another place for the socket is what helps.
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            ListenError::PathTooLong { .. }
+                | ListenError::OpenDirectory { .. }
+                | ListenError::NotASocket { .. }
+        )
+    }
+}
+
 /// A socket that listens. Dropping it removes the file, if it is still ours.
 #[derive(Debug)]
 pub struct LocalSocket {
@@ -64,24 +79,54 @@ pub struct LocalSocket {
     _lock: File,
 }
 
-impl LocalSocket {
-    /// Listens at `path`. Must be called inside a tokio runtime.
-    pub fn bind(path: &Path) -> Result<LocalSocket, ListenError> {
-        let fresh = with_suffix(path, ".new");
-        if fresh.as_os_str().len() > LONGEST_SOCKET_PATH {
+/// A socket that is bound and locked, and that nobody can find yet. Dropping it removes what it made.
+#[derive(Debug)]
+pub struct ReservedSocket {
+    path: PathBuf,
+    fresh: PathBuf,
+    bound: Option<(UnixListener, File)>,
+}
+
+impl ReservedSocket {
+    /// Reserves `path`: whatever could keep a daemon from listening there shows before anything else is begun. Must be
+    /// called inside a tokio runtime.
+    pub fn at(path: &Path) -> Result<ReservedSocket, ListenError> {
+        if path.as_os_str().len() > LONGEST_SOCKET_PATH {
             return Err(ListenError::PathTooLong { socket: path.to_path_buf() });
         }
         prepare_directory(path.parent().unwrap_or(Path::new("/")))?;
         let lock = lock(path)?;
         refuse_what_is_in_use(path)?;
+        let fresh = with_suffix(path, FRESH);
         let _ = fs::remove_file(&fresh);
         let listener = UnixListener::bind(&fresh).map_err(io_error("listen at", &fresh))?;
         // Between bind and chmod nobody can connect by the name that clients use.
         fs::set_permissions(&fresh, fs::Permissions::from_mode(0o600))
             .map_err(io_error("change the mode of", &fresh))?;
-        let inode = fs::symlink_metadata(&fresh).map_err(io_error("look at", &fresh))?.ino();
-        fs::rename(&fresh, path).map_err(io_error("put in place", path))?;
-        Ok(LocalSocket { path: path.to_path_buf(), inode, listener: Some(listener), _lock: lock })
+        Ok(ReservedSocket { path: path.to_path_buf(), fresh, bound: Some((listener, lock)) })
+    }
+
+    /// Puts the socket where clients look.
+    pub fn open(mut self) -> Result<LocalSocket, ListenError> {
+        let inode = fs::symlink_metadata(&self.fresh).map_err(io_error("look at", &self.fresh))?.ino();
+        fs::rename(&self.fresh, &self.path).map_err(io_error("put in place", &self.path))?;
+        let (listener, lock) = self.bound.take().expect("only `open` takes it, and takes the whole");
+        Ok(LocalSocket { path: self.path.clone(), inode, listener: Some(listener), _lock: lock })
+    }
+}
+
+impl Drop for ReservedSocket {
+    fn drop(&mut self) {
+        if self.bound.is_some() {
+            let _ = fs::remove_file(&self.fresh);
+        }
+    }
+}
+
+impl LocalSocket {
+    /// Listens at `path`. Must be called inside a tokio runtime.
+    pub fn bind(path: &Path) -> Result<LocalSocket, ListenError> {
+        ReservedSocket::at(path)?.open()
     }
 
     /// Where it listens.
@@ -200,8 +245,14 @@ mod tests {
         assert!(matches!(LocalSocket::bind(&file), Err(ListenError::NotASocket { .. })));
         assert_eq!(fs::read_to_string(&file).unwrap(), "precious");
 
-        let long = state.path().join("x".repeat(108));
+        let long = state.path().join("x".repeat(104 - state.path().as_os_str().len() - 1));
         assert!(matches!(LocalSocket::bind(&long), Err(ListenError::PathTooLong { .. })));
+        let longest = long.with_file_name("x".repeat(103 - state.path().as_os_str().len() - 1));
+        drop(ReservedSocket::at(&longest).unwrap());
+        assert!(
+            !longest.exists() && !with_suffix(&longest, FRESH).exists(),
+            "what was reserved in vain is gone"
+        );
 
         let open = state.path().join("open");
         fs::create_dir(&open).unwrap();

@@ -12,8 +12,9 @@ use super::state::ApiState;
 use crate::api::wire::RecordQuery;
 use crate::model::ids::RecordId;
 use crate::model::resources::TaskResources;
-use crate::model::view::{RecordDetail, RecordPage, TaskLine};
-use crate::plan::fit::{self, Closed, Demand};
+use crate::model::view::{PoolSummary, RecordDetail, RecordPage, TaskLine};
+use crate::plan::fit::{self, Demand};
+use crate::plan::waiting;
 
 /// Most records of a page.
 const LARGEST_PAGE: u32 = 1000;
@@ -37,14 +38,14 @@ pub(super) async fn detail(
     if let Some(task) =
         detail.task.as_mut().filter(|task| task.job.is_none() && task.waiting_reason.is_some())
     {
-        let why = why_no_pool(&state, task, &detail.line.compute_tag);
-        task.waiting_reason = why.or_else(|| task.waiting_reason.take());
+        let stored = task.waiting_reason.take().unwrap_or_default();
+        task.waiting_reason = Some(why_it_waits(&state, task, &detail.line.compute_tag, &stored));
     }
     Ok(Json(detail))
 }
 
-/// Why no pool can ever run a waiting task, or takes it for now.
-fn why_no_pool(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<String> {
+/// Why a task waits: no pool can ever run it, or what stands in the way of those that can.
+fn why_it_waits(state: &ApiState, task: &TaskLine, compute_tag: &str, stored: &str) -> String {
     let asks = TaskResources {
         cores: task.cores.and_then(|cores| u32::try_from(cores).ok()),
         memory_bytes: task.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
@@ -59,19 +60,18 @@ fn why_no_pool(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<S
         asks: &state.config.defaults.complete(&asks),
     };
     let offers = (state.offers)();
-    fit::no_pool(&offers, &demand).or_else(|| fit::closed_to(&offers, &closed_pools(state), &demand))
-}
-
-/// Pools that take nothing for a while, or nothing that needs Python.
-fn closed_pools(state: &ApiState) -> Vec<Closed> {
+    if let Some(never) = fit::no_pool(&offers, &demand) {
+        return never;
+    }
+    let fit = |pool: &PoolSummary| {
+        offers.iter().any(|offer| offer.pool == pool.name && fit::misfit(offer, &demand).is_none())
+    };
     let native = &state.config.worker.native_programs;
-    let closed = (state.status)().pools.into_iter().filter_map(|pool| {
-        let (except, reason) = match (pool.paused, pool.without_python) {
-            (Some(reason), _) => (Vec::new(), reason),
-            (None, Some(reason)) => (native.clone(), reason),
-            (None, None) => return None,
-        };
-        Some(Closed { pool: pool.name, except, reason })
+    let needs_python = !task.required_programs.iter().all(|program| native.contains(program));
+    let pools = (state.status)().pools.into_iter().filter(fit);
+    let in_the_way = pools.map(|pool| {
+        let python = pool.without_python.filter(|_| needs_python);
+        (pool.name, pool.obstacles.into_iter().chain(python).collect())
     });
-    closed.collect()
+    waiting::because(stored, &in_the_way.collect::<Vec<_>>())
 }

@@ -35,14 +35,17 @@ struct Owner {
 impl Owner {
     fn of_this_process() -> io::Result<Owner> {
         let process_namespace = fs::metadata("/proc/self/ns/pid")?.ino();
-        Ok(Owner { process_namespace, process: ProcessMark::of_this()? })
+        Ok(Owner { process_namespace, process: ProcessMark { namespaces: None, ..ProcessMark::of_this()? } })
     }
 
     fn parse(name: &str) -> Option<Owner> {
         let mut fields = name.strip_prefix(SLOT)?.split('-');
         let process_namespace = fields.next()?.parse().ok()?;
-        let process =
-            ProcessMark { pid: fields.next()?.parse().ok()?, started: fields.next()?.parse().ok()? };
+        let process = ProcessMark {
+            pid: fields.next()?.parse().ok()?,
+            started: fields.next()?.parse().ok()?,
+            namespaces: None,
+        };
         Some(Owner { process_namespace, process })
     }
 

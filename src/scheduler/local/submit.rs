@@ -8,6 +8,7 @@ use super::entry::Entry;
 use super::list::sweep;
 use super::state::LocalState;
 use super::{ARRAY_SIZE_MAX, LocalError};
+use crate::failpoint::{self, FailPoint};
 
 /// A supervisor needs milliseconds; a machine out of processes needs longer.
 const SUPERVISOR_COMES_UP: Duration = Duration::from_secs(20);
@@ -30,9 +31,15 @@ pub fn submit(state: &LocalState, mut entry: Entry, supervisor: &[String]) -> Re
     }
     entry.id = state.next_id()?;
     state.put_entry(&entry)?;
+    if let Err(error) = state.put_reserve(entry.id, entry.array_size) {
+        // Without a tag nobody would ever ask for it.
+        state.remove(&entry)?;
+        return Err(error);
+    }
     state.set_id_of(&entry.tag, entry.id)?;
     sweep(state)?;
     drop(lock);
+    failpoint::hit(FailPoint::LocalSubmitted);
     start_supervisor(state, entry.id, supervisor)?;
     Ok(entry.id)
 }

@@ -293,8 +293,10 @@ impl Scheduler {
                 SubmitAnswer::Refused { kind, message } => {
                     (format!("refused, {}: {message}", refusal(kind)), true)
                 }
-                SubmitAnswer::Unclear { message } => {
-                    (format!("unclear: {message}"), known == Some(MessageClass::Unclear))
+                SubmitAnswer::NotCalled { message } | SubmitAnswer::Unclear { message } => {
+                    let again =
+                        call.retries.iter().any(|retry| retry.comes_after(&recording.stderr).is_some());
+                    (format!("unclear: {message}"), again || known == Some(MessageClass::Unclear))
                 }
             };
         }

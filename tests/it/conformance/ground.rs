@@ -10,6 +10,7 @@ use jiff::Timestamp;
 use qcbatch::model::ids::{SchedulerJobId, Tag};
 use qcbatch::model::job::JobOutcome;
 use qcbatch::model::resources::JobResources;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{
     Adapter, ExitStatus, JobSighting, PollAnswer, PostMortemAnswer, Scheduler, SchedulerState, Settings,
     SubmitAnswer, SubmitRequest,
@@ -19,7 +20,7 @@ use serde_json::Value;
 use crate::harness::gridengine::{GridEngine, GridEngineOptions};
 use crate::harness::private_dir::PrivateDir;
 use crate::harness::simulator::{Dialect, Simulator};
-use crate::harness::{Slurm, Within};
+use crate::harness::{Slurm, SlurmOptions, Within};
 
 /// Cores of the only node of every ground but the live ones.
 pub const CORES: u32 = 8;
@@ -77,7 +78,12 @@ impl Ground {
 
     /// A private, real Slurm.
     pub fn real_slurm() -> Ground {
-        let slurm = Slurm::start();
+        Ground::real_slurm_with(SlurmOptions::default())
+    }
+
+    /// The same with other settings.
+    pub fn real_slurm_with(options: SlurmOptions) -> Ground {
+        let slurm = Slurm::start_with(options);
         let (name, conf) = slurm.env();
         let environment = vec![(name, conf.display().to_string())];
         Ground::real("slurm", Some(Box::new(slurm)), &environment)
@@ -243,7 +249,7 @@ impl Ground {
     /// Submits a single job that does `body`.
     pub async fn submit(&self, body: &str) -> SchedulerJobId {
         let request = self.request(1, body);
-        self.accepted(self.scheduler.submit(&request).await)
+        self.accepted(self.scheduler.submit(&request, &WithoutLease).await)
     }
 
     /// The listing, which must be valid.
@@ -334,7 +340,7 @@ impl Ground {
     /// A job that takes the whole node until it is cancelled.
     pub async fn fill(&self) -> SchedulerJobId {
         let request = self.request_with(1, "sleep 60", |resources| resources.cores = self.cores.unwrap_or(1));
-        let id = self.accepted(self.scheduler.submit(&request).await);
+        let id = self.accepted(self.scheduler.submit(&request, &WithoutLease).await);
         self.running(&id).await;
         id
     }

@@ -5,6 +5,7 @@ use std::fs;
 use jiff::{Timestamp, ToSpan};
 use qcbatch::model::ids::SchedulerJobId;
 use qcbatch::model::job::JobOutcome;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{FindAnswer, Refusal, SchedulerState, SubmitAnswer};
 
 use super::ground::Ground;
@@ -15,6 +16,8 @@ pub async fn probe_and_limits(ground: &Ground) {
     assert!(capabilities.version.is_some(), "{capabilities:?}");
     ground.scheduler.alive().await.unwrap();
     ground.scheduler.limits().await.unwrap();
+    let untold = ground.scheduler.learn_limits().await;
+    assert!(untold.is_empty(), "{untold:?}");
 }
 
 /// A job is accepted, found by its tag, listed while it lives, and ends well.
@@ -24,7 +27,7 @@ pub async fn single_job(ground: &Ground) {
     let body = format!("echo {own_id} > id; until [ -e go ]; do sleep 0.1; done; echo done > result");
     let request = ground.request(1, &body);
     assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::NotKnown);
-    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    let id = ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
     assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::Known(vec![id.clone()]));
     ground.running(&id).await;
     fs::write(request.directory.join("go"), "").unwrap();
@@ -47,7 +50,7 @@ pub async fn array(ground: &Ground) {
     let own_id = ground.scheduler.script_facts().job_id.clone().expect("jobs know their ids");
     let body = format!("i=$(( ${index} - {first} )); echo $i > result-$i; echo {own_id} > id-$i; exit $i");
     let request = ground.request(3, &body);
-    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    let id = ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
     let since = Timestamp::now() - 5.minutes();
     assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::Known(vec![id.clone()]));
     for index in 0..3_u32 {
@@ -87,10 +90,10 @@ pub async fn cancel(ground: &Ground) {
     let running = ground.fill().await;
     let waiting = ground.submit("sleep 60").await;
     ground.until(&waiting, "listed", |_| true).await;
-    ground.scheduler.cancel(&[waiting.clone(), running.clone()]).await.unwrap();
+    ground.scheduler.cancel(&[waiting.clone(), running.clone()], &WithoutLease).await.unwrap();
     ground.cancelled(&waiting).await;
     assert_eq!(ground.end(&running).await.0, JobOutcome::Cancelled);
-    ground.scheduler.cancel(&[waiting]).await.unwrap();
+    ground.scheduler.cancel(&[waiting], &WithoutLease).await.unwrap();
 }
 
 /// A held job waits when there is room, and runs when it is released.
@@ -99,19 +102,19 @@ pub async fn hold_and_release(ground: &Ground) {
     let id = ground.submit("true").await;
     ground.until(&id, "queued", |job| job.state == SchedulerState::Queued).await;
     let only: &[SchedulerJobId] = std::slice::from_ref(&id);
-    ground.scheduler.hold(only).await.unwrap();
+    ground.scheduler.hold(only, &WithoutLease).await.unwrap();
     ground.until(&id, "blocked", |job| job.state == SchedulerState::Blocked).await;
-    ground.scheduler.cancel(std::slice::from_ref(&filler)).await.unwrap();
+    ground.scheduler.cancel(std::slice::from_ref(&filler), &WithoutLease).await.unwrap();
     ground.end(&filler).await;
     ground.until(&id, "still blocked", |job| job.state == SchedulerState::Blocked).await;
-    ground.scheduler.release(only).await.unwrap();
+    ground.scheduler.release(only, &WithoutLease).await.unwrap();
     assert_eq!(ground.end(&id).await.0, JobOutcome::Completed);
 }
 
 /// What can never run is refused for good.
 pub async fn impossible_is_refused(ground: &Ground) {
     let request = ground.request_with(1, "true", |resources| resources.queue = Some("nowhere".to_owned()));
-    let answer = ground.scheduler.submit(&request).await;
+    let answer = ground.scheduler.submit(&request, &WithoutLease).await;
     assert!(matches!(answer, SubmitAnswer::Refused { kind: Refusal::Permanent, .. }), "{answer:?}");
     let since = Timestamp::now() - 5.minutes();
     assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::NotKnown);

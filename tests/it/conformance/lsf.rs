@@ -2,6 +2,7 @@
 
 use qcbatch::model::ids::SchedulerJobId;
 use qcbatch::model::job::JobOutcome;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{PostMortemAnswer, SchedulerState};
 use serde_json::json;
 
@@ -30,7 +31,7 @@ fn f90_memory_arrives_whatever_the_unit() {
             ground.mischief(&mischief);
             ground.scheduler.probe().await.unwrap();
             let request = ground.request_with(1, "true", |resources| resources.memory_bytes = Some(4 << 30));
-            ground.accepted(ground.scheduler.submit(&request).await);
+            ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
             let jobs = ground.simulator().jobs();
             assert_eq!(jobs.last().unwrap()["memory_mib"].as_f64(), Some(4096.0), "{product} {unit:?}");
         }
@@ -111,7 +112,7 @@ fn f94_zombie_is_no_end() {
         let id = ground.submit("sleep 60").await;
         ground.running(&id).await;
         ground.control("unreachable", &id, &[]);
-        ground.scheduler.cancel(std::slice::from_ref(&id)).await.unwrap();
+        ground.scheduler.cancel(std::slice::from_ref(&id), &WithoutLease).await.unwrap();
         until_word(&ground, &id, "ZOMBI").await;
         ground.control("reachable", &id, &[]);
         assert_eq!(ground.end(&id).await.0, JobOutcome::Cancelled);
@@ -129,10 +130,11 @@ fn a_cancel_in_progress_is_done() {
     let ground = Ground::simulated(Dialect::Volclava);
     run(async {
         let filler = ground.request_with(1, "sleep 60", |resources| resources.cores = CORES);
-        let filler = ground.accepted(ground.scheduler.submit(&filler).await);
+        let filler = ground.accepted(ground.scheduler.submit(&filler, &WithoutLease).await);
         ground.running(&filler).await;
-        let array = ground.accepted(ground.scheduler.submit(&ground.request(3, "sleep 60")).await);
-        ground.scheduler.cancel(std::slice::from_ref(&array)).await.unwrap();
+        let array =
+            ground.accepted(ground.scheduler.submit(&ground.request(3, "sleep 60"), &WithoutLease).await);
+        ground.scheduler.cancel(std::slice::from_ref(&array), &WithoutLease).await.unwrap();
         for index in 0..3 {
             ground.cancelled(&ground.scheduler.element_id(&array, index, 3)).await;
         }

@@ -4,8 +4,11 @@
 mod fidelity;
 mod ground;
 mod life;
+mod limits;
 mod live;
 mod lsf;
+mod odd;
+mod slurm_refusals;
 mod trouble;
 mod whole_way;
 
@@ -13,6 +16,7 @@ use std::sync::LazyLock;
 
 use ground::Ground;
 use qcbatch::model::job::JobOutcome;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::SchedulerState;
 
 use crate::harness::gridengine;
@@ -137,12 +141,12 @@ mod slurm_real {
             let request = SLURM.request_with(1, "true", |resources| {
                 resources.walltime = std::time::Duration::from_secs(1_000_000);
             });
-            let id = SLURM.accepted(SLURM.scheduler.submit(&request).await);
+            let id = SLURM.accepted(SLURM.scheduler.submit(&request, &WithoutLease).await);
             let job = SLURM.until(&id, "blocked", |job| job.state == SchedulerState::Blocked).await;
             // Which of the two Slurm says first is its own affair; both mean never.
             let reason = job.reason.as_deref().unwrap_or_default();
             assert!(["PartitionTimeLimit", "PartitionConfig"].contains(&reason), "{reason}");
-            SLURM.scheduler.cancel(std::slice::from_ref(&id)).await.unwrap();
+            SLURM.scheduler.cancel(std::slice::from_ref(&id), &WithoutLease).await.unwrap();
             SLURM.cancelled(&id).await;
         });
     }
@@ -187,7 +191,7 @@ mod gridengine_real {
                 resources.memory_bytes = Some(150 << 20);
                 resources.walltime = std::time::Duration::from_secs(seconds);
             });
-            let id = ground.accepted(ground.scheduler.submit(&request).await);
+            let id = ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
             assert_eq!(ground.end(&id).await.0, expected);
         });
     }

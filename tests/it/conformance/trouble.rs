@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::{Timestamp, ToSpan};
 use qcbatch::model::ids::{SchedulerJobId, Tag};
 use qcbatch::model::job::JobOutcome;
+use qcbatch::permit::WithoutLease;
 use qcbatch::scheduler::{FindAnswer, PollAnswer, PostMortemAnswer, Refusal, SchedulerState, SubmitAnswer};
 use serde_json::json;
 
@@ -15,7 +16,7 @@ use super::ground::{Ground, ended};
 pub async fn f01_lost_answer_is_found_by_tag(ground: &Ground) {
     ground.mischief(&json!({"answer_lost": 1}));
     let request = ground.request(1, "true");
-    let answer = ground.scheduler.submit(&request).await;
+    let answer = ground.scheduler.submit(&request, &WithoutLease).await;
     assert!(matches!(answer, SubmitAnswer::Unclear { .. }), "{answer:?}");
     let since = Timestamp::now() - 5.minutes();
     let FindAnswer::Known(ids) = ground.scheduler.find_by_tag(&request.tag, since).await else {
@@ -29,7 +30,7 @@ pub async fn f01_lost_answer_is_found_by_tag(ground: &Ground) {
 pub async fn f07_unreadable_id_is_unclear(ground: &Ground) {
     ground.mischief(&json!({"id_unreadable": 1}));
     let request = ground.request(1, "true");
-    let answer = ground.scheduler.submit(&request).await;
+    let answer = ground.scheduler.submit(&request, &WithoutLease).await;
     assert!(matches!(answer, SubmitAnswer::Unclear { .. }), "{answer:?}");
     let since = Timestamp::now() - 5.minutes();
     let found = ground.scheduler.find_by_tag(&request.tag, since).await;
@@ -55,7 +56,7 @@ pub async fn f07_unreadable_id_is_unclear(ground: &Ground) {
 pub async fn f16_tags_are_names_that_come_back_whole(ground: &Ground) {
     let mut request = ground.request(3, "true");
     request.tag = Tag::new((1 << 48) - 1, u128::MAX);
-    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    let id = ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
     let since = Timestamp::now() - 5.minutes();
     assert_eq!(ground.scheduler.find_by_tag(&request.tag, since).await, FindAnswer::Known(vec![id]));
     assert!(ground.simulator().jobs().iter().all(|job| job["name"] == request.tag.as_str()));
@@ -65,7 +66,7 @@ pub async fn f16_tags_are_names_that_come_back_whole(ground: &Ground) {
 pub async fn f19_killed_client_is_found_by_tag(ground: &Ground) {
     ground.mischief(&json!({"hangs_after_accepting": 1}));
     let request = ground.request(1, "true");
-    let answer = ground.scheduler.submit(&request).await;
+    let answer = ground.scheduler.submit(&request, &WithoutLease).await;
     assert!(matches!(answer, SubmitAnswer::Unclear { .. }), "{answer:?}");
     let since = Timestamp::now() - 5.minutes();
     let found = ground.scheduler.find_by_tag(&request.tag, since).await;
@@ -79,7 +80,7 @@ pub async fn f15_refusals_are_told_apart(ground: &Ground) {
         [("limit", Limit), ("policy", Permanent), ("queue", Permanent), ("busy", Transient)]
     {
         ground.mischief(&json!({"refuses": 1, "refusal": refusal}));
-        let answer = ground.scheduler.submit(&ground.request(1, "true")).await;
+        let answer = ground.scheduler.submit(&ground.request(1, "true"), &WithoutLease).await;
         match &answer {
             SubmitAnswer::Refused { kind, .. } => assert_eq!(*kind, wanted, "{refusal}: {answer:?}"),
             // Where the words leave open whether the job was taken.
@@ -104,7 +105,8 @@ pub async fn f40_as_many_calls_for_many_jobs_as_for_one(ground: &Ground) {
     let for_one = asking_costs(std::slice::from_ref(&one)).await;
     let mut ids = vec![one];
     for _ in 0..3 {
-        let submission = ground.accepted(ground.scheduler.submit(&ground.request(8, "true")).await);
+        let submission =
+            ground.accepted(ground.scheduler.submit(&ground.request(8, "true"), &WithoutLease).await);
         ids.extend((0..8).map(|index| ground.scheduler.element_id(&submission, index, 8)));
     }
     assert_eq!(asking_costs(&ids).await, for_one);
@@ -115,11 +117,11 @@ pub async fn f10_limit_is_not_failure(ground: &Ground) {
     ground.mischief(&json!({"submit_limit": 1}));
     let first = ground.submit("sleep 60").await;
     let request = ground.request(1, "true");
-    let answer = ground.scheduler.submit(&request).await;
+    let answer = ground.scheduler.submit(&request, &WithoutLease).await;
     assert!(matches!(answer, SubmitAnswer::Refused { kind: Refusal::Limit, .. }), "{answer:?}");
-    ground.scheduler.cancel(std::slice::from_ref(&first)).await.unwrap();
+    ground.scheduler.cancel(std::slice::from_ref(&first), &WithoutLease).await.unwrap();
     ground.end(&first).await;
-    ground.accepted(ground.scheduler.submit(&request).await);
+    ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
 }
 
 /// F20, F84: a scheduler that is away says nothing about any job.
@@ -128,7 +130,7 @@ pub async fn f20_away_is_no_answer(ground: &Ground) {
     ground.running(&id).await;
     ground.mischief(&json!({"down": true}));
     let request = ground.request(1, "true");
-    let answer = ground.scheduler.submit(&request).await;
+    let answer = ground.scheduler.submit(&request, &WithoutLease).await;
     let not_now = matches!(
         answer,
         SubmitAnswer::Refused { kind: Refusal::Transient, .. } | SubmitAnswer::Unclear { .. }
@@ -141,7 +143,7 @@ pub async fn f20_away_is_no_answer(ground: &Ground) {
     if let PostMortemAnswer::Known(books) = ground.scheduler.post_mortem(std::slice::from_ref(&id)).await {
         assert!(books.values().all(|job| job.outcome().is_none()), "{books:?}");
     }
-    ground.scheduler.cancel(std::slice::from_ref(&id)).await.unwrap_err();
+    ground.scheduler.cancel(std::slice::from_ref(&id), &WithoutLease).await.unwrap_err();
     ground.mischief(&json!({}));
     ground.running(&id).await;
 }
@@ -219,7 +221,7 @@ pub async fn f95_books_come_later_than_the_end(ground: &Ground) {
 pub async fn f41_requeued_is_not_over(ground: &Ground) {
     for verb in ["requeue", "requeue-preempted", "requeue-node-failure"] {
         let request = ground.request(1, "if [ -e ran ]; then exit 0; fi; touch ran; sleep 60");
-        let id = ground.accepted(ground.scheduler.submit(&request).await);
+        let id = ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
         // Else a second run would take itself for the first.
         while !request.directory.join("ran").exists() {
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -256,7 +258,7 @@ pub async fn warned_before_its_walltime(ground: &Ground) {
     let mut request = ground.request_with(1, body, |resources| resources.walltime = Duration::from_secs(600));
     request.warning = Duration::from_secs(300);
     ground.write_script(&request, body);
-    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    let id = ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
     assert_eq!(ground.end(&id).await.0, JobOutcome::Completed);
     assert!(request.directory.join("warned").exists());
 }
@@ -264,7 +266,7 @@ pub async fn warned_before_its_walltime(ground: &Ground) {
 /// F47, F48, F79: killed for its memory.
 pub async fn f47_killed_for_its_memory(ground: &Ground) {
     let request = ground.request_with(1, "sleep 60", |resources| resources.memory_bytes = Some(1 << 30));
-    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    let id = ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
     ground.running(&id).await;
     ground.control("memory", &id, &[]);
     assert_eq!(ground.end(&id).await.0, JobOutcome::Memory);
@@ -296,7 +298,7 @@ pub async fn f52_ids_wrap(ground: &Ground) {
 pub async fn f96_error_state_is_blocked(ground: &Ground) {
     ground.mischief(&json!({"starts_nothing": true}));
     let request = ground.request(1, "true");
-    let id = ground.accepted(ground.scheduler.submit(&request).await);
+    let id = ground.accepted(ground.scheduler.submit(&request, &WithoutLease).await);
     fs::remove_dir_all(&request.directory).unwrap();
     ground.mischief(&json!({}));
     ground.until(&id, "blocked", |job| job.state == SchedulerState::Blocked).await;

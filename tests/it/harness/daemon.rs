@@ -24,6 +24,7 @@ pub struct DaemonConfig {
     database_url: Option<String>,
     adapter_directory: Option<PathBuf>,
     pools: Vec<String>,
+    sections: String,
     environment: Vec<(String, String)>,
     generation: Generation,
 }
@@ -35,6 +36,7 @@ impl DaemonConfig {
             database_url: None,
             adapter_directory: None,
             pools: Vec::new(),
+            sections: String::new(),
             environment: Vec::new(),
             generation: Generation::V1,
         }
@@ -82,6 +84,20 @@ impl DaemonConfig {
         self
     }
 
+    /// With further sections of the configuration.
+    #[cfg(feature = "failpoints")]
+    pub fn with_sections(mut self, lines: &str) -> DaemonConfig {
+        self.sections += lines;
+        self.sections += "\n";
+        self
+    }
+
+    /// With the adapters in this directory laid over the built-in ones.
+    pub fn with_adapters(mut self, directory: &Path) -> DaemonConfig {
+        self.adapter_directory = Some(directory.to_owned());
+        self
+    }
+
     /// With an environment variable for the daemon and the command line.
     pub fn with_env(mut self, name: &str, value: &str) -> DaemonConfig {
         self.environment.push((name.to_owned(), value.to_owned()));
@@ -107,6 +123,7 @@ impl DaemonConfig {
         );
         // What failed by itself is tried again soon.
         text += "[retry]\ndelay = \"1s\"\n";
+        text += &self.sections;
         for pool in &self.pools {
             text += &format!("\n[[pool]]\n{pool}\n");
         }
@@ -126,13 +143,18 @@ impl Daemon {
     /// Starts a daemon and waits until it answers.
     #[track_caller]
     pub fn start(config: &DaemonConfig) -> Daemon {
+        let mut daemon = Daemon::prepare(config);
+        daemon.start_again();
+        daemon
+    }
+
+    /// Makes everything ready for a daemon and does not start it.
+    pub fn prepare(config: &DaemonConfig) -> Daemon {
         let directory = PrivateDir::new();
         let state = directory.subdirectory("state", 0o700);
         fs::write(directory.join("qcbatch.toml"), config.render(&state)).expect("the directory is ours");
         let environment = config.environment.clone();
-        let mut daemon = Daemon { process: None, environment, inputs: 0, directory };
-        daemon.start_again();
-        daemon
+        Daemon { process: None, environment, inputs: 0, directory }
     }
 
     /// Gives a stopped daemon another configuration; its state stays.
@@ -152,12 +174,26 @@ impl Daemon {
 
     /// Starts the daemon with further environment variables and does not wait: it may end by itself.
     pub fn spawn(&mut self, environment: &[(&str, &str)]) {
+        let mut command = self.command(["daemon"]);
+        command.envs(environment.iter().copied());
+        self.spawn_command(command);
+    }
+
+    /// Starts the daemon through another program, which gets it and its arguments as its own last ones.
+    pub fn spawn_through(&mut self, program: impl Fn(&str) -> Command) {
+        let plain = self.command(["daemon"]);
+        let mut command = program(QCBATCH);
+        command.args(plain.get_args());
+        command.envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        command.stdin(Stdio::null());
+        self.spawn_command(command);
+    }
+
+    fn spawn_command(&mut self, mut command: Command) {
         assert!(self.process.is_none(), "the daemon runs already");
         let log =
             File::options().create(true).append(true).open(self.log_path()).expect("the directory is ours");
-        let process = self
-            .command(["daemon"])
-            .envs(environment.iter().copied())
+        let process = command
             .stdout(log.try_clone().expect("a file can be shared"))
             .stderr(log)
             .spawn()
@@ -198,6 +234,21 @@ impl Daemon {
         assert!(status.success(), "the daemon stopped with {status}\n{}", self.log_tail());
     }
 
+    /// Tells the daemon to stop and gives how it ended.
+    #[track_caller]
+    pub fn terminate(&mut self) -> std::process::ExitStatus {
+        let mut process = self.process.take().expect("the daemon runs");
+        let id = i32::try_from(process.id()).expect("process ids are positive i32");
+        kill(Pid::from_raw(id), Signal::SIGTERM).expect("the daemon is our child");
+        let ended = wait_until(
+            "the daemon ends",
+            Within::AMoment,
+            || process.try_wait().ok().flatten(),
+            Option::is_some,
+        );
+        ended.expect("it has ended")
+    }
+
     /// Waits until the daemon ended by itself (a test told it where to die).
     #[track_caller]
     pub fn wait_dead(&mut self) {
@@ -215,6 +266,12 @@ impl Daemon {
     /// Runs `qcbatch ARGUMENTS` with this daemon's configuration.
     pub fn cli<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Output {
         self.command(arguments).output().expect("cargo built the program")
+    }
+
+    /// Begins `qcbatch ARGUMENTS`; what it prints can be read once it has ended.
+    pub fn begin<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cargo built the program")
     }
 
     /// Runs `qcbatch ARGUMENTS`, which must succeed, and gives its standard output.
