@@ -330,7 +330,8 @@ mod tests {
         let vast = end(EndReason::Done, u64::MAX / 10);
         for node in 0..2 {
             atomic::write_json(&job.node(NodeIndex(node)).end(), &vast).unwrap();
-            let heartbeat = Heartbeat { beat: u64::MAX, results: 0, running: vec![], resident_bytes: 0 };
+            let heartbeat =
+                Heartbeat { beat: u64::MAX, results: 0, running: vec![], resident_bytes: 0, no_worker: None };
             atomic::write_json(&job.node(NodeIndex(node)).heartbeat(), &heartbeat).unwrap();
         }
         let evidence = gather(&job, 2).unwrap();
@@ -349,7 +350,8 @@ mod tests {
         std::os::unix::fs::symlink("/etc/passwd", job.start()).unwrap();
         std::os::unix::fs::symlink("/", job.node(NodeIndex(1)).path()).unwrap();
         fs::File::create(job.duplicate()).unwrap().set_len(3 << 30).unwrap();
-        let heartbeat = Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0 };
+        let heartbeat =
+            Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0, no_worker: None };
         atomic::write_json(&job.heartbeat(), &heartbeat).unwrap();
         let evidence = gather(&job, 2).unwrap();
         assert_eq!((evidence.beat(), evidence.first.results_bytes), (7, 0));
