@@ -150,3 +150,13 @@ fn a_spool_and_a_state_directory_belong_to_one_database_and_one_daemon() {
     assert!(!beside.status.success() && told.contains("is in use by another qcbatch"), "{told}");
     assert!(told.contains(&format!("process {}", owner.pid())), "{told}");
 }
+
+/// A daemon that is merely cut off from its lease still has its private PostgreSQL: the lock of the state directory tells.
+#[test]
+fn a_private_database_is_not_restored_while_a_daemon_has_its_state_directory() {
+    let daemon = Daemon::start(&DaemonConfig::private_database().with_local_pool(""));
+    let file = backup(&daemon);
+    let restored = daemon.cli(["db", "restore", "--replace", &file]);
+    let told = String::from_utf8_lossy(&restored.stderr).into_owned();
+    assert!(!restored.status.success() && told.contains("is in use by another qcbatch"), "{told}");
+}
