@@ -20,6 +20,7 @@ pub use error::IntakeError;
 pub use inputs::{Inputs, STDIN};
 
 use crate::model::calculation::Calculation;
+use crate::model::json_size::DocumentLimits;
 use crate::model::molecule::Molecule;
 use crate::model::qcschema::{self, InputDefaults};
 
@@ -81,6 +82,22 @@ impl Document {
             line: self.line + error.line_offset,
             error,
         })
+    }
+
+    /// The same for a document that is not larger than `limits` allow.
+    pub fn calculation_within(
+        &self,
+        defaults: &InputDefaults,
+        limits: DocumentLimits,
+    ) -> Result<Calculation, IntakeError> {
+        if let Content::Json(text) = &self.content {
+            limits.check(text).map_err(|error| IntakeError::Input {
+                name: Arc::clone(&self.source),
+                line: self.line,
+                error,
+            })?;
+        }
+        self.calculation(defaults)
     }
 
     /// Bytes that the document takes, roughly.

@@ -9,8 +9,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value};
 
 use super::error::{Doing, StoreError};
+use super::molecule::MoleculeRow;
 use super::types::make_storable;
 use crate::model::calculation::{Driver, OptimizationSpecification, QcSpecification, Specification};
+use crate::model::identity::CalculationHash;
 use crate::model::ids::SpecificationId;
 use crate::model::qcschema::{qc_specification_hash, specification_hash};
 use crate::model::record::RecordType;
@@ -34,6 +36,20 @@ impl SpecificationKey {
                 Specification::Optimization(_) => Some(specification_hash(specification)),
             },
         }
+    }
+
+    /// The hash of the calculation that asks this of a molecule.
+    pub(crate) fn calculation_hash(
+        &self,
+        molecule: &MoleculeRow,
+        extras: &Map<String, Value>,
+    ) -> CalculationHash {
+        let record_type = match self.optimization_hash {
+            None => RecordType::Singlepoint,
+            Some(_) => RecordType::Optimization,
+        };
+        let optimization_hash = self.optimization_hash.as_deref();
+        CalculationHash::of(record_type, &self.qc_hash, optimization_hash, &molecule.hash, extras)
     }
 }
 

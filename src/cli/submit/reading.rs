@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
@@ -23,11 +24,14 @@ const PIECE: usize = 128 << 10;
 /// Between two updates of the line of progress.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 
-/// The inputs and the line of options that goes before them.
+/// The inputs and the line of options that goes before them. Clones send the same again.
+#[derive(Clone)]
 pub(super) struct Source {
     paths: Vec<PathBuf>,
     read: ReadOptions,
     options: Vec<u8>,
+    /// Standard input, once it was read.
+    stdin: Arc<OnceLock<File>>,
 }
 
 /// Where the request's lines go: pieces are sent as they fill.
@@ -43,7 +47,7 @@ impl Source {
     pub(super) fn new(args: &DocumentArgs, options: &SubmitOptions) -> Result<Source, CliError> {
         let read = ReadOptions { format: None, charge: args.charge, multiplicity: args.multiplicity };
         let options = serde_json::to_vec(options).map_err(|source| CliError::Render { source })?;
-        Ok(Source { paths: args.inputs.clone(), read, options })
+        Ok(Source { paths: args.inputs.clone(), read, options, stdin: Arc::default() })
     }
 
     /// Sends everything and then the end. Returns early, and well, when the daemon does not listen any more.
@@ -77,11 +81,29 @@ impl Source {
         path: &Path,
     ) -> Result<Box<dyn Iterator<Item = Result<Document, CliError>>>, CliError> {
         if path == Path::new(STDIN) {
-            let documents = Documents::from_reader(STDIN, spooled_stdin()?, &self.read);
+            let documents = Documents::from_reader(STDIN, self.stdin()?, &self.read);
             return Ok(Box::new(documents.map(|document| document.map_err(refused))));
         }
         let inputs = Inputs::open([path.to_owned()], &self.read).map_err(refused)?;
         Ok(Box::new(inputs.map(|document| document.map_err(refused))))
+    }
+}
+
+impl Source {
+    /// Standard input from its start to its end. A slow pipe is read to its end first, into a file without a name: the
+    /// daemon's transaction does not wait for it, and it can be sent again.
+    fn stdin(&self) -> Result<File, CliError> {
+        let failed = |source| CliError::Read { path: PathBuf::from("standard input"), source };
+        if self.stdin.get().is_none() {
+            let mut file = tempfile::tempfile().map_err(failed)?;
+            io::copy(&mut io::stdin().lock(), &mut file).map_err(failed)?;
+            // Nobody else reads it: one request follows the other.
+            let _ = self.stdin.set(file);
+        }
+        let missing = || failed(io::ErrorKind::NotFound.into());
+        let mut file = self.stdin.get().ok_or_else(missing)?.try_clone().map_err(failed)?;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        Ok(file)
     }
 }
 
@@ -101,16 +123,6 @@ impl Outlet<'_> {
         self.flush()?;
         self.pieces.blocking_send(None).map_err(|_| Answered)
     }
-}
-
-/// Standard input from its start to its end. A slow pipe is read to its end first, into a file without a name: the
-/// daemon's transaction does not wait for it.
-fn spooled_stdin() -> Result<File, CliError> {
-    let failed = |source| CliError::Read { path: PathBuf::from("standard input"), source };
-    let mut file = tempfile::tempfile().map_err(failed)?;
-    io::copy(&mut io::stdin().lock(), &mut file).map_err(failed)?;
-    file.seek(SeekFrom::Start(0)).map_err(failed)?;
-    Ok(file)
 }
 
 /// The line of one document. Line ends inside it become carriage returns, which its JSON takes for white space too.
