@@ -45,11 +45,8 @@ fn programs_failures_are_told_by_their_reason_and_not_by_their_last_line() {
     assert_told(
         &job,
         &[
-            (
-                Input,
-                "MOPAC cannot make this multiplicity without keywords for configuration interaction (SPECIFIED SPIN \
-                 COMPONENT NOT SPANNED BY ACTIVE SPACE)",
-            ),
+            // The first and the last are told by the table of what programs represent, before anything is started.
+            (Input, "multiplicity 3, which QCEngine's input for mopac cannot ask for (1 expected)"),
             (
                 Convergence,
                 "xtb's charges did not converge (Self consistent charge iterator did not converge)",
@@ -67,7 +64,7 @@ fn programs_failures_are_told_by_their_reason_and_not_by_their_last_line() {
             (Input, "xtb has no solvent `wine` for this method"),
             (
                 Input,
-                "xtb under QCEngine has the drivers energy, gradient and properties, and not the one that was asked for",
+                "QCEngine has no driver `hessian` for xtb (`energy` or `gradient` or `properties` expected)",
             ),
         ],
     );
