@@ -30,8 +30,8 @@ pub(super) fn check(filled: &Layer) -> (Vec<Problem>, Option<Secret>) {
         problems.extend(pool_warning(filled, &pool.values));
         problems.extend(pool_polls(filled, &pool.values));
         problems.extend(pool_mpi(filled, &pool.values));
+        problems.extend(default_task_fits(filled, &pool.values));
     }
-    problems.extend(default_task_fits(filled));
     let url = match database_url(filled) {
         Ok(url) => url,
         Err(problem) => {
@@ -198,32 +198,28 @@ fn pool_name(pool: &Values) -> &str {
     pool.get("pool.name").map_or("", text)
 }
 
-/// A task that asks for nothing special should be able to run somewhere.
-fn default_task_fits(filled: &Layer) -> Option<Problem> {
-    let paths = ["defaults.cores", "defaults.memory", "defaults.walltime"];
-    let [cores, memory, walltime] = all(filled, &filled.values, paths)?;
-    if ["pool.cores", "pool.memory", "pool.walltime"].iter().any(|path| filled.refused.contains(path)) {
+/// A task that asks for nothing special should be able to run in every pool. Its time limit fits any: it is cut to what the
+/// pool's jobs have.
+fn default_task_fits<'f>(filled: &'f Layer, pool: &'f Values) -> Option<Problem> {
+    if ["pool.cores", "pool.memory"].iter().any(|path| filled.refused.contains(path)) {
         return None;
     }
-    let too_large = |ask: &Setting, pool: &Values, path: &str| match (
-        &ask.value,
-        pool.get(path).map(|setting| &setting.value),
-    ) {
-        (Value::Integer(ask), Some(Value::Integer(has))) => ask > has,
-        (Value::Size(ask), Some(Value::Size(has))) => ask > has,
-        (Value::Duration(ask), Some(Value::Duration(has))) => ask > has,
-        _ => false,
-    };
-    let asks = [
-        ("cores", cores, "pool.cores"),
-        ("memory", memory, "pool.memory"),
-        ("walltime", walltime, "pool.walltime"),
-    ];
-    let misfit = |pool: &Values| asks.iter().find(|(_, ask, path)| too_large(ask, pool, path)).copied();
-    let misfits: Option<Vec<_>> = filled.pools.iter().map(|pool| misfit(&pool.values)).collect();
-    let (what, ask, _) = *misfits?.first()?;
-    let label = format!("no pool has {} of {what} for one task", shown(&ask.value));
-    Some(Problem::warning("tasks that ask for nothing fit into no pool", ask.origin.place().clone(), label))
+    let [cores, memory] = all(filled, &filled.values, ["defaults.cores", "defaults.memory"])?;
+    let asks = [("cores", cores, "pool.cores"), ("memory", memory, "pool.memory")];
+    asks.into_iter().find_map(|(what, ask, path)| {
+        let has = pool.get(path)?;
+        let too_large = match (&ask.value, &has.value) {
+            (Value::Integer(ask), Value::Integer(has)) => ask > has,
+            (Value::Size(ask), Value::Size(has)) => ask > has,
+            _ => false,
+        };
+        too_large.then(|| {
+            let title = format!("pool `{}` runs no task that leaves its {what} open", pool_name(pool));
+            let label = format!("a job of the pool has {} for its tasks", shown(&has.value));
+            let help = format!("such a task gets {} (`[defaults] {what}`)", shown(&ask.value));
+            Problem::warning(title, has.origin.place().clone(), label).with_help(help)
+        })
+    })
 }
 
 fn shown(value: &Value) -> String {

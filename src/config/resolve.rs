@@ -10,7 +10,7 @@ use super::secret::Secret;
 use super::settings::*;
 use super::value::Value;
 use crate::model::ids::PoolName;
-use crate::model::resources::{Filling, JobResources, NodeSharing};
+use crate::model::resources::{Filling, JobResources, NodeSharing, SetupErrors};
 
 /// Typed looks at filled values. The schema decides which key has which type, so a mismatch is a slip in this file.
 struct View<'v>(&'v Values);
@@ -95,6 +95,9 @@ const LOG_FORMATS: &[(&str, LogFormat)] = &[("text", LogFormat::Text), ("json", 
 
 const FILLINGS: &[(&str, Filling)] = &[("fill", Filling::Fill), ("spread", Filling::Spread)];
 
+const SETUP_ERRORS: &[(&str, SetupErrors)] =
+    &[("fatal", SetupErrors::Fatal), ("ignored", SetupErrors::Ignored)];
+
 const SHARINGS: &[(&str, NodeSharing)] =
     &[("shared", NodeSharing::Shared), ("exclusive", NodeSharing::Exclusive)];
 
@@ -134,6 +137,12 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
             search_path: view.paths("scheduler.search_path"),
             pass_environment: view.list("scheduler.pass_environment"),
         },
+        intake: IntakeConfig {
+            wait: view.duration("intake.wait"),
+            life: view.duration("intake.life"),
+            document_bytes: view.optional_bytes("intake.document_bytes").expect(FILLED),
+            document_elements: view.count("intake.document_elements"),
+        },
         inbox: InboxConfig {
             path: view.path("inbox.path"),
             scan_interval: view.duration("inbox.scan_interval"),
@@ -156,6 +165,7 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
             native_programs: view.list("worker.native_programs"),
             recycle_after: view.count("worker.recycle_after"),
             recycle_growth_bytes: view.optional_bytes("worker.recycle_growth").expect(FILLED),
+            result_bytes: view.optional_bytes("worker.result_bytes").expect(FILLED),
             heartbeat: view.duration("worker.heartbeat"),
         },
         pools: filled.pools.iter().map(|pool| resolve_pool(&View(&pool.values))).collect(),
@@ -195,6 +205,7 @@ fn resolve_pool(view: &View<'_>) -> PoolConfig {
         task_nodes: view.count("pool.task_nodes"),
         mpiexec: view.optional_text("pool.mpiexec"),
         setup: view.list("pool.setup"),
+        setup_errors: view.choice("pool.setup_errors", SETUP_ERRORS),
         environment: view.table("pool.environment"),
         worker_python: view.text("pool.worker_python"),
         scratch: view.optional_path("pool.scratch"),

@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::secret::Secret;
 use crate::model::ids::PoolName;
-use crate::model::resources::{Filling, JobResources, TaskResources};
+use crate::model::resources::{Filling, JobResources, SetupErrors, TaskResources};
 
 /// Everything that is configured.
 #[derive(Clone, PartialEq, Debug, Serialize)]
@@ -24,6 +24,8 @@ pub struct Config {
     pub daemon: DaemonConfig,
     /// `[scheduler]`
     pub scheduler: SchedulerConfig,
+    /// `[intake]`
+    pub intake: IntakeConfig,
     /// `[inbox]`
     pub inbox: InboxConfig,
     /// `[defaults]`
@@ -61,7 +63,7 @@ pub struct SiteConfig {
 pub struct DatabaseConfig {
     /// URL or connection string with its password; none means the private cluster.
     pub url: Option<Secret>,
-    /// Most connections.
+    /// Maximum number of connections, at least four.
     pub pool_size: u32,
     /// Where `initdb` and `pg_ctl` are, if not found by themselves.
     pub bin_dir: Option<PathBuf>,
@@ -155,6 +157,19 @@ pub struct SchedulerConfig {
     pub pass_environment: Vec<String>,
 }
 
+/// How submissions are taken in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct IntakeConfig {
+    /// How long a submission waits for the one before it.
+    pub wait: Duration,
+    /// How long taking one submission in may last.
+    pub life: Duration,
+    /// Maximum size of one document.
+    pub document_bytes: u64,
+    /// Maximum number of values in one document.
+    pub document_elements: u32,
+}
+
 /// The inbox.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InboxConfig {
@@ -183,13 +198,12 @@ pub struct DefaultsConfig {
 
 impl DefaultsConfig {
     /// What decides which pools may run a task: what it asks for, and these where it says nothing. Nodes of its own are
-    /// given whole, whatever they have.
+    /// given whole, whatever they have, and a time limit that was not asked for fits any pool.
     pub fn complete(&self, asks: &TaskResources) -> TaskResources {
         let wide = asks.nodes.is_some_and(|nodes| nodes > 1);
         TaskResources {
             cores: asks.cores.or(if wide { None } else { Some(self.cores) }),
             memory_bytes: asks.memory_bytes.or(if wide { None } else { Some(self.memory_bytes) }),
-            walltime_seconds: asks.walltime_seconds.or(Some(self.walltime.as_secs())),
             ..asks.clone()
         }
     }
@@ -229,6 +243,8 @@ pub struct WorkerConfig {
     pub recycle_after: u32,
     /// Growth after which a worker is replaced.
     pub recycle_growth_bytes: u64,
+    /// Maximum size of one result as JSON.
+    pub result_bytes: u64,
     /// Time between two signs of life.
     pub heartbeat: Duration,
 }
@@ -264,6 +280,8 @@ pub struct PoolConfig {
     pub mpiexec: Option<String>,
     /// Lines of shell that a job runs first.
     pub setup: Vec<String>,
+    /// What a failing command of these lines means.
+    pub setup_errors: SetupErrors,
     /// Variables that a job exports.
     pub environment: BTreeMap<String, String>,
     /// Interpreter that has QCEngine on its nodes.

@@ -7,7 +7,11 @@ use std::time::{Duration, Instant};
 
 use crate::model::chunk::ChunkName;
 use crate::model::ids::{ChunkId, JobId};
+use crate::model::notice::GiveBack;
 use crate::plan::pilots::Unclaimed;
+
+/// A runner looks for notices every few seconds: until then, and until its answer is stored, it is not asked again.
+const ASK_AGAIN: Duration = Duration::from_secs(8);
 
 /// The board of one pool.
 #[derive(Default)]
@@ -19,6 +23,10 @@ struct Inner {
     unclaimed: HashMap<ChunkId, Entry>,
     /// Chunks that lie in the directories of running jobs.
     claimed: HashMap<JobId, Vec<ChunkName>>,
+    /// Since when each of them is known to.
+    claimed_on: HashMap<ChunkId, Instant>,
+    /// Holders that were asked to give unbegun tasks back, and when.
+    asked: HashMap<ChunkId, (GiveBack, Instant)>,
     published_on: Option<Instant>,
     /// Why everything staged is to be taken back.
     withdrawal: Option<String>,
@@ -151,6 +159,43 @@ impl Board {
         } else if inner.claimed.get(&job).is_none_or(|known| known != claimed) {
             inner.claimed.insert(job, claimed.to_vec());
         }
+        let now = Instant::now();
+        for name in claimed {
+            inner.claimed_on.entry(name.chunk_id).or_insert(now);
+        }
+    }
+
+    /// What each job was seen to have in its directory, and for how long.
+    pub fn held(&self) -> HashMap<JobId, Vec<(ChunkName, Duration)>> {
+        let mut inner = self.lock();
+        let Inner { claimed, claimed_on, asked, .. } = &mut *inner;
+        let known: HashSet<ChunkId> = claimed.values().flatten().map(|name| name.chunk_id).collect();
+        claimed_on.retain(|chunk, _| known.contains(chunk));
+        asked.retain(|chunk, _| known.contains(chunk));
+        let since =
+            |name: &ChunkName| claimed_on.get(&name.chunk_id).map_or(Duration::ZERO, Instant::elapsed);
+        let with_time = |names: &Vec<ChunkName>| names.iter().map(|name| (*name, since(name))).collect();
+        claimed.iter().map(|(job, names)| (*job, with_time(names))).collect()
+    }
+
+    /// The holder of this chunk is to give all but so many of its unbegun tasks back, unless it was asked a moment ago.
+    pub fn ask_back(&self, chunk: ChunkId, give_back: GiveBack) {
+        let mut inner = self.lock();
+        if inner.asked.get(&chunk).is_none_or(|(_, at)| at.elapsed() >= ASK_AGAIN) {
+            inner.asked.insert(chunk, (give_back, Instant::now()));
+        }
+    }
+
+    /// What holders of chunks were asked.
+    pub fn asked_back(&self) -> Vec<(ChunkId, GiveBack)> {
+        self.lock().asked.iter().map(|(chunk, (give_back, _))| (*chunk, *give_back)).collect()
+    }
+
+    /// Whether a chunk may be in somebody's hands, or come into them.
+    pub fn knows(&self, chunk: ChunkId) -> bool {
+        let inner = self.lock();
+        inner.unclaimed.contains_key(&chunk)
+            || inner.claimed.values().flatten().any(|name| name.chunk_id == chunk)
     }
 
     /// Whether a job was seen to have work.

@@ -104,7 +104,7 @@ pub async fn expectations(
     let programs: BTreeSet<&String> = known.iter().map(|known| &known.key.program).collect();
     let history = site.store.runtime_history(&programs.into_iter().cloned().collect::<Vec<_>>()).await?;
     let mut forecaster = Forecaster::new(history);
-    let (most, defaults) = (pool.shape().most(), planner::defaults(site).resources());
+    let (most, defaults) = (pool.shape().most(), planner::defaults(site, pool).resources());
     let cores = site.config.defaults.cores;
     let mut place = Place { site: site.name().to_owned(), pool: pool.config.name.clone(), cores };
     let mut expectations = HashMap::with_capacity(tasks.len());

@@ -1,11 +1,12 @@
 //! Gives the local API what it works with: store, writer, bells, what the loops know, and the preview.
 
 use std::future::Future;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use jiff::Timestamp;
 
 use super::error::DaemonError;
+use super::pools::Pool;
 use super::preview::{PreviewOptions, PreviewedTask, preview};
 use super::site::Site;
 use super::troubles::chain;
@@ -14,6 +15,8 @@ use crate::api::wire::{DaemonStatus, SubmitOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
 use crate::model::view::PoolSummary;
+use crate::plan::waiting::{PoolFacts, obstacles};
+use crate::store::Lane;
 
 /// Binds the socket; the future serves it until the daemon stops.
 pub fn serve(
@@ -27,11 +30,12 @@ pub fn serve(
     let for_logs = site.clone();
     let for_meter = site.clone();
     let state = ApiState {
-        store: site.store.clone(),
-        writer: site.writer.clone(),
+        store: site.store.on(Lane::Api),
+        writer: site.writer.on(Lane::Api),
         config: site.config.clone(),
         status: Arc::new(move || status(&for_status, started_on)),
         wake: site.planner_bell.clone(),
+        cancelled_on: site.cancelled_on.clone(),
         stored: site.stored.subscribe(),
         preview: Arc::new(move |calculations, options| previewed(&for_preview, &calculations, &options)),
         offers: Arc::new(move || for_offers.pools.iter().map(|pool| pool.offer()).collect()),
@@ -62,11 +66,26 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
                 scheduler: pool.cluster.scheduler.summary(),
                 jobs: std::collections::BTreeMap::new(),
                 paused: pool.paused(),
+                obstacles: obstacles(&facts(site, pool)),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),
                 limits: pool.allowed().to_string(),
             })
             .collect(),
         troubles: site.troubles.lines(),
+    }
+}
+
+/// What may keep the pool's tasks from running.
+fn facts(site: &Site, pool: &Pool) -> PoolFacts {
+    let name = &pool.config.name;
+    let about = |subject: String| site.troubles.about(&subject);
+    PoolFacts {
+        paused: pool.paused(),
+        scheduler: about(pool.cluster.subject()),
+        spool: about(format!("chunks of pool {name}"))
+            .or_else(|| about(format!("ready chunks of pool {name}"))),
+        blocked: about(format!("queue of pool {name}")),
+        full: *pool.full.lock().unwrap_or_else(PoisonError::into_inner),
     }
 }
 

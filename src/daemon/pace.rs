@@ -5,7 +5,6 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::model::ids::TaskId;
 use crate::model::task::TaskReport;
-use crate::model::timing::is_synthetic;
 use crate::store::queue::{Candidate, DemandId};
 
 /// Reports after which an earlier one counts no more than the next.
@@ -14,8 +13,6 @@ const WINDOW: f64 = 200.0;
 const PART_OF_LIMIT: f64 = 0.1;
 /// … and not more than this, in seconds.
 const MOST_UNKNOWN: f64 = 600.0;
-/// What the node runner itself answers for `qcbatch bench`, in seconds.
-const SYNTHETIC: f64 = 1e-3;
 /// Tasks remembered; more are staged only in pools whose pace is known.
 const MOST_REMEMBERED: usize = 200_000;
 
@@ -26,6 +23,8 @@ pub struct Pace(Mutex<Inner>);
 #[derive(Default)]
 struct Inner {
     means: HashMap<DemandId, Mean>,
+    /// What tasks that are still out have taken at least.
+    least: HashMap<DemandId, f64>,
     /// What the tasks that are out demand.
     out: HashMap<TaskId, DemandId>,
 }
@@ -50,13 +49,24 @@ impl Pace {
 
     /// How long a task is expected to take, in seconds; `limit` is the time it is given.
     pub fn expected(&self, task: &Candidate, limit_seconds: u64) -> f64 {
-        if let Some(mean) = self.lock().means.get(&task.demand) {
-            return mean.seconds;
+        match self.lock().means.get(&task.demand) {
+            Some(mean) => mean.seconds,
+            None => unknown(limit_seconds),
         }
-        if task.required_program.as_deref().is_some_and(is_synthetic) {
-            return SYNTHETIC;
+    }
+
+    /// What a task takes at least, by those that are out and have not ended: history and means may know only shorter ones.
+    pub fn at_least(&self, task: &Candidate) -> f64 {
+        self.lock().least.get(&task.demand).copied().unwrap_or(0.0)
+    }
+
+    /// Tasks of this demand were seen to take at least so long.
+    pub fn takes_at_least(&self, demand: DemandId, seconds: f64) {
+        let mut inner = self.lock();
+        if inner.means.get(&demand).is_none_or(|mean| mean.seconds < seconds) {
+            let least = inner.least.entry(demand).or_default();
+            *least = least.max(seconds);
         }
-        unknown(limit_seconds)
     }
 
     /// These tasks are handed out.
@@ -72,6 +82,7 @@ impl Pace {
         let mut inner = self.lock();
         for report in reports {
             if let Some(demand) = inner.out.remove(&report.task_id) {
+                inner.least.remove(&demand);
                 inner.means.entry(demand).or_default().add(report.provenance.wall_seconds.max(0.0));
             }
         }

@@ -2,7 +2,7 @@
 //! intent. Neither the spool nor the scheduler is written to here.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
@@ -10,16 +10,21 @@ use jiff::Timestamp;
 use super::board::{Entry, File};
 use super::forecast::Remembered;
 use super::pools::Pool;
+use super::sharing;
 use super::site::Site;
+use super::stuck;
 use super::troubles::chain;
 use crate::failpoint::{self, FailPoint};
 use crate::model::ids::{JobId, PoolName, Tag, TaskId};
 use crate::model::job::JobState;
+use crate::model::resources::Filling;
 use crate::model::task::Placement;
+use crate::model::timing::is_synthetic;
 use crate::plan::limits::PoolJobs;
-use crate::plan::packing::{NodeSize, TaskDefaults, Waiting};
-use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot};
+use crate::plan::packing::{NodeSize, Shape, TaskDefaults, Waiting};
+use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot, Surplus};
 use crate::plan::predict::Expectation;
+use crate::plan::waiting::Full;
 use crate::spool::publish::ChunkStore;
 use crate::store::StoreError;
 use crate::store::chunk::PlannedChunk;
@@ -35,8 +40,6 @@ const LEAST_READ: usize = 1000;
 const MOST_COUNTED: usize = 50_000;
 /// A count of waiting tasks is good for so long.
 const COUNT_INTERVAL: Duration = Duration::from_secs(10);
-/// Pilots in the queue are let go when nothing was left for them for so long.
-const SURPLUS_PATIENCE: Duration = Duration::from_secs(60);
 
 /// What the planner remembers of one pool. Losing it costs a pass.
 struct Memory {
@@ -45,12 +48,20 @@ struct Memory {
     counted: Option<(Instant, usize)>,
     expected: Remembered,
     /// Since when there were pilots too many, and the least of how many.
-    surplus: Option<(Instant, u32)>,
+    surplus: Option<(Instant, Surplus)>,
+    /// When it was last looked whether jobs hold what others could do.
+    shared_on: Option<Instant>,
 }
 
 impl Default for Memory {
     fn default() -> Memory {
-        Memory { limit: 4 * LEAST_READ, counted: None, expected: Remembered::default(), surplus: None }
+        Memory {
+            limit: 4 * LEAST_READ,
+            counted: None,
+            expected: Remembered::default(),
+            surplus: None,
+            shared_on: None,
+        }
     }
 }
 
@@ -77,8 +88,10 @@ enum Queue {
 
 async fn plan_all(site: &Arc<Site>, memories: &mut HashMap<PoolName, Memory>) -> Result<(), StoreError> {
     let queue = if site.store.has_waiting_tasks().await? { Queue::Waiting } else { Queue::Empty };
+    let all = site.store.live_jobs_together(site.name()).await?;
+    stuck::tell(site, &all).await?;
     let mut live: HashMap<PoolName, Vec<LiveJobs>> = HashMap::new();
-    for jobs in site.store.live_jobs_together(site.name()).await? {
+    for jobs in all {
         live.entry(jobs.pool.clone()).or_default().push(jobs);
     }
     let counts: HashMap<&PoolName, u32> =
@@ -128,13 +141,18 @@ async fn plan_pool(
         return Ok(());
     }
     let all: u32 = live.iter().map(LiveJobs::jobs).sum();
+    let blocked: u32 = live.iter().filter(|jobs| jobs.state == JobState::Blocked).map(LiveJobs::jobs).sum();
     let free = match paused {
         Some(_) => 0,
         None => {
-            let wanted = pool.config.max_jobs.saturating_sub(all);
+            let wanted = pilots::free_jobs(pool.config.max_jobs, all, blocked);
             wanted.min(pool.room_below_ceiling()).min(room_under_limits)
         }
     };
+    if blocked > 0 && blocked == all && free == 0 {
+        pool.board.ask_withdrawal("all jobs of the pool are blocked in its queue".to_owned());
+        site.stager_bell.notify_one();
+    }
     let groups = pilots_of(pool, live);
     let candidates = match queue {
         Queue::Waiting if free > 0 || !groups.is_empty() => {
@@ -143,13 +161,19 @@ async fn plan_pool(
         _ => Vec::new(),
     };
     let backlog = backlog(site, pool, memory, candidates.len()).await?;
+    let full = match all.saturating_sub(blocked) >= pool.config.max_jobs {
+        true => Full::MaxJobs(pool.config.max_jobs),
+        false => Full::SchedulersLimit,
+    };
+    let is_full = paused.is_none() && free == 0 && backlog > 0;
+    *pool.full.lock().unwrap_or_else(PoisonError::into_inner) = is_full.then_some(full);
     memory.expected.refresh(site, pool, &candidates).await?;
     let expected = |candidate: &Candidate| waiting(site, pool, candidate, memory.expected.of(candidate));
     let waiting: Vec<Waiting> = candidates.iter().map(expected).collect();
     let unclaimed = pool.board.unclaimed();
     let snapshot =
         Snapshot { waiting: &waiting, backlog, unclaimed: &unclaimed, live: &groups, free_jobs: free };
-    let plan = pilots::plan(&snapshot, &pool.shape(), defaults(site));
+    let plan = pilots::plan(&snapshot, &shape_for(pool, &candidates), defaults(site, pool));
     let surplus = plan.surplus;
     let staged = store(site, pool, plan, &candidates).await?;
     memory.next_limit(candidates.len(), staged);
@@ -157,7 +181,18 @@ async fn plan_pool(
         // There is more, and it may be wanted as well.
         site.planner_bell.notify_one();
     }
+    sharing::share(site, pool, (live, free), &mut memory.shared_on).await?;
     let_go(site, live, surplus, memory).await
+}
+
+/// A benchmark measures what the pool can do: its tasks are spread over as many jobs as may be free.
+fn shape_for(pool: &Pool, candidates: &[Candidate]) -> Shape {
+    let shape = pool.shape();
+    let is_bench = |candidate: &Candidate| candidate.required_program.as_deref().is_some_and(is_synthetic);
+    match !candidates.is_empty() && candidates.iter().all(is_bench) {
+        true => Shape { filling: Filling::Spread, ..shape },
+        false => shape,
+    }
 }
 
 /// Learns from the directory what was claimed; `false` where it cannot be read.
@@ -187,28 +222,16 @@ fn pilots_of(pool: &Pool, live: &[LiveJobs]) -> Vec<LiveGroup> {
     let limit = pool.config.tasks_per_job.map(u64::from);
     let mut groups = Vec::new();
     for jobs in live.iter().filter(|jobs| jobs.pilot && !jobs.cancelling) {
-        let resources = &jobs.resources;
-        let group = LiveGroup {
-            phase: Phase::Coming,
-            jobs: jobs.jobs(),
-            nodes: resources.nodes.max(1),
-            node: NodeSize {
-                cores: resources.cores_per_node(),
-                memory_bytes: resources.memory_bytes.unwrap_or(u64::MAX),
-                gpus: resources.gpus,
-            },
-            left: resources.walltime,
-            tasks_left: limit
-                .map(|most| (most * u64::from(jobs.jobs())).saturating_sub(u64::from(jobs.tasks))),
-        };
+        let tasks_left =
+            limit.map(|most| (most * u64::from(jobs.jobs())).saturating_sub(u64::from(jobs.tasks)));
+        let group = |phase| LiveGroup { tasks_left, ..group_of(jobs, phase) };
         match jobs.state {
+            JobState::Queued if waits_long(jobs) => groups.push(group(Phase::Late)),
             // A job that a poll did not list is still counted on: only what settles it makes room for another.
-            JobState::Planned | JobState::Queued | JobState::Blocked | JobState::Missing => {
-                groups.push(group)
-            }
+            JobState::Planned | JobState::Queued | JobState::Missing => groups.push(group(Phase::Coming)),
+            JobState::Blocked => groups.push(group(Phase::Blocked)),
             JobState::Running => {
-                let ran = jobs.started_ago.unwrap_or_default();
-                let group = LiveGroup { left: group.left.saturating_sub(ran), ..group };
+                let group = group(Phase::Busy);
                 let busy = jobs.ids().filter(|id| pool.board.is_at_work(*id)).count() as u32;
                 let shares = [(Phase::Busy, busy), (Phase::Idle, group.jobs - busy)];
                 groups.extend(shares.into_iter().filter(|(_, jobs)| *jobs > 0).map(|(phase, jobs)| {
@@ -221,6 +244,28 @@ fn pilots_of(pool: &Pool, live: &[LiveJobs]) -> Vec<LiveGroup> {
         }
     }
     groups
+}
+
+/// Pilots that stand alike, as jobs of this phase without a limit on tasks.
+pub(super) fn group_of(jobs: &LiveJobs, phase: Phase) -> LiveGroup {
+    let resources = &jobs.resources;
+    let ran = jobs.started_ago.filter(|_| phase.runs());
+    LiveGroup {
+        phase,
+        jobs: jobs.jobs(),
+        nodes: resources.nodes.max(1),
+        node: NodeSize {
+            cores: resources.cores_per_node(),
+            memory_bytes: resources.memory_bytes.unwrap_or(u64::MAX),
+            gpus: resources.gpus,
+        },
+        left: resources.walltime.saturating_sub(ran.unwrap_or_default()),
+        tasks_left: None,
+    }
+}
+
+fn waits_long(jobs: &LiveJobs) -> bool {
+    jobs.queued_ago.is_some_and(|ago| ago >= pilots::LATE)
 }
 
 /// How many tasks the pool may run, given that `read` of them were read.
@@ -323,25 +368,34 @@ async fn stage(
     Ok(tasks)
 }
 
-/// Asks pilots in the queue to end that nothing was left for during a while; the newest first.
-async fn let_go(site: &Site, live: &[LiveJobs], surplus: u32, memory: &mut Memory) -> Result<(), StoreError> {
-    if surplus == 0 {
+/// Asks pilots in the queue to end that nothing was left for during a while, the newest first; at once after a person
+/// cancelled work.
+async fn let_go(
+    site: &Site,
+    live: &[LiveJobs],
+    surplus: Surplus,
+    memory: &mut Memory,
+) -> Result<(), StoreError> {
+    if surplus.is_none() {
         memory.surplus = None;
         return Ok(());
     }
     let (since, least) = memory.surplus.unwrap_or((Instant::now(), surplus));
     let least = least.min(surplus);
     memory.surplus = Some((since, least));
-    if since.elapsed() < SURPLUS_PATIENCE {
+    if since.elapsed() < pilots::patience(site.since_cancel()) {
         return Ok(());
     }
     memory.surplus = None;
-    let queued = live.iter().filter(|jobs| {
-        jobs.pilot && !jobs.cancelling && matches!(jobs.state, JobState::Queued | JobState::Blocked)
-    });
-    let mut ids: Vec<JobId> = queued.flat_map(LiveJobs::ids).collect();
-    ids.sort();
-    let newest: Vec<JobId> = ids.into_iter().rev().take(least as usize).collect();
+    let newest_in = |state: JobState, count: u32| {
+        let waiting = live.iter().filter(move |jobs| jobs.pilot && !jobs.cancelling && jobs.state == state);
+        let mut ids: Vec<JobId> = waiting.flat_map(LiveJobs::ids).collect();
+        ids.sort();
+        ids.into_iter().rev().take(count as usize)
+    };
+    let newest: Vec<JobId> = newest_in(JobState::Blocked, least.blocked)
+        .chain(newest_in(JobState::Queued, least.queued))
+        .collect();
     let let_go = site.writer.request_cancel(&newest).await?;
     tracing::info!(jobs = let_go.len(), "nothing is left for jobs in the queue: they are let go");
     Ok(())
@@ -355,14 +409,19 @@ fn filter(site: &Site, pool: &Pool) -> CandidateFilter {
         programs: (!any_program).then(|| pool.config.programs.clone()),
         compute_tags: pool.config.compute_tags.clone(),
         most: pool.shape().most(),
-        defaults: defaults(site).resources(),
+        defaults: defaults(site, pool).resources(),
     }
 }
 
-/// What tasks get that say nothing.
-pub fn defaults(site: &Site) -> TaskDefaults {
+/// What tasks get in a pool that say nothing.
+pub fn defaults(site: &Site, pool: &Pool) -> TaskDefaults {
     let defaults = &site.config.defaults;
-    TaskDefaults { cores: defaults.cores, memory_bytes: defaults.memory_bytes, walltime: defaults.walltime }
+    let wanted = TaskDefaults {
+        cores: defaults.cores,
+        memory_bytes: defaults.memory_bytes,
+        walltime: defaults.walltime,
+    };
+    wanted.within(&pool.shape())
 }
 
 fn waiting(site: &Site, pool: &Pool, candidate: &Candidate, expectation: Expectation) -> Waiting {
@@ -377,7 +436,10 @@ fn waiting(site: &Site, pool: &Pool, candidate: &Candidate, expectation: Expecta
         tries: candidate.tries,
         losses: candidate.losses,
         last_failure: candidate.last_failure,
-        expected_seconds: expectation.seconds.unwrap_or_else(|| pool.pace.expected(candidate, limit)),
+        expected_seconds: expectation
+            .seconds
+            .unwrap_or_else(|| pool.pace.expected(candidate, limit))
+            .max(pool.pace.at_least(candidate)),
     }
 }
 

@@ -11,15 +11,24 @@ use super::clusters::Cluster;
 use super::pace::Pace;
 use crate::config::PoolConfig;
 use crate::model::limits::{self, Allowed};
+use crate::model::resources::TaskResources;
 use crate::plan::backoff;
 use crate::plan::fit::Offer;
 use crate::plan::limits::{PoolJobs, room};
 use crate::plan::packing::Shape;
+use crate::plan::submission;
+use crate::plan::waiting::Full;
+use crate::scheduler::local;
+
+/// Memory of tasks that say nothing.
+const USUAL_MEMORY_BYTES: u64 = 2 << 30;
 
 /// Jobs in a row that may run nothing before the pool pauses (peers F125).
 const EMPTY_JOBS: u32 = 3;
 const FIRST_PAUSE: Duration = Duration::from_secs(60);
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+/// The same where the scheduler refused for now or for a limit: both pass without anybody's doing.
+const LONGEST_PASSING_PAUSE: Duration = Duration::from_secs(600);
 
 /// One pool.
 pub struct Pool {
@@ -31,6 +40,8 @@ pub struct Pool {
     pub board: Board,
     /// How long tasks take here.
     pub pace: Pace,
+    /// Why it submits no further job although there is work.
+    pub full: Mutex<Option<Full>>,
     breaker: Mutex<Breaker>,
 }
 
@@ -46,6 +57,8 @@ struct Breaker {
     ceiling: Option<(usize, Instant)>,
     /// The most jobs of one array, after a larger one was refused for a limit.
     largest_array: Option<u32>,
+    /// How quickly the last submission went.
+    pace: submission::Pace,
 }
 
 /// A pause that began by a clock that nobody sets.
@@ -53,6 +66,7 @@ struct Breaker {
 struct Pause {
     began: Instant,
     span: Duration,
+    cause: Cause,
     reason: String,
     /// When it ends, for people.
     until: Timestamp,
@@ -64,10 +78,37 @@ impl Pause {
     }
 }
 
+/// What a pause waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Cause {
+    /// The scheduler, which refused for now.
+    Scheduler,
+    /// A limit of the scheduler's, which others' jobs may be below soon.
+    Limit,
+    /// Somebody who mends something.
+    Person,
+}
+
+impl Cause {
+    const fn longest_pause(self) -> Duration {
+        match self {
+            Cause::Scheduler | Cause::Limit => LONGEST_PASSING_PAUSE,
+            Cause::Person => LONGEST_PAUSE,
+        }
+    }
+}
+
 impl Pool {
     /// A pool that may submit.
     pub fn new(config: PoolConfig, cluster: Arc<Cluster>) -> Pool {
-        Pool { config, cluster, board: Board::default(), pace: Pace::default(), breaker: Mutex::default() }
+        Pool {
+            config,
+            cluster,
+            board: Board::default(),
+            pace: Pace::default(),
+            full: Mutex::default(),
+            breaker: Mutex::default(),
+        }
     }
 
     /// What troubles are noted under.
@@ -82,11 +123,9 @@ impl Pool {
 
     /// How many jobs more the scheduler's own limits leave room for; `ours` are the live jobs of all pools of its cluster.
     pub fn room_under_limits(&self, ours: &[PoolJobs<'_>]) -> u32 {
-        let users_jobs = match self.cluster.live_jobs() {
-            // Without jobs there are no polls, and what the last one counted says nothing any more.
-            0 => 0,
-            _ => self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs),
-        };
+        // Without jobs there are no polls, and what the last one counted says nothing any more.
+        let counted = self.cluster.snapshot().filter(|_| !self.cluster.live_jobs().is_empty());
+        let users_jobs = counted.map_or(0, |snapshot| snapshot.users_jobs);
         let users_jobs = u32::try_from(users_jobs).unwrap_or(u32::MAX);
         room(&self.cluster.scheduler.known_limits(), &self.config.resources, ours, users_jobs)
     }
@@ -116,8 +155,30 @@ impl Pool {
             pool: self.config.name.clone(),
             programs: self.config.programs.clone(),
             compute_tags: self.config.compute_tags.clone(),
-            most: self.shape().most(),
+            most: self.most(),
         }
+    }
+
+    /// The most that one task may ask for. On this machine that is the machine's memory, where the pool has no limit of its
+    /// own.
+    fn most(&self) -> TaskResources {
+        let mut most = self.shape().most();
+        if self.config.adapter == "local" && most.memory_bytes.is_none() {
+            // A machine with less runs tasks of the usual size one at a time.
+            most.memory_bytes = local::memory_bytes().map(|bytes| bytes.max(USUAL_MEMORY_BYTES));
+        }
+        most
+    }
+
+    /// How quickly its last submission went.
+    pub fn submission_pace(&self) -> submission::Pace {
+        self.lock().pace
+    }
+
+    /// Notes how quickly a submission went, and tells it.
+    pub fn note_submission(&self, pace: submission::Pace) -> submission::Pace {
+        self.lock().pace = pace;
+        pace
     }
 
     /// Why it does not submit now, if it does not.
@@ -132,8 +193,8 @@ impl Pool {
         let mut breaker = self.lock();
         match ran {
             Ran::Something => {
-                let Breaker { ceiling, largest_array, .. } = *breaker;
-                *breaker = Breaker { ceiling, largest_array, ..Breaker::default() };
+                let Breaker { ceiling, largest_array, pace, .. } = *breaker;
+                *breaker = Breaker { ceiling, largest_array, pace, ..Breaker::default() };
             }
             Ran::NothingNeeded => {}
             Ran::Nothing => {
@@ -145,20 +206,38 @@ impl Pool {
                         breaker.pauses += 1;
                     }
                     let pauses = breaker.pauses;
-                    breaker.pause(pauses, reason);
+                    breaker.pause(pauses, Cause::Person, reason);
                 }
             }
         }
     }
 
-    /// The scheduler refused for now. Returns after how long to try again.
+    /// The scheduler refused, and will until somebody mends something. Returns after how long to try again.
     pub fn refused(&self, message: &str) -> Duration {
+        self.refused_for(Cause::Person, message)
+    }
+
+    /// The scheduler refused for now. Returns after how long to try again, unless it answers a poll before.
+    pub fn refused_for_now(&self, message: &str) -> Duration {
+        self.refused_for(Cause::Scheduler, message)
+    }
+
+    fn refused_for(&self, cause: Cause, message: &str) -> Duration {
         let mut breaker = self.lock();
         if breaker.running_pause().is_none() {
             breaker.refusals += 1;
         }
         let failures = breaker.refusals;
-        breaker.pause(failures, format!("the scheduler refuses: {message}"))
+        breaker.pause(failures, cause, format!("the scheduler refuses: {message}"))
+    }
+
+    /// The scheduler answers again after an outage: what waited for that alone goes on.
+    pub fn scheduler_is_back(&self) {
+        let mut breaker = self.lock();
+        if breaker.pause.as_ref().is_some_and(|pause| pause.cause == Cause::Scheduler) {
+            breaker.pause = None;
+            breaker.refusals = 0;
+        }
     }
 
     /// The scheduler refused so many jobs at once for a limit: fewer may be taken. How far below the limit we are is not
@@ -171,14 +250,14 @@ impl Pool {
     pub fn limit_reached(&self, message: &str) -> Duration {
         // Jobs that were accepted since the last poll count as well.
         let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
-        let jobs = users_jobs.max(self.cluster.live_jobs());
+        let jobs = users_jobs.max(self.cluster.live_jobs().len());
         self.lock().ceiling = (jobs > 0).then(|| (jobs, Instant::now()));
-        self.refused(message)
+        self.refused_for(Cause::Limit, message)
     }
 
     /// How many jobs more the scheduler will take, as far as it has taught us within the last hour: limits change.
     pub fn room_below_ceiling(&self) -> u32 {
-        if self.cluster.live_jobs() == 0 {
+        if self.cluster.live_jobs().is_empty() {
             // Without jobs there are no polls, and what the last one counted says nothing any more.
             return u32::MAX;
         }
@@ -190,7 +269,7 @@ impl Pool {
 
     /// It refused, or answered nothing clear, again and again. Returns after how long to try again.
     pub fn unclear_again(&self, calls: u32, message: &str) -> Option<Duration> {
-        (calls > 1).then(|| self.refused(message))
+        (calls > 1).then(|| self.refused_for_now(message))
     }
 
     /// The scheduler took a submission of so many jobs.
@@ -227,14 +306,14 @@ impl Breaker {
     }
 
     /// Pauses, unless it does already. Returns how long the pause lasts.
-    fn pause(&mut self, failures: u32, reason: String) -> Duration {
+    fn pause(&mut self, failures: u32, cause: Cause, reason: String) -> Duration {
         if let Some(pause) = self.running_pause() {
             return pause.left();
         }
-        let span = backoff::delay(failures, FIRST_PAUSE, LONGEST_PAUSE, rand::random());
+        let span = backoff::delay(failures, FIRST_PAUSE, cause.longest_pause(), rand::random());
         let now = Timestamp::now();
         let until = now.saturating_add(span).unwrap_or(now);
-        self.pause = Some(Pause { began: Instant::now(), span, reason, until });
+        self.pause = Some(Pause { began: Instant::now(), span, cause, reason, until });
         span
     }
 }

@@ -118,7 +118,7 @@ fn render(
         live: &[],
         free_jobs: pool.config.max_jobs,
     };
-    let plan = pilots::plan(&snapshot, &pool.shape(), planner::defaults(site));
+    let plan = pilots::plan(&snapshot, &pool.shape(), planner::defaults(site, pool));
     if let Some((_, reason)) = plan.unfit.first() {
         return Err(PreviewError::NoPool { reason: format!("{}: {reason}", pool.config.name) });
     }

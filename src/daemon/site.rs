@@ -2,16 +2,19 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
+use super::doubts::Doubts;
 use super::lease::Lease;
 use super::pools::Pool;
 use super::troubles::Troubles;
 use crate::config::Config;
 use crate::jobscript::TemplateSet;
+use crate::model::identity::DatabaseId;
 use crate::model::ids::PoolName;
 use crate::spool::layout::Spool;
 use crate::store::{Store, StoreError, Writer};
@@ -30,6 +33,8 @@ pub struct Site {
     pub clusters: Vec<Arc<Cluster>>,
     /// Where jobs' files are.
     pub spool: Spool,
+    /// Who the database is.
+    pub database: DatabaseId,
     /// The lease, which every effect outside the database shows.
     pub lease: Arc<Lease>,
     /// Our own program, which job scripts start as node runner. Found once, at the start: a program that was replaced
@@ -47,6 +52,10 @@ pub struct Site {
     pub submitter_bell: Arc<Notify>,
     /// Grows with each stored batch of results: those who wait for records look again.
     pub stored: watch::Sender<u64>,
+    /// Batches of results that the database failed to store.
+    pub doubts: Doubts,
+    /// When a person last cancelled work.
+    pub cancelled_on: Arc<watch::Sender<Option<Instant>>>,
     /// What is wrong right now.
     pub troubles: Troubles,
     /// Cancelled when the daemon stops.
@@ -62,6 +71,11 @@ impl Site {
     /// The pool of that name, if it is still configured.
     pub fn pool(&self, name: &PoolName) -> Option<&Arc<Pool>> {
         self.pools.iter().find(|pool| pool.config.name == *name)
+    }
+
+    /// How long ago a person cancelled work; none where nobody did since the start.
+    pub fn since_cancel(&self) -> Option<Duration> {
+        self.cancelled_on.borrow().map(|at| at.elapsed())
     }
 
     /// Tells everyone who waits for records to look again.

@@ -11,6 +11,7 @@ use super::site::Site;
 use super::submitter::SubmitterError;
 use crate::jobscript::{Launch, ScriptInput, render};
 use crate::model::chunk::ChunkNeed;
+use crate::model::identity::SPOOL_FORMAT;
 use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
@@ -165,6 +166,7 @@ pub fn script(
         program: site.program.clone(),
         job_ids,
         setup: pool.config.setup.clone(),
+        setup_errors: pool.config.setup_errors,
         environment: pool.config.environment.clone(),
         scratch: pool.config.scratch.clone(),
     };
@@ -202,6 +204,8 @@ fn staged_job(
         false => pool.config.scratch.clone(),
     };
     let manifest = JobManifest {
+        format: SPOOL_FORMAT,
+        database: Some(site.database),
         job_id: job.job_id,
         tasks: u32::try_from(orders.len()).unwrap_or(u32::MAX),
         exit: match job.placement {
@@ -217,10 +221,12 @@ fn staged_job(
         heartbeat_seconds: site.config.worker.heartbeat.as_secs().max(1),
         gpus: resources.gpus,
         ready: job.pilot.then(|| site.spool.ready(&pool.config.name).display().to_string()),
+        notices: Some(site.spool.notices(&pool.config.name).display().to_string()),
         idle_seconds: pool.config.idle.as_secs(),
         tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: site.config.worker.native_programs.clone(),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
+        result_bytes: Some(site.config.worker.result_bytes),
         mpiexec: pool.config.mpiexec.clone(),
         nodes: if job.pilot { resources.nodes } else { 1 },
         kill_wait_seconds: pool.cluster.scheduler.kill_wait(resources).map(|wait| wait.as_secs()),
@@ -249,7 +255,7 @@ fn order(
         last_failure: task.last_failure,
         expected_seconds: 0.0,
     };
-    let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site));
+    let need = packing::need_of(&waiting, &pool.shape(), planner::defaults(site, pool));
     let memory_bytes = job.memory_bytes.map_or(need.memory_bytes, |most| need.memory_bytes.min(most));
     let order = task.into_order(ChunkNeed { memory_bytes, ..need.of_chunk() });
     let expected_seconds = expectation.seconds.map(|seconds| seconds.ceil() as u64);

@@ -18,10 +18,11 @@ use super::staging::{self, Staged};
 use super::troubles::chain;
 use crate::failpoint::{self, FailPoint};
 use crate::jobscript::ScriptError;
-use crate::model::ids::{SchedulerJobId, SubmissionId};
+use crate::model::ids::{PoolName, SchedulerJobId, SubmissionId};
 use crate::model::job::SubmissionState;
 use crate::permit::NotPermitted;
-use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, SubmissionStep, next_step};
+use crate::plan::outage::Retry;
+use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, Pace, SubmissionStep, next_step, turn};
 use crate::scheduler::{FindAnswer, Refusal, SchedulerError, SubmitAnswer, SubmitRequest};
 use crate::spool::SpoolError;
 use crate::spool::evidence;
@@ -78,10 +79,15 @@ async fn submit_all(
     cluster: &Arc<Cluster>,
     lookups: &mut Lookups,
 ) -> Result<(), StoreError> {
+    let retry = cluster.take_recovery();
+    if retry == Retry::AtOnce {
+        let pools = site.pools.iter().filter(|pool| Arc::ptr_eq(&pool.cluster, cluster));
+        pools.for_each(|pool| pool.scheduler_is_back());
+    }
     let mut open = site.store.open_submissions(site.name()).await?;
     lookups.retain(|id, _| open.iter().any(|submission| submission.id == *id));
-    // Doubts first: until they are settled their tasks' slots are taken.
-    open.sort_by_key(|submission| submission.state == SubmissionState::Planned);
+    let pace = |pool: &PoolName| site.pool(pool).map(|pool| pool.submission_pace()).unwrap_or_default();
+    open.sort_by_key(|submission| turn(submission.state, pace(&submission.pool)));
     for submission in open {
         if site.shutdown.is_cancelled() {
             return Ok(());
@@ -93,8 +99,9 @@ async fn submit_all(
             );
             continue;
         };
+        let began = Instant::now();
         let outcome = match concern(site, pool, cluster, &submission) {
-            Concern::Lead => lead(site, pool, cluster, &submission, lookups).await,
+            Concern::Lead => lead(site, pool, cluster, &submission, (lookups, retry)).await,
             Concern::Withdraw => withdraw_moved(site, pool, &submission).await,
             Concern::Stranded => {
                 let home = home(pool, &submission);
@@ -111,6 +118,10 @@ async fn submit_all(
             Ok(()) => site.troubles.clear(&subject_of(&submission)),
             Err(SubmitterError::Store(error)) => return Err(error),
             Err(error) => site.troubles.note(&subject_of(&submission), chain(&error)),
+        }
+        if pool.note_submission(Pace::of(began.elapsed())) == Pace::Slow {
+            // Others may have something to submit by now, and go first.
+            return Ok(());
         }
     }
     Ok(())
@@ -170,7 +181,7 @@ async fn lead(
     pool: &Pool,
     cluster: &Cluster,
     submission: &SubmissionRow,
-    lookups: &mut Lookups,
+    (lookups, retry): (&mut Lookups, Retry),
 ) -> Result<(), SubmitterError> {
     let scheduler = &cluster.scheduler;
     let ours = lookups.get(&submission.id).map(Instant::elapsed);
@@ -179,7 +190,8 @@ async fn lead(
         called_ago: submission.called_ago,
         empty_lookups: submission.empty_lookups,
         empty_lookup_ago: submission.empty_lookup_ago.map(|ago| ours.map_or(ago, |ours| ago.min(ours))),
-        wait: submission.wait,
+        // Its pool may still be paused for a reason of its own.
+        wait: submission.wait.filter(|_| retry == Retry::InTime),
     };
     let client = client(site, pool, cluster, submission);
     let policy = LookupPolicy { gap: scheduler.lookup_gap(), client_timeout: scheduler.submit_timeout() };
@@ -200,6 +212,9 @@ async fn lead(
             };
             // A refusal in words that no adapter knows looks like this: not again and again at full speed.
             let wait = pool.unclear_again(submission.calls, &said);
+            if wait.is_some() {
+                cluster.refused_for_now();
+            }
             let note = SubmissionNote { error: Some(said), wait };
             site.writer
                 .move_submission(submission.id, submission.state, SubmissionState::Planned, note)
@@ -282,6 +297,7 @@ async fn settle(
             );
             accept(site, &pool.cluster, submission, from, scheduler_job_id).await?;
             pool.accepted(request.array_size);
+            pool.cluster.took_submission();
         }
         SubmitAnswer::NotCalled { message } => {
             // Surely nobody was called. A daemon that lost its lease cannot store that; its successor looks the tag up.
@@ -311,7 +327,10 @@ async fn settle(
         SubmitAnswer::Refused { kind: kind @ (Refusal::Limit | Refusal::Transient), message } => {
             let wait = match kind {
                 Refusal::Limit => pool.limit_reached(&message),
-                _ => pool.refused(&message),
+                _ => {
+                    pool.cluster.refused_for_now();
+                    pool.refused_for_now(&message)
+                }
             };
             let note = SubmissionNote { error: Some(message), wait: Some(wait) };
             writer.move_submission(submission.id, from, SubmissionState::Planned, note).await?;
@@ -390,7 +409,7 @@ fn id_by_evidence(site: &Site, cluster: &Cluster, submission: &SubmissionRow) ->
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let scheduler = &cluster.scheduler;
     (0..submission.array_size).find_map(|index| {
-        let start = evidence::gather(&directory.job(index)).ok()?.first.start?;
+        let start = evidence::start_of(&directory.job(index))?;
         let element = start.scheduler_job_id?;
         scheduler.submission_id(&SchedulerJobId(element), index, submission.array_size)
     })

@@ -30,6 +30,11 @@ impl Troubles {
         }
     }
 
+    /// What is wrong with `subject`, if anything is.
+    pub fn about(&self, subject: &str) -> Option<String> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner).get(subject).cloned()
+    }
+
     /// One line per trouble.
     pub fn lines(&self) -> Vec<String> {
         let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::model::ids::{JobId, PoolName, Tag};
+use crate::model::resources::SetupErrors;
 
 pub use render::render;
 pub use templates::TemplateSet;
@@ -54,6 +55,8 @@ pub struct ScriptInput {
     pub job_ids: Vec<JobId>,
     /// Shell lines of the pool: module loads, activations, exports. They are the site's own and go in as they are.
     pub setup: Vec<String>,
+    /// What a failing command of these lines means.
+    pub setup_errors: SetupErrors,
     /// Variables of the pool.
     pub environment: BTreeMap<String, String>,
     /// Where the job's scratch directory is made; the scheduler's or system's temporary directory otherwise.

@@ -5,6 +5,7 @@ use std::path::Path;
 use minijinja::{Error, Value, context};
 
 use super::{ScriptError, ScriptInput, TemplateSet};
+use crate::model::resources::SetupErrors;
 
 /// Schedulers refuse bigger scripts (Slurm: 4 MiB).
 const SCRIPT_BYTES_MAX: usize = 4 << 20;
@@ -29,6 +30,7 @@ pub fn render(input: &ScriptInput, templates: &TemplateSet) -> Result<String, Sc
         program => path("program", &input.program)?,
         job_ids => input.job_ids.iter().map(|id| id.0).collect::<Vec<_>>(),
         setup => setup_lines(input)?,
+        setup_errors_are_fatal => input.setup_errors == SetupErrors::Fatal,
         environment => environment(input)?,
         scratch => input.scratch.as_deref().map(|scratch| path("scratch", scratch)).transpose()?,
     };

@@ -50,6 +50,10 @@ row_id!(
     ChunkId
 );
 row_id!(
+    /// A report that fits no task and was kept aside.
+    AsideId
+);
+row_id!(
     /// A molecule, stored once and found by its hash.
     MoleculeId
 );
@@ -160,6 +164,18 @@ impl fmt::Display for SchedulerJobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Longest compute tag, in bytes.
+const COMPUTE_TAG_BYTES: usize = 64;
+
+/// What a compute tag may be, for messages.
+pub const COMPUTE_TAG_RULE: &str = "a tag of at most 64 lower-case letters, digits, `_`, `.` and `-`, or `*`";
+
+/// Whether `text` is a compute tag. QCFractal folds tags to lower case; here another case is refused.
+pub fn is_compute_tag(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
+    text == "*" || ((1..=COMPUTE_TAG_BYTES).contains(&text.len()) && text.bytes().all(allowed))
 }
 
 #[cfg(test)]

@@ -97,6 +97,16 @@ pub enum NodeSharing {
     Exclusive,
 }
 
+/// What a command of a pool's `setup` that fails means.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SetupErrors {
+    /// The job ends before any task and says which command failed.
+    Fatal,
+    /// The job goes on.
+    Ignored,
+}
+
 /// How many jobs a backlog gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,9 +11,11 @@ use super::clock::JobClock;
 use super::error::chain;
 use crate::failpoint::{self, FailPoint};
 use crate::model::chunk::ChunkName;
-use crate::model::ids::TaskId;
+use crate::model::ids::{ChunkId, TaskId};
+use crate::model::notice::Attempt;
 use crate::model::task::{JobManifest, TaskOrder};
 use crate::spool::chunk::ChunkReader;
+use crate::spool::layout::CLAIMED_PREFIX;
 use crate::spool::{JobDirectory, SpoolError, ready};
 
 /// Files with chunks of the pool that a job holds at most at once, so that its directory stays at twelve inodes.
@@ -78,6 +80,25 @@ enum Claimed {
     Not(Look),
 }
 
+/// Where the orders of the chunk that is read come from.
+enum Orders {
+    /// Its file.
+    File(ChunkReader),
+    /// What is left of it after the others were given back.
+    Kept(VecDeque<TaskOrder>),
+}
+
+impl Iterator for Orders {
+    type Item = Result<TaskOrder, SpoolError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match self {
+            Orders::File(reader) => reader.next(),
+            Orders::Kept(orders) => orders.pop_front().map(Ok),
+        }
+    }
+}
+
 /// One chunk that has been begun.
 #[derive(Debug)]
 struct Held {
@@ -98,9 +119,9 @@ pub struct Hand {
     whole: Share,
     /// Tasks that may still be claimed.
     tasks_left: u32,
-    /// Tasks that a former run of the job has reported.
+    /// Attempts that are not to be begun: a former run of the job has reported them, they were given back, or recalled.
     reported: HashSet<(TaskId, u32)>,
-    reading: Option<(ChunkKey, ChunkReader)>,
+    reading: Option<(ChunkKey, Orders)>,
     /// Chunks that a former run had claimed; those with one file stand together.
     former: VecDeque<Vec<PathBuf>>,
     /// The one that is read now is such a chunk.
@@ -156,8 +177,40 @@ impl Hand {
         self.last_key += 1;
         let key = ChunkKey(self.last_key);
         self.held.insert(key, Held { paths, open: 0, read: false, kept: false });
-        self.reading = Some((key, reader));
+        self.reading = Some((key, Orders::File(reader)));
         Ok(())
+    }
+
+    /// Whether a chunk of the pool is in the job's directory.
+    pub fn holds(&self, chunk: ChunkId) -> bool {
+        let held = self.held.values().flat_map(|held| &held.paths);
+        held.chain(self.former.iter().flatten()).any(|path| chunk_at(path) == Some(chunk))
+    }
+
+    /// This attempt is not to be begun.
+    pub fn recall(&mut self, attempt: Attempt) {
+        self.reported.insert((attempt.task_id, attempt.attempt));
+    }
+
+    /// Takes all but `keep` of a chunk's tasks out that have not been handed out yet, for others. Only the chunk that is
+    /// being read has such.
+    pub fn give_back(&mut self, chunk: ChunkId, keep: usize) -> Result<Vec<TaskOrder>, SpoolError> {
+        let Some((key, orders)) = &mut self.reading else { return Ok(vec![]) };
+        let key = *key;
+        let is_it = |held: &Held| held.paths.iter().any(|path| chunk_at(path) == Some(chunk));
+        if !self.held.get(&key).is_some_and(is_it) {
+            return Ok(vec![]);
+        }
+        let reported = &self.reported;
+        let unknown = |order: &Result<TaskOrder, SpoolError>| {
+            order.as_ref().map_or(true, |order| !reported.contains(&(order.task_id, order.attempt)))
+        };
+        let mut left = orders.filter(unknown).collect::<Result<VecDeque<_>, _>>()?;
+        let given = left.split_off(keep.min(left.len()));
+        self.reported.extend(given.iter().map(|order| (order.task_id, order.attempt)));
+        self.tasks_left = self.tasks_left.saturating_add(u32::try_from(given.len()).unwrap_or(0));
+        self.reading = Some((key, Orders::Kept(left)));
+        Ok(given.into())
     }
 
     /// The next task.
@@ -380,6 +433,12 @@ fn orders_left(
         order.as_ref().map_or(true, |order| running.contains_key(&order.task_id))
     };
     ChunkReader::open(path)?.filter(left).collect()
+}
+
+/// The chunk whose claimed file this is; none of a job's own.
+fn chunk_at(path: &Path) -> Option<ChunkId> {
+    let name: ChunkName = path.file_name()?.to_str()?.strip_prefix(CLAIMED_PREFIX)?.parse().ok()?;
+    Some(name.chunk_id)
 }
 
 /// Puts names of one and the same file together.

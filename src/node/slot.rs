@@ -1,5 +1,6 @@
 //! One task on one worker: start, ask, limit, clean up. What comes out is a report or the task itself.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -25,7 +26,9 @@ use super::stderr::StderrLog;
 use super::stopwatch::Stopwatch;
 use super::worker::{NoAnswer, Reply, Request, Worker};
 use crate::model::ids::TaskId;
+use crate::model::notice::Attempt;
 use crate::model::task::{TaskOrder, TaskReport};
+use crate::spool::frame::ReportLimits;
 
 /// An error is held back this long: when the scheduler kills a job it kills the programs in the same moment, and the
 /// runner should see its own signal first.
@@ -52,11 +55,15 @@ pub enum KillCause {
     JobEnds,
     /// A signal.
     Signal,
+    /// Nobody waits for the task any more.
+    Recalled,
 }
 
 /// What all slots share.
 #[derive(Debug)]
 pub struct SlotContext {
+    /// How large a report may be.
+    pub limits: ReportLimits,
     /// The worker's argument vector.
     pub worker_command: Vec<String>,
     /// Tasks after which a worker is replaced.
@@ -77,8 +84,30 @@ pub struct SlotContext {
     pub reporter: Reporter,
     /// When to kill.
     pub kill: watch::Receiver<KillOrder>,
+    /// Attempts that run and that nobody waits for any more.
+    pub recalled: watch::Receiver<BTreeSet<Attempt>>,
     /// Takes what is known of tasks that have not ended.
     pub underway: UnboundedSender<TaskReport>,
+}
+
+impl SlotContext {
+    /// Whether nobody waits for this attempt any more.
+    pub fn is_recalled(&self, order: &TaskOrder) -> bool {
+        self.recalled.borrow().contains(&attempt_of(order))
+    }
+
+    /// Waits until nobody waits for this attempt any more.
+    pub async fn recall_of(&self, order: &TaskOrder) {
+        let mut recalled = self.recalled.clone();
+        if recalled.wait_for(|all| all.contains(&attempt_of(order))).await.is_err() {
+            // The runner's loop is gone, and nobody recalls anything.
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+fn attempt_of(order: &TaskOrder) -> Attempt {
+    Attempt { task_id: order.task_id, attempt: order.attempt }
 }
 
 /// What became of a task.
@@ -119,6 +148,9 @@ pub async fn run(
         Some(worker) => Ok(worker),
         None => tokio::select! {
             worker = start_worker(&context, &granted.gpus, memory_limit) => worker,
+            () = context.recall_of(&order) => {
+                return SlotEnd { task_id, granted, worker: None, end: AttemptEnd::HandedBack };
+            }
             _ = killed(&mut kill) => {
                 return SlotEnd { task_id, granted, worker: None, end: AttemptEnd::HandedBack };
             }
@@ -252,12 +284,15 @@ async fn attempt(
         let _ = context.underway.send(report);
     });
     let happened = tokio::select! {
+        // An answer that is there counts, whatever else is due in the same moment.
+        biased;
         answer = worker.ask(&request, |progress| keeper.hear(progress, Instant::now())) => {
             Happened::Answered(answer)
         }
         () = tokio::time::sleep(limit) => Happened::OwnLimit,
         () = outgrown(pid, memory_limit, &peak_bytes) => Happened::TooLarge,
         cause = killed(kill) => Happened::Killed(cause),
+        () = context.recall_of(order) => Happened::Killed(KillCause::Recalled),
     };
     if !matches!(happened, Happened::Answered(Ok(_))) {
         keeper.tell();
@@ -274,6 +309,7 @@ async fn attempt(
         Happened::Answered(Ok(reply)) => {
             let facts = facts(reply.cpu_seconds);
             let stderr = worker.stderr();
+            let reply = scratch.explain(reply);
             (Some(worker), reported(context.reporter.answered(order, facts, reply, stderr)))
         }
         Happened::Answered(Err(no_answer)) => {
@@ -287,7 +323,7 @@ async fn attempt(
             (None, reported(context.reporter.worker_died(order, facts, death, stdout, nonsense)))
         }
         Happened::Killed(cause)
-            if cause == KillCause::Signal || !had_its_time(limit, stopwatch.elapsed()) =>
+            if cause != KillCause::JobEnds || !had_its_time(limit, stopwatch.elapsed()) =>
         {
             worker.kill().await;
             (None, AttemptEnd::HandedBack)

@@ -1,6 +1,6 @@
 //! The runner's loop: fill the slots, wait for whatever comes first, store it, stop in time.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,8 +21,9 @@ use super::heartbeat::HeartbeatWriter;
 use super::lookout::Lookout;
 use super::native::Step;
 use super::native::run::{self as native, NativeEnd, NativePrograms, NativeReport, NativeSlots};
+use super::notices::Notices;
 use super::relay::Relay;
-use super::report::Reporter;
+use super::report::{AttemptFacts, Reporter};
 use super::runner::Runner;
 use super::scratch::Scratch;
 use super::signals::{StopRequest, StopSignals};
@@ -31,10 +32,12 @@ use super::stderr::StderrLog;
 use super::stopwatch::Stopwatch;
 use super::store::{EncodedReport, ReportStore};
 use super::worker::Worker;
-use crate::model::ids::TaskId;
+use crate::model::capability;
+use crate::model::ids::{ChunkId, TaskId};
+use crate::model::notice::{Attempt, GiveBack, Holder, Notice};
 use crate::model::task::{EndReason, TaskOrder, TaskReport, Warning};
 use crate::spool::SpoolError;
-use crate::spool::frame::Encoder;
+use crate::spool::frame::{Encoder, ReportLimits};
 
 /// How long tasks that are answered at once are worked through before signals and the heartbeat are looked at.
 const FILL_SLICE: Duration = Duration::from_millis(5);
@@ -60,6 +63,10 @@ pub struct Work {
     clock: JobClock,
     context: Arc<SlotContext>,
     kill: watch::Sender<KillOrder>,
+    notices: Notices,
+    job: Holder,
+    /// Attempts that run and that nobody waits for any more.
+    recalled: watch::Sender<BTreeSet<Attempt>>,
     hand: Hand,
     /// Taken, but not started yet.
     next: Option<(TaskOrder, ChunkKey)>,
@@ -92,6 +99,7 @@ impl Work {
     /// Opens what the run needs.
     pub fn prepare(runner: &Runner) -> Result<Work, NodeError> {
         let Runner { directory, manifest, environment, chunk, clock } = runner;
+        SpoolError::refuse_later(&directory.manifest(), manifest.format)?;
         let mut reported = HashSet::new();
         let store = ReportStore::open(directory, |report: &TaskReport| {
             reported.insert((report.task_id, report.attempt));
@@ -99,6 +107,7 @@ impl Work {
         let wanted = manifest.scratch.as_deref().map(Path::new);
         let first_kill = KillOrder { at: clock.work_ends(), cause: KillCause::JobEnds };
         let (kill, kill_receiver) = watch::channel(first_kill);
+        let (recalled, recalled_receiver) = watch::channel(BTreeSet::new());
         let (tell, underway) = mpsc::unbounded_channel();
         let guard = Guard::default();
         let scratch = Scratch::new(wanted, &environment.temporary_directory, &environment.hostname)?;
@@ -106,7 +115,9 @@ impl Work {
         if let Some(cgroups) = &cgroups {
             guard.watch_cgroups(cgroups.slots());
         }
+        let limits = manifest.result_bytes.map_or(ReportLimits::USUAL, ReportLimits::of_bytes);
         let context = Arc::new(SlotContext {
+            limits,
             worker_command: manifest.worker_command.clone(),
             recycle_after: manifest.recycle_after,
             mpiexec: manifest.mpiexec.clone(),
@@ -117,6 +128,7 @@ impl Work {
             guard,
             reporter: Reporter { environment: environment.clone(), job_id: manifest.job_id },
             kill: kill_receiver,
+            recalled: recalled_receiver,
             underway: tell,
         });
         let budget = Budget::new(manifest.cores, manifest.memory_bytes, environment.gpus(manifest.gpus));
@@ -128,6 +140,9 @@ impl Work {
         Ok(Work {
             clock: *clock,
             kill,
+            notices: Notices::new(manifest, now),
+            job: Holder::Job(manifest.job_id),
+            recalled,
             hand: Hand::new(directory, manifest, chunk, budget.whole(), reported)?,
             next: None,
             lookout: Lookout::new(now),
@@ -142,7 +157,8 @@ impl Work {
             idle: vec![],
             slots: JoinSet::new(),
             running: BTreeMap::new(),
-            encoder: Encoder::new().map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
+            encoder: Encoder::within(limits)
+                .map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
             store,
             heartbeat: HeartbeatWriter::new(directory.clone(), manifest, now),
             relay: Relay::new(directory, now),
@@ -166,6 +182,7 @@ impl Work {
             for request in self.relay.listen(now) {
                 self.on_signal(request);
             }
+            self.hear_notices(now);
             let filled = self.fill(now);
             self.store.flush();
             self.hand.tidy(self.store.safe_bytes());
@@ -200,10 +217,55 @@ impl Work {
     fn next_wake(&self) -> Instant {
         let looks = self.stop.is_none() && !self.exhausted && self.next.is_none() && !self.store.is_refused();
         let look = looks.then(|| self.lookout.due());
-        [self.store.due(), look, self.relay.due()]
+        [self.store.due(), look, self.relay.due(), self.notices.due()]
             .into_iter()
             .flatten()
             .fold(self.heartbeat.due(), Instant::min)
+    }
+
+    /// Heeds what the daemon has to tell of what is at hand.
+    fn hear_notices(&mut self, now: Instant) {
+        let (hand, job) = (&self.hand, self.job);
+        let notices = self.notices.listen(now, |holder| match holder {
+            Holder::Chunk(chunk) => hand.holds(chunk),
+            Holder::Job(_) => holder == job,
+        });
+        for (holder, Notice { recalled, give_back }) in notices {
+            for attempt in recalled {
+                self.recall(attempt);
+            }
+            if let (Holder::Chunk(chunk), Some(GiveBack { keep, .. })) = (holder, give_back) {
+                self.give_back(chunk, keep);
+            }
+        }
+    }
+
+    /// Nobody waits for this attempt any more: it is not begun, and where it runs it is ended.
+    fn recall(&mut self, attempt: Attempt) {
+        self.hand.recall(attempt);
+        let is_it = |order: &TaskOrder| (order.task_id, order.attempt) == (attempt.task_id, attempt.attempt);
+        if let Some((_, key)) = self.next.take_if(|(order, _)| is_it(order)) {
+            self.hand.reported(key, self.store.length());
+        }
+        if self.running.contains_key(&attempt.task_id) {
+            tracing::info!(task.id = attempt.task_id.0, attempt = attempt.attempt, "task recalled");
+            self.recalled.send_modify(|all| _ = all.insert(attempt));
+        }
+    }
+
+    /// Others have nothing to do: tasks that are not begun go back, all but `keep`.
+    fn give_back(&mut self, chunk: ChunkId, keep: u32) {
+        let orders = match self.hand.give_back(chunk, keep as usize) {
+            Ok(orders) => orders,
+            Err(error) => return self.stop(EndReason::Failed, Some(chain(&error))),
+        };
+        tracing::info!(chunk.id = chunk.0, keep, tasks = orders.len(), "unbegun tasks go back");
+        for order in orders {
+            let report = self.context.reporter.returned(&order);
+            if let Some(report) = EncodedReport::of(report, &mut self.encoder) {
+                self.store.append(&report);
+            }
+        }
     }
 
     /// Starts tasks while there is room for them.
@@ -277,6 +339,12 @@ impl Work {
 
     fn begin(&mut self, order: TaskOrder, key: ChunkKey, granted: Grant) {
         let stopwatch = Stopwatch::start();
+        if let Err(misfit) = capability::check(&order.calculation) {
+            // Intake asks the same, but records may have been stored before it knew.
+            let facts = AttemptFacts::now(granted.share, &stopwatch, 0.0);
+            let report = self.context.reporter.refused(&order, facts, misfit.to_string());
+            return self.report_at_once(&order, key, granted, report);
+        }
         let Some(prepared) = self.programs.prepare(&order, granted.share) else {
             tracing::info!(task.id = order.task_id.0, attempt = order.attempt, "task started");
             self.running.insert(order.task_id, key);
@@ -294,9 +362,7 @@ impl Work {
                     prepared.program,
                     &stopwatch,
                 );
-                let report = EncodedReport::of(report, &mut self.encoder);
-                self.budget.give_back(granted);
-                self.store_report(order.task_id, key, report);
+                self.report_at_once(&order, key, granted, report);
             }
             Step::Sleep(length) => {
                 self.running.insert(order.task_id, key);
@@ -310,6 +376,13 @@ impl Work {
                 }
             }
         }
+    }
+
+    /// Stores the report of a task for which nothing was started.
+    fn report_at_once(&mut self, order: &TaskOrder, key: ChunkKey, granted: Grant, report: TaskReport) {
+        let report = EncodedReport::of(report, &mut self.encoder);
+        self.budget.give_back(granted);
+        self.store_report(order.task_id, key, report);
     }
 
     fn stop(&mut self, reason: EndReason, detail: Option<String>) {
@@ -371,10 +444,7 @@ impl Work {
                 let report = EncodedReport::of(*report, &mut self.encoder);
                 self.store_report(slot.task_id, key, report);
             }
-            AttemptEnd::HandedBack => {
-                self.goes_back(slot.task_id, key);
-                self.stop(EndReason::WalltimeNear, None);
-            }
+            AttemptEnd::HandedBack => self.handed_back(slot.task_id, key),
             AttemptEnd::NoWorker(error) => {
                 self.goes_back(slot.task_id, key);
                 self.stop(EndReason::Failed, Some(chain(&error)));
@@ -387,11 +457,19 @@ impl Work {
         let Some(key) = self.ended(end.task_id, end.granted) else { return };
         match end.report {
             NativeReport::Stored(report) => self.store_report(end.task_id, key, report),
-            NativeReport::HandedBack => {
-                self.goes_back(end.task_id, key);
-                self.stop(EndReason::WalltimeNear, None);
-            }
+            NativeReport::HandedBack => self.handed_back(end.task_id, key),
         }
+    }
+
+    /// A task has ended without a report: it was recalled, or there is no more time for it.
+    fn handed_back(&mut self, task: TaskId, key: ChunkKey) {
+        let before = self.recalled.borrow().len();
+        self.recalled.send_modify(|all| all.retain(|attempt| attempt.task_id != task));
+        if self.recalled.borrow().len() < before {
+            return self.hand.reported(key, self.store.length());
+        }
+        self.goes_back(task, key);
+        self.stop(EndReason::WalltimeNear, None);
     }
 
     fn ended(&mut self, task: TaskId, granted: Grant) -> Option<ChunkKey> {
@@ -403,6 +481,10 @@ impl Work {
     /// Stores a report, unless there is none or the signal that stops the job may have made it.
     fn store_report(&mut self, task: TaskId, key: ChunkKey, report: Option<EncodedReport>) {
         let Some(report) = report else { return self.goes_back(task, key) };
+        if !self.recalled.borrow().is_empty() {
+            // It ended before it could be ended.
+            self.recalled.send_modify(|all| all.retain(|attempt| attempt.task_id != task));
+        }
         if let Some(class) = report.failure {
             tracing::info!(task.id = task.0, class = class.as_str(), "task failed");
             let stopped = self.stop.as_ref().is_some_and(|stop| stop.reason == EndReason::Signal);

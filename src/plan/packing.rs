@@ -115,6 +115,13 @@ impl Shape {
 }
 
 impl TaskDefaults {
+    /// The same in a pool of this shape. A task that names no time limit of its own gets the default one, or all the time
+    /// that a job of the pool has for its tasks where that is less: a limit is no need.
+    pub fn within(self, shape: &Shape) -> TaskDefaults {
+        let most = shape.most().walltime_seconds.map_or(Duration::MAX, Duration::from_secs);
+        TaskDefaults { walltime: self.walltime.min(most), ..self }
+    }
+
     /// The same as resources with nothing left open.
     pub fn resources(&self) -> TaskResources {
         TaskResources {

@@ -2,12 +2,17 @@
 
 use std::time::Duration;
 
+use tokio::sync::Semaphore;
+
 use super::adapter::messages::{MessageClass, Verb};
 use super::adapter::{Call, template};
-use super::runner::{Effect, Ran};
+use super::runner::{Effect, Ran, Whose};
 use super::{Refusal, Scheduler, SchedulerError, SubmitAnswer, SubmitRequest, clip, said, with_stderr};
 use crate::model::ids::SchedulerJobId;
 use crate::permit::Guard;
+
+/// One submission at a time over all schedulers: the other of the two places for clients stays free for questions.
+static SUBMITTING: Semaphore = Semaphore::const_new(1);
 
 impl Scheduler {
     /// The directive lines of the script of `request`, one line each.
@@ -42,6 +47,11 @@ impl Scheduler {
             Err(error) => SubmitAnswer::Refused { kind: Refusal::Permanent, message: error.to_string() },
             Ok((call, values)) => {
                 let invocation = self.invocation(Verb::Submit, call, &values);
+                let _turn = match invocation.whose {
+                    // It is never closed, so that an error cannot come; then no limit is the lesser evil.
+                    Whose::Clients => SUBMITTING.acquire().await.ok(),
+                    Whose::Ours => None,
+                };
                 let ran = self.run(Verb::Submit, &invocation, Effect::Changes(guard)).await;
                 self.read_submit(call, &ran)
             }

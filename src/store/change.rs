@@ -10,6 +10,7 @@ use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::filter::filtered;
 use super::job_line::without_work;
+use super::recall;
 use super::types::{raw, sql};
 use super::write::Writer;
 use crate::model::ids::{JobId, RecordId};
@@ -104,8 +105,8 @@ struct StatusRow {
 }
 
 impl Writer {
-    /// Cancels the records that `filter` means and that have not ended. Jobs that hold such a task go on without it;
-    /// its result, should it come, is dropped.
+    /// Cancels the records that `filter` means and that have not ended. Jobs that hold such a task are told so, end its
+    /// program, and go on without it; its result, should it come, is dropped.
     pub async fn cancel(&self, filter: &RecordFilter) -> Result<CancelOutcome, StoreError> {
         let (cancelled, jobs) = self.change(filter, Change::Cancel).await?;
         let jobs: Vec<JobId> = jobs.into_iter().collect();
@@ -172,6 +173,9 @@ async fn change_page(
     .doing("locking tasks")?;
     // A record that lost its task meanwhile is complete.
     let ids = raw(tasks.iter().map(|task| task.record_id));
+    if change == Change::Cancel {
+        recall::note(conn, &ids).await?;
+    }
     let statement = format!(
         "WITH locked AS (
             SELECT id FROM record WHERE id = ANY($1) AND status IN {} ORDER BY id FOR NO KEY UPDATE

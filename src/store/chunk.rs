@@ -10,6 +10,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
+use super::queue::DemandId;
 use super::types::{Count, Offset, bigint, integer, raw, storable};
 use super::write::Writer;
 use crate::model::chunk::{ChunkName, ChunkNeed};
@@ -88,6 +89,28 @@ impl From<ChunkRow> for UnclaimedChunk {
     }
 }
 
+/// Tasks of one chunk that are not reported yet and demand the same.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, diesel::QueryableByName)]
+#[diesel(table_name = super::schema::task)]
+pub struct OpenTasks {
+    /// The chunk.
+    #[diesel(sql_type = BigInt)]
+    pub chunk_id: ChunkId,
+    /// What they demand.
+    #[diesel(sql_type = BigInt)]
+    demand_id: i64,
+    /// How many.
+    #[diesel(sql_type = Integer, deserialize_as = Count)]
+    pub tasks: u32,
+}
+
+impl OpenTasks {
+    /// What they demand.
+    pub fn demand(&self) -> DemandId {
+        DemandId(self.demand_id)
+    }
+}
+
 #[derive(diesel::QueryableByName)]
 struct IdRow {
     #[diesel(sql_type = BigInt)]
@@ -129,6 +152,19 @@ impl Store {
             "{COLUMNS} JOIN job j ON j.id = c.job_id AND j.state = 'ended' WHERE c.site = $1 ORDER BY c.id"
         );
         self.chunks(&statement, site).await
+    }
+
+    /// Tasks of these chunks that are not reported yet.
+    pub async fn open_tasks(&self, chunks: &[ChunkId]) -> Result<Vec<OpenTasks>, StoreError> {
+        let mut conn = self.conn().await?;
+        diesel::sql_query(
+            "SELECT chunk_id, demand_id, count(*)::integer AS tasks FROM task WHERE chunk_id = ANY($1)
+             GROUP BY chunk_id, demand_id",
+        )
+        .bind::<Array<BigInt>, _>(raw(chunks.iter().copied()))
+        .load(&mut conn)
+        .await
+        .doing("counting what is left of chunks")
     }
 
     async fn chunks(&self, statement: &str, site: &str) -> Result<Vec<UnclaimedChunk>, StoreError> {

@@ -41,6 +41,9 @@ pub struct JobRow {
     /// How many jobs the submission has.
     #[diesel(sql_type = Integer, deserialize_as = Count)]
     pub array_size: u32,
+    /// How many nodes each of its jobs asked for.
+    #[diesel(sql_type = Integer, deserialize_as = Count)]
+    pub nodes: u32,
     /// Whether it was made for one task.
     pub placement: Placement,
     /// Whether it takes tasks from its pool's chunks.
@@ -232,9 +235,26 @@ pub struct LiveJobs {
     /// How long ago the first of them started.
     #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
     pub started_ago: Option<Duration>,
+    /// How long ago the scheduler took the first of them.
+    #[diesel(sql_type = Nullable<Double>, deserialize_as = Span)]
+    pub queued_ago: Option<Duration>,
     /// The jobs.
     #[diesel(sql_type = Array<BigInt>)]
     ids: Vec<i64>,
+}
+
+/// A job that waits for a person in its scheduler's queue.
+#[derive(Clone, PartialEq, Debug, diesel::QueryableByName)]
+#[diesel(table_name = super::schema::job)]
+pub struct BlockedJob {
+    /// The job.
+    pub id: JobId,
+    /// Its pool.
+    pub pool: PoolName,
+    /// The scheduler's id.
+    pub scheduler_job_id: Option<SchedulerJobId>,
+    /// What the scheduler says of it.
+    pub scheduler_reason: Option<String>,
 }
 
 impl JobRow {
@@ -273,6 +293,7 @@ impl Store {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, s.array_size,
+                coalesce((s.resources ->> 'nodes')::integer, 1) AS nodes,
                 j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.further_offsets, j.beat,
                 extract(epoch FROM clock_timestamp() - j.beat_on)::float8 AS beat_ago,
                 extract(epoch FROM clock_timestamp() - j.missing_since)::float8 AS missing_for,
@@ -290,13 +311,28 @@ impl Store {
         .doing("reading live jobs")
     }
 
+    /// The site's jobs that wait for a person in their scheduler's queue, oldest first: pool, our id, the scheduler's id, and
+    /// its reason.
+    pub async fn blocked_jobs(&self, site: &str) -> Result<Vec<BlockedJob>, StoreError> {
+        let mut conn = self.conn().await?;
+        diesel::sql_query(
+            "SELECT id, pool, scheduler_job_id, scheduler_reason FROM job WHERE site = $1 AND state = 'blocked'
+             ORDER BY id",
+        )
+        .bind::<Text, _>(site)
+        .load(&mut conn)
+        .await
+        .doing("reading blocked jobs")
+    }
+
     /// The site's jobs that have not ended, planned ones included, those alike together.
     pub async fn live_jobs_together(&self, site: &str) -> Result<Vec<LiveJobs>, StoreError> {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.pool, s.resources, j.state, j.pilot, j.cancel_requested_on IS NOT NULL AS cancelling,
-                least(sum(j.tasks), 2147483647)::integer AS tasks, 
+                least(sum(j.tasks), 2147483647)::integer AS tasks,
                 extract(epoch FROM clock_timestamp() - min(j.started_on))::float8 AS started_ago,
+                extract(epoch FROM clock_timestamp() - min(j.queued_on))::float8 AS queued_ago,
                 array_agg(j.id ORDER BY j.id) AS ids
              FROM job j JOIN submission s ON s.id = j.submission_id WHERE j.site = $1 AND j.state <> 'ended'
              GROUP BY s.id, j.pool, j.state, j.pilot, cancelling ORDER BY s.id",

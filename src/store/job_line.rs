@@ -220,14 +220,16 @@ struct IdRow {
     id: JobId,
 }
 
-/// Jobs that hold none of their tasks any more and have not ended: every task of theirs was cancelled or reported.
+/// Jobs that hold none of their tasks any more and have not ended: every task of theirs was cancelled or reported. Not those
+/// that run and can take other tasks, while any wait.
 pub(crate) async fn without_work(
     conn: &mut AsyncPgConnection,
     ids: &[JobId],
 ) -> Result<Vec<JobId>, StoreError> {
     let rows: Vec<IdRow> = diesel::sql_query(
         "SELECT id FROM job WHERE id = ANY($1) AND state <> 'ended'
-            AND NOT EXISTS (SELECT FROM task WHERE task.job_id = job.id) ORDER BY id",
+            AND NOT EXISTS (SELECT FROM task WHERE task.job_id = job.id)
+            AND NOT (pilot AND state = 'running' AND EXISTS (SELECT FROM task WHERE available)) ORDER BY id",
     )
     .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
     .load(conn)

@@ -8,10 +8,13 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use jiff::Timestamp;
 use jiff_diesel::NullableTimestamp;
 
+use super::connect::Store;
 use super::error::{Doing, StoreError};
+use super::queue::Asks;
 use super::types::{raw, sql};
 use crate::model::ids::{JobId, PoolName, RecordId, SchedulerJobId};
 use crate::model::job::JobState;
+use crate::model::resources::TaskResources;
 
 /// What the reason is made of.
 #[derive(QueryableByName, Debug)]
@@ -79,6 +82,65 @@ pub(crate) async fn reasons_of(
     .await
     .doing("reading why records wait")?;
     Ok(waiting.iter().map(|waiting| (waiting.record_id, waiting.reason())).collect())
+}
+
+/// Waiting tasks of one demand are counted up to so many.
+pub const MOST_COUNTED: i64 = 1000;
+
+/// What waiting tasks demand.
+#[derive(Clone, PartialEq, Debug)]
+pub struct WaitingDemand {
+    /// Programs they need.
+    pub required_programs: Vec<String>,
+    /// Their compute tag.
+    pub compute_tag: String,
+    /// The pool they were asked to run in.
+    pub pool: Option<PoolName>,
+    /// What they ask for.
+    pub asks: TaskResources,
+    /// How many there are; one more than [`MOST_COUNTED`] stands for more.
+    pub tasks: i64,
+}
+
+#[derive(QueryableByName)]
+#[diesel(table_name = super::schema::demand)]
+struct DemandRow {
+    #[diesel(sql_type = Array<Text>)]
+    required_programs: Vec<String>,
+    compute_tag: String,
+    #[diesel(sql_type = Nullable<Text>)]
+    pool: Option<PoolName>,
+    #[diesel(embed)]
+    asks: Asks,
+    #[diesel(sql_type = BigInt)]
+    tasks: i64,
+}
+
+impl Store {
+    /// What the tasks demand that wait to be handed out. As cheap as there are demands.
+    pub async fn waiting_demands(&self) -> Result<Vec<WaitingDemand>, StoreError> {
+        let mut conn = self.conn().await?;
+        let rows: Vec<DemandRow> = diesel::sql_query(
+            "SELECT d.required_programs, d.compute_tag, d.pool, d.cores, d.memory_bytes, d.walltime_seconds, d.gpus,
+                d.nodes, t.tasks
+             FROM demand d CROSS JOIN LATERAL (
+                SELECT count(*) AS tasks FROM (
+                    SELECT FROM task WHERE available AND demand_id = d.id LIMIT $1) some) t
+             WHERE t.tasks > 0 ORDER BY d.id",
+        )
+        .bind::<BigInt, _>(MOST_COUNTED + 1)
+        .load(&mut conn)
+        .await
+        .doing("reading what waiting tasks demand")?;
+        let demand = |row: DemandRow| WaitingDemand {
+            required_programs: row.required_programs,
+            compute_tag: row.compute_tag,
+            pool: row.pool,
+            asks: row.asks.into(),
+            tasks: row.tasks,
+        };
+        Ok(rows.into_iter().map(demand).collect())
+    }
 }
 
 impl Waiting {

@@ -208,6 +208,7 @@ fn stage(trial: &Trial, directory: &SubmissionDirectory, tag: &Tag) -> Result<Su
         program: runner,
         job_ids: vec![JobId(0)],
         setup: pool.setup.clone(),
+        setup_errors: pool.setup_errors,
         environment: pool.environment.clone().into_iter().chain(own).collect(),
         scratch: pool.scratch.clone(),
         warn_after: trial.scheduler.warns_itself().then(|| WALLTIME.saturating_sub(WARNING)),

@@ -63,6 +63,7 @@ impl Server {
                 store: store.clone(),
                 config: Arc::new(config),
                 status: Arc::new(status),
+                cancelled_on: Arc::new(tokio::sync::watch::Sender::new(None)),
                 wake: Arc::new(Notify::new()),
                 stored: stored_receiver,
                 offers: Arc::new(offers),
@@ -181,6 +182,7 @@ fn status() -> DaemonStatus {
         hostname: "here".to_owned(),
         started_on: "2026-11-22T09:00:00Z".parse().unwrap(),
         pools: vec![PoolSummary {
+            obstacles: vec![],
             name: PoolName("local".to_owned()),
             adapter: "local".to_owned(),
             scheduler: Default::default(),

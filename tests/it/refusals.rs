@@ -101,15 +101,21 @@ fn a_pool_whose_jobs_run_nothing_stops_and_says_why() {
 fn a_task_whose_default_limits_fit_no_pool_with_its_program_is_told_so() {
     let database = Database::fresh();
     let config = DaemonConfig::on(&database)
-        .with_local_pool("programs = [\"mopac\"]\nwalltime = \"30m\"")
+        .with_local_pool("programs = [\"mopac\"]\nwalltime = \"30m\"\nmemory = \"1GiB\"")
         .with_pool("name = \"long\"\nadapter = \"local\"\nprograms = [\"psi4\"]\nwalltime = \"1d\"")
-        .with_env("QCBATCH_DEFAULTS__WALLTIME", "1h");
+        .with_env("QCBATCH_DEFAULTS__WALLTIME", "1h")
+        .with_env("QCBATCH_DEFAULTS__MEMORY", "2GiB");
     let mut daemon = Daemon::start(&config);
     daemon.submit(&inputs::water_mopac(), &[]);
     let told = daemon.ask(["show", "1"]);
-    assert!(told.contains("no pool can run it (local: asks for 60 min, a job of the pool has 2"), "{told}");
-    // One that says what it needs runs there.
-    daemon.submit(&inputs::water_mopac(), &["--walltime", "5m", "--new"]);
+    assert!(
+        told.contains("no pool can run it (local: asks for 2.0 GiB, a job of the pool has 1.0 GiB"),
+        "{told}"
+    );
+    let waiting = daemon.json(&["status"])["waiting"].to_string();
+    assert!(waiting.contains("one record waits: no pool can run it (local: asks for 2.0 GiB"), "{waiting}");
+    // One that says what it needs runs there: the default time limit fits any pool.
+    daemon.submit(&inputs::water_mopac(), &["--memory", "512MiB", "--new"]);
     wait_until(
         "the other is complete",
         Within::Minutes,

@@ -12,6 +12,7 @@ mod parsing;
 mod pbs;
 mod replay;
 mod scripts;
+mod setup;
 mod sge;
 mod sites;
 mod states;

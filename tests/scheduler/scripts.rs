@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use qcbatch::jobscript::{ScriptInput, TemplateSet, render};
 use qcbatch::model::ids::{JobId, PoolName};
-use qcbatch::model::resources::NodeSharing;
+use qcbatch::model::resources::{NodeSharing, SetupErrors};
 use qcbatch::scheduler::{Scheduler, SchedulerError, SubmitRequest};
 
 use crate::support::{request, scheduler, tag};
@@ -28,6 +28,7 @@ pub fn script_input(scheduler: &Scheduler, request: &SubmitRequest) -> ScriptInp
         program: "/opt/qcbatch/bin/qcbatch".into(),
         job_ids: (0..request.array_size).map(|index| JobId(101 + i64::from(index))).collect(),
         setup: Vec::new(),
+        setup_errors: SetupErrors::Fatal,
         environment: BTreeMap::new(),
         scratch: None,
     }

@@ -81,6 +81,7 @@ async fn rendered(config: &Config, pool: &PoolConfig, adapter: Adapter) -> (Stri
         pool: pool.name.clone(),
         job_ids: vec![JobId(1), JobId(2), JobId(3)],
         setup: pool.setup.clone(),
+        setup_errors: pool.setup_errors,
         environment: pool.environment.clone(),
         scratch: pool.scratch.clone(),
         ..script_input(&scheduler, &request)

@@ -30,12 +30,13 @@ fn run(directory: &Path, runner: &str, warn_after: Duration) -> Option<i32> {
     job.status().unwrap().code()
 }
 
-fn sleeps(seconds: u64) -> bool {
-    let command = format!("sleep\0{seconds}\0").into_bytes();
+/// Whether any process that runs the script in `directory` lives: the script itself or its timer.
+fn script_lives(directory: &Path) -> bool {
+    let script = directory.join("job.sh").display().to_string();
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     processes
         .map(|process| std::fs::read(process.path().join("cmdline")))
-        .any(|line| line.is_ok_and(|line| line == command))
+        .any(|line| line.is_ok_and(|line| String::from_utf8_lossy(&line).contains(&script)))
 }
 
 #[test]
@@ -51,10 +52,19 @@ sleep 1 while 1' "$@""#;
 #[test]
 fn a_script_that_ends_before_leaves_no_timer_behind() {
     let directory = tempfile::tempdir().unwrap();
-    // No other process sleeps so many seconds.
-    let seconds = 4_000_000 + u64::from(std::process::id());
-    assert_eq!(run(directory.path(), "exit 3", Duration::from_secs(seconds)), Some(3));
-    while sleeps(seconds) {
+    assert_eq!(run(directory.path(), "exit 3", Duration::from_secs(4_000_000)), Some(3));
+    while script_lives(directory.path()) {
         sleep(Duration::from_millis(20));
+    }
+}
+
+/// The script alone is killed, as a person or a scheduler out of patience may do it: nothing of it stays.
+#[test]
+fn a_timer_ends_with_a_script_that_was_killed_alone_and_signals_nobody() {
+    let directory = tempfile::tempdir().unwrap();
+    let runner = r#"kill -9 "$PPID"; touch "$2/killed"; exit 0"#;
+    assert_eq!(run(directory.path(), runner, Duration::from_secs(4_000_000)), None, "a signal ended it");
+    while script_lives(directory.path()) {
+        sleep(Duration::from_millis(50));
     }
 }

@@ -2,6 +2,7 @@
 //! does not break it.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use axum::Json;
 use axum::extract::State;
@@ -30,6 +31,7 @@ pub(super) async fn cancel(
         Ok::<_, StoreError>(outcome)
     };
     let outcome = tokio::spawn(cancelling).await??;
+    state.cancelled_on.send_replace(Some(Instant::now()));
     state.wake.notify_one();
     Ok(Json(receipt(outcome.cancelled.len(), outcome.refused)))
 }

@@ -12,8 +12,9 @@ use super::state::ApiState;
 use crate::api::wire::RecordQuery;
 use crate::model::ids::RecordId;
 use crate::model::resources::TaskResources;
-use crate::model::view::{RecordDetail, RecordPage, TaskLine};
+use crate::model::view::{PoolSummary, RecordDetail, RecordPage, TaskLine};
 use crate::plan::fit::{self, Demand};
+use crate::plan::waiting;
 
 /// Most records of a page.
 const LARGEST_PAGE: u32 = 1000;
@@ -37,14 +38,14 @@ pub(super) async fn detail(
     if let Some(task) =
         detail.task.as_mut().filter(|task| task.job.is_none() && task.waiting_reason.is_some())
     {
-        let never = no_pool_for(&state, task, &detail.line.compute_tag);
-        task.waiting_reason = never.or_else(|| task.waiting_reason.take());
+        let stored = task.waiting_reason.take().unwrap_or_default();
+        task.waiting_reason = Some(why_it_waits(&state, task, &detail.line.compute_tag, &stored));
     }
     Ok(Json(detail))
 }
 
-/// Why no pool can ever run a waiting task.
-fn no_pool_for(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<String> {
+/// Why a task waits: no pool can ever run it, or what stands in the way of those that can.
+fn why_it_waits(state: &ApiState, task: &TaskLine, compute_tag: &str, stored: &str) -> String {
     let asks = TaskResources {
         cores: task.cores.and_then(|cores| u32::try_from(cores).ok()),
         memory_bytes: task.memory_bytes.and_then(|bytes| u64::try_from(bytes).ok()),
@@ -58,5 +59,13 @@ fn no_pool_for(state: &ApiState, task: &TaskLine, compute_tag: &str) -> Option<S
         pool: task.pool.as_ref(),
         asks: &state.config.defaults.complete(&asks),
     };
-    fit::no_pool(&(state.offers)(), &demand)
+    let offers = (state.offers)();
+    if let Some(never) = fit::no_pool(&offers, &demand) {
+        return never;
+    }
+    let fit = |pool: &PoolSummary| {
+        offers.iter().any(|offer| offer.pool == pool.name && fit::misfit(offer, &demand).is_none())
+    };
+    let pools = (state.status)().pools.into_iter().filter(fit);
+    waiting::because(stored, &pools.map(|pool| (pool.name, pool.obstacles)).collect::<Vec<_>>())
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
@@ -55,6 +55,8 @@ pub struct ApiState {
     pub status: Arc<dyn Fn() -> DaemonStatus + Send + Sync>,
     /// Woken after every intake, cancel and retry.
     pub wake: Arc<Notify>,
+    /// When a person last cancelled work: jobs in the queue need not wait for more then.
+    pub cancelled_on: Arc<watch::Sender<Option<Instant>>>,
     /// Changes whenever the state of a record may have changed, so that `wait` need not poll tightly.
     pub stored: watch::Receiver<u64>,
     /// Plans without storing.

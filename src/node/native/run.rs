@@ -137,6 +137,7 @@ pub async fn sleep(
             Some(context.reporter.timed_out(&order, facts, Outputs::default()))
         }
         _ = killed(&mut kill) => None,
+        () = context.recall_of(&order) => None,
     };
     let end = report.map_or(AttemptEnd::HandedBack, |report| AttemptEnd::Reported(Box::new(report)));
     SlotEnd { task_id: order.task_id, granted, worker: None, end }
@@ -201,7 +202,8 @@ impl NativeSlots {
         let slot = self.slots.len();
         let (sender, tasks) = mpsc::channel::<NativeTask>();
         let (context, ends) = (self.context.clone(), self.ends.clone());
-        let mut encoder = Encoder::new().map_err(|error| NodeError::Start(io::Error::other(error)))?;
+        let mut encoder =
+            Encoder::within(context.limits).map_err(|error| NodeError::Start(io::Error::other(error)))?;
         let log = tracing::dispatcher::get_default(Clone::clone);
         let work = move || {
             let _log = tracing::dispatcher::set_default(&log);
@@ -296,6 +298,9 @@ fn attempt(
         if now >= kill.at {
             return Watch::Kill(Why::Job(kill.cause));
         }
+        if context.is_recalled(order) {
+            return Watch::Kill(Why::Job(KillCause::Recalled));
+        }
         if now >= own_limit {
             return Watch::Kill(Why::OwnLimit);
         }
@@ -352,7 +357,7 @@ fn report(
     let signal = ended.status.signal();
     let outputs = |ended: Ended<Why>| Outputs { stdout: text(ended.stdout), stderr: text(ended.stderr) };
     match ended.killed {
-        Some(Why::Job(cause)) if cause == KillCause::Signal || !had_its_time(limit, facts.wall) => None,
+        Some(Why::Job(cause)) if cause != KillCause::JobEnds || !had_its_time(limit, facts.wall) => None,
         Some(Why::Memory(peak)) => {
             facts.peak_memory_bytes = Some(peak);
             let limit = memory::limit_of(share.memory_bytes);
@@ -375,6 +380,10 @@ fn report(
                 hostname: reporter.environment.hostname.clone(),
             };
             let reply = prepared.program.read(&order.calculation, share, &finished);
+            let reply = match scratch {
+                Some(scratch) => scratch.explain(reply),
+                None => reply,
+            };
             Some(reporter.answered(order, facts, reply, None))
         }
     }

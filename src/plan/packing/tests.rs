@@ -96,3 +96,21 @@ fn a_task_that_says_nothing_gets_what_history_says_and_more_than_it_ever_ran_out
     let again = Waiting { expectation, tries: 1, last_failure: Some(FailureClass::Walltime), ..known };
     assert_eq!(need_of(&again, &shape(), DEFAULTS).walltime_seconds, 900);
 }
+
+#[test]
+fn the_default_time_limit_fits_the_pool_and_one_that_was_asked_for_does_not_change() {
+    let hour = Shape { walltime: Some(Duration::from_secs(3600)), ..shape() };
+    let defaults = DEFAULTS.within(&hour);
+    assert_eq!(
+        (defaults.walltime, DEFAULTS.within(&shape()).walltime),
+        (Duration::from_secs(3480), DEFAULTS.walltime)
+    );
+    let need = need_of(&task(1), &hour, defaults);
+    assert_eq!((need.walltime_seconds, misfit(need, &hour)), (3480, None));
+    let asks = TaskResources { walltime_seconds: Some(3600), ..TaskResources::default() };
+    let need = need_of(&Waiting { asks, ..task(1) }, &hour, defaults);
+    assert_eq!(
+        misfit(need, &hour).as_deref(),
+        Some("asks for 60 min, a job of the pool has 58 min for its tasks")
+    );
+}

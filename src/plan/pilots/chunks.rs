@@ -120,13 +120,16 @@ struct Crew {
 impl Crew {
     fn of(live: &[LiveGroup], need: Need) -> Crew {
         let mut crew = Crew { runners: 0, slots: 0, running_slots: 0, slots_of_runner: 1 };
-        let takes = |group: &&LiveGroup| group.jobs > 0 && group.fits(need) && group.tasks_left != Some(0);
+        // Nothing is staged for jobs that wait for a person: it could not go to another pool.
+        let takes = |group: &&LiveGroup| {
+            group.jobs > 0 && group.phase != Phase::Blocked && group.fits(need) && group.tasks_left != Some(0)
+        };
         for group in live.iter().filter(takes) {
             let slots = group.slots(need);
             crew.runners += group.runners();
             crew.slots += slots;
             crew.slots_of_runner = crew.slots_of_runner.max(slots / group.runners());
-            if group.phase != Phase::Coming {
+            if group.phase.runs() {
                 crew.running_slots += slots;
             }
         }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::live::{LiveGroup, Phase};
-use super::{Group, Snapshot};
+use super::{Group, Snapshot, Surplus};
 use crate::model::resources::{Filling, JobResources};
 use crate::plan::packing::{Need, Shape, job_resources, size};
 
@@ -15,6 +15,9 @@ const SHORT_JOB: f64 = 1.0;
 
 /// A pilot asks for so many times the work that falls to it: it may get more, and some tasks take longer.
 const WALLTIME_FACTOR: f64 = 2.0;
+
+/// So many jobs that have waited long count as one that comes: there are twice as many as wanted at most, however long all wait.
+const LATE_PER_JOB: u32 = 2;
 
 /// All tasks of one need that no job has.
 #[derive(Clone, Copy, PartialEq, Debug)]
@@ -45,7 +48,7 @@ pub(super) struct Wanted {
     /// Needs that no pilot can meet, and for which none may be submitted now.
     pub(super) starved: Vec<Need>,
     /// Pilots in the queue that nothing is left for.
-    pub(super) surplus: u32,
+    pub(super) surplus: Surplus,
 }
 
 /// Tasks that wait, read or not, and tasks that are staged, by what they need; the most urgent first.
@@ -77,6 +80,20 @@ pub(super) fn wanted(demands: &[Demand], live: &[LiveGroup], shape: &Shape, mut 
     let mut wanted = Wanted::default();
     for demand in demands {
         let mut missing = jobs_for(demand, shape);
+        let all = missing;
+        let mut late = 0;
+        // Who waits long or for a person is kept as long as there is work for it.
+        for group in left.iter_mut().filter(|group| group.fits(demand.need)) {
+            match group.phase {
+                Phase::Late => {
+                    late += able(group, shape);
+                    group.jobs = group.jobs.saturating_sub(all.saturating_mul(LATE_PER_JOB));
+                }
+                Phase::Blocked => group.jobs = group.jobs.saturating_sub(all),
+                Phase::Coming | Phase::Idle | Phase::Busy => {}
+            }
+        }
+        missing -= missing.min(late / LATE_PER_JOB);
         for group in &mut left {
             if group.fits(demand.need) && serves(group, shape.filling) {
                 let served = missing.min(able(group, shape));
@@ -93,14 +110,23 @@ pub(super) fn wanted(demands: &[Demand], live: &[LiveGroup], shape: &Shape, mut 
             wanted.starved.push(demand.need);
         }
     }
-    let coming = left.iter().filter(|group| group.phase == Phase::Coming);
-    wanted.surplus = coming.map(|group| group.jobs).sum();
+    for group in left {
+        match group.phase {
+            Phase::Coming | Phase::Late => wanted.surplus.queued += group.jobs,
+            Phase::Blocked => wanted.surplus.blocked += group.jobs,
+            Phase::Idle | Phase::Busy => {}
+        }
+    }
     wanted
 }
 
 /// Whether the jobs count for tasks that no job has. One at work does where few jobs are wanted: it will come to them.
 fn serves(group: &LiveGroup, filling: Filling) -> bool {
-    group.phase != Phase::Busy || filling == Filling::Fill
+    match group.phase {
+        Phase::Coming | Phase::Idle => true,
+        Phase::Busy => filling == Filling::Fill,
+        Phase::Late | Phase::Blocked => false,
+    }
 }
 
 /// How many of its jobs may take as many tasks as a new one.

@@ -29,15 +29,26 @@ pub struct LiveGroup {
 pub enum Phase {
     /// Planned, being submitted, or in the queue.
     Coming,
+    /// In the queue for long: it may come today or never.
+    Late,
+    /// In the queue, where it waits for a person: held, refused by every node, its start failed.
+    Blocked,
     /// Runs, and has nothing to do.
     Idle,
     /// Runs, and has work.
     Busy,
 }
 
+impl Phase {
+    /// Whether its jobs run.
+    pub const fn runs(self) -> bool {
+        matches!(self, Phase::Idle | Phase::Busy)
+    }
+}
+
 impl LiveGroup {
     /// Whether its jobs can run tasks of this need.
-    pub(super) fn fits(&self, need: Need) -> bool {
+    pub(in crate::plan) fn fits(&self, need: Need) -> bool {
         let time = LEAST_LEFT.min(Duration::from_secs(need.walltime_seconds) / 2);
         self.node.fits(need) && self.left >= time
     }
@@ -48,7 +59,7 @@ impl LiveGroup {
     }
 
     /// How many tasks of this need they run side by side.
-    pub(super) fn slots(&self, need: Need) -> u64 {
+    pub(in crate::plan) fn slots(&self, need: Need) -> u64 {
         self.runners() * u64::from(self.node.slots(need))
     }
 }

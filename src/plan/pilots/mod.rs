@@ -8,6 +8,7 @@ mod jobs;
 mod live;
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 pub use live::{LiveGroup, Phase};
 
@@ -98,9 +99,46 @@ pub struct Plan {
     /// Jobs to be submitted.
     pub jobs: Vec<JobsPlan>,
     /// Pilots in the queue that nothing is left for.
-    pub surplus: u32,
+    pub surplus: Surplus,
     /// Tasks that no job of the pool can hold, and why.
     pub unfit: Vec<(TaskId, String)>,
+}
+
+/// Pilots in the queue that nothing is left for.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub struct Surplus {
+    /// That wait for their turn.
+    pub queued: u32,
+    /// That wait for a person.
+    pub blocked: u32,
+}
+
+impl Surplus {
+    /// Whether there is none.
+    pub fn is_none(self) -> bool {
+        self == Surplus::default()
+    }
+
+    /// The lesser of both, kind by kind.
+    pub fn min(self, other: Surplus) -> Surplus {
+        Surplus { queued: self.queued.min(other.queued), blocked: self.blocked.min(other.blocked) }
+    }
+}
+
+/// How many jobs more a pool may have. Those that wait for a person take no places, so that a job that is stuck holds nothing
+/// up; should their replacements be blocked as well, there are twice `max_jobs` at most.
+pub fn free_jobs(max_jobs: u32, live: u32, blocked: u32) -> u32 {
+    let places = max_jobs.saturating_sub(live.saturating_sub(blocked));
+    places.min(max_jobs.saturating_mul(2).saturating_sub(live))
+}
+
+/// How long a pilot waits in the queue until others may be submitted beside it.
+pub const LATE: Duration = Duration::from_secs(30 * 60);
+
+/// How long pilots in the queue stay that nothing is left for. After a person cancelled work none is expected.
+pub fn patience(since_cancel: Option<Duration>) -> Duration {
+    const PATIENCE: Duration = Duration::from_secs(60);
+    if since_cancel.is_some_and(|ago| ago < PATIENCE) { Duration::ZERO } else { PATIENCE }
 }
 
 /// Waiting tasks alike, best first.

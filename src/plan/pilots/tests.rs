@@ -67,7 +67,7 @@ fn jobs_that_are_there_are_counted_before_others_are_submitted() {
     let waiting = tasks(100, 360.0);
     let coming = [pilots(Phase::Coming, 10)];
     let planned = plan(&snapshot(&waiting, &coming, 20), &shape(), DEFAULTS);
-    assert_eq!((jobs(&planned), planned.surplus), (vec![], 0));
+    assert_eq!((jobs(&planned), planned.surplus.queued), (vec![], 0));
     let busy = [pilots(Phase::Busy, 6)];
     assert_eq!(jobs(&plan(&snapshot(&waiting, &busy, 20), &shape(), DEFAULTS)), [4], "they come to it");
     assert_eq!(jobs(&plan(&snapshot(&waiting[..3], &busy, 9), &spread(), DEFAULTS)), [3], "cores are free");
@@ -78,10 +78,66 @@ fn jobs_that_are_there_are_counted_before_others_are_submitted() {
 #[test]
 fn jobs_in_the_queue_that_nothing_is_left_for_are_too_many() {
     let coming = [pilots(Phase::Coming, 10), pilots(Phase::Busy, 5)];
-    assert_eq!(plan(&snapshot(&[], &coming, 20), &shape(), DEFAULTS).surplus, 10);
+    assert_eq!(plan(&snapshot(&[], &coming, 20), &shape(), DEFAULTS).surplus.queued, 10);
     let waiting = tasks(20, 360.0);
     let planned = plan(&snapshot(&waiting, &coming[..1], 20), &shape(), DEFAULTS);
-    assert_eq!((jobs(&planned), planned.surplus), (vec![], 8));
+    assert_eq!((jobs(&planned), planned.surplus.queued), (vec![], 8));
+}
+
+#[test]
+fn a_blocked_job_counts_for_nothing_is_replaced_and_goes_when_the_work_is_done() {
+    let waiting = tasks(12, 10.0);
+    let blocked = [pilots(Phase::Blocked, 1)];
+    let planned = plan(&snapshot(&waiting, &blocked, 4), &shape(), DEFAULTS);
+    assert_eq!(
+        (jobs(&planned), planned.surplus),
+        (vec![1], Surplus::default()),
+        "it stays while there is work"
+    );
+    assert!(!planned.chunks.is_empty(), "for the new one");
+    let replaced = [blocked[0], pilots(Phase::Coming, 1)];
+    let planned = plan(&snapshot(&waiting, &replaced, 4), &shape(), DEFAULTS);
+    assert_eq!((jobs(&planned), planned.surplus), (vec![], Surplus::default()));
+    let planned = plan(&snapshot(&[], &replaced, 4), &shape(), DEFAULTS);
+    assert_eq!(planned.surplus, Surplus { queued: 1, blocked: 1 });
+    let planned = plan(&snapshot(&waiting, &blocked, 0), &shape(), DEFAULTS);
+    assert!(planned.chunks.is_empty(), "what is staged for a blocked job alone could not go to another pool");
+}
+
+#[test]
+fn blocked_jobs_take_no_places_and_never_more_than_the_pool_has() {
+    assert_eq!(
+        [free_jobs(4, 0, 0), free_jobs(4, 3, 0), free_jobs(4, 3, 2), free_jobs(4, 4, 4)],
+        [4, 1, 3, 4]
+    );
+    assert_eq!(
+        [free_jobs(4, 8, 8), free_jobs(4, 7, 6), free_jobs(4, 9, 9), free_jobs(1, 1, 1)],
+        [0, 1, 0, 1]
+    );
+}
+
+#[test]
+fn two_jobs_that_wait_long_count_as_one_and_both_are_kept() {
+    let waiting = tasks(100, 360.0);
+    let late = |count| [pilots(Phase::Late, count)];
+    let planned = |live: &[LiveGroup]| plan(&snapshot(&waiting, live, 99), &shape(), DEFAULTS);
+    assert_eq!((jobs(&planned(&late(10))), planned(&late(10)).surplus.queued), (vec![5], 0));
+    assert_eq!((jobs(&planned(&late(20))), planned(&late(20)).surplus.queued), (vec![], 0));
+    assert_eq!((jobs(&planned(&late(25))), planned(&late(25)).surplus.queued), (vec![], 5));
+    let one_by_one = [late(1)[0]; 10];
+    assert_eq!(jobs(&planned(&one_by_one)), [5], "each submitted by itself");
+    let both = [pilots(Phase::Late, 10), pilots(Phase::Coming, 5)];
+    assert_eq!((jobs(&planned(&both)), planned(&both).surplus.queued), (vec![], 0));
+    assert_eq!(jobs(&planned(&late(1))), [10], "one counts for none: it may never come");
+}
+
+#[test]
+fn after_a_cancel_pilots_in_the_queue_go_at_once() {
+    let (soon, minute) = (Duration::from_secs(20), Duration::from_secs(60));
+    assert_eq!(
+        [patience(None), patience(Some(soon)), patience(Some(minute))],
+        [minute, Duration::ZERO, minute]
+    );
 }
 
 #[test]
@@ -247,9 +303,9 @@ fn any_shape() -> impl Strategy<Value = Shape> {
 }
 
 fn any_live() -> impl Strategy<Value = LiveGroup> {
-    let any = (0usize..3, 1u32..5, 1u32..4, 1u32..8, 1u64..16, 0u64..8000);
+    let any = (0usize..5, 1u32..5, 1u32..4, 1u32..8, 1u64..16, 0u64..8000);
     any.prop_map(|(phase, jobs, nodes, cores, gib, seconds)| LiveGroup {
-        phase: [Phase::Coming, Phase::Idle, Phase::Busy][phase],
+        phase: [Phase::Coming, Phase::Idle, Phase::Busy, Phase::Late, Phase::Blocked][phase],
         jobs,
         nodes,
         node: NodeSize { cores, memory_bytes: gib * GIB, gpus: cores % 3 },
@@ -354,6 +410,6 @@ proptest! {
         }).collect();
         let second = plan(&snapshot(&waiting, &coming, 1000), &shape, DEFAULTS);
         prop_assert!(second.jobs.is_empty(), "{:?}", second.jobs);
-        prop_assert_eq!(second.surplus, 0);
+        prop_assert!(second.surplus.is_none());
     }
 }

@@ -1,0 +1,2 @@
+-- Programs of cancelled tasks that run go on to their end.
+DROP TABLE recall;
