@@ -10,6 +10,11 @@ fn with(mut specification: Value, keywords: Value) -> Value {
     specification
 }
 
+/// Of one element: QCEngine writes the basis sets of several into NWChem's input in no certain order.
+fn hydrogen() -> Value {
+    json!({"symbols": ["H", "H"], "geometry": [0.0, 0.0, 0.0, 0.0, 0.0, 1.4]})
+}
+
 fn oxygen() -> Value {
     json!({"symbols": ["O", "O"], "geometry": [0.0, 0.0, -1.14, 0.0, 0.0, 1.14], "molecular_multiplicity": 3})
 }
@@ -35,7 +40,7 @@ fn programs_failures_are_told_by_their_reason_and_not_by_their_last_line() {
         .manifest(|manifest| manifest.native_programs = vec!["mopac".into(), "xtb".into()])
         .task_on(singlepoint("mopac", "energy", "pm3", ""), oxygen())
         .task(with(singlepoint("xtb", "energy", "gfn2-xtb", ""), json!({"max_iterations": 2})))
-        .task(singlepoint("nwchem", "energy", "scf", "no-such-basis"))
+        .task_on(singlepoint("nwchem", "energy", "scf", "no-such-basis"), hydrogen())
         .task(unfinished)
         .task(singlepoint("nosuchprogram", "energy", "scf", "sto-3g"))
         .task(with(singlepoint("xtb", "energy", "gfn2-xtb", ""), json!({"solvent": "wine"})))
@@ -53,7 +58,7 @@ fn programs_failures_are_told_by_their_reason_and_not_by_their_last_line() {
             ),
             (
                 Input,
-                "NWChem does not find the basis set: `O library no-such-basis` (bas_tag_lib: failed opening basis \
+                "NWChem does not find the basis set: `H library no-such-basis` (bas_tag_lib: failed opening basis \
                  file)",
             ),
             (
