@@ -10,6 +10,7 @@ use super::site::Site;
 use super::stager::StagerError;
 use crate::model::ids::{JobId, PoolName};
 use crate::model::notice::{Holder, Notice};
+use crate::permit::Guard;
 use crate::spool::notice::NoticeBoard;
 
 /// Whoever holds a chunk was seen by then, also after a start: a notice stays so long where nobody seems to.
