@@ -9,7 +9,7 @@ TEST_THREADS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test test-live test-setup check bench docs install clean
+.PHONY: help setup build dist demo test test-live test-setup check bench bench-first-run docs install clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-18s %s\n", $$1, $$2 }'
@@ -21,7 +21,12 @@ build: ## Build the program: target/release/qcbatch
 	@config/setup/compiler.sh
 	$(CARGO) build --release --locked
 
-demo: build ## Calculate the molecules of config/demo on this machine and print a table
+dist: ## Build the program as it is distributed, optimised across crates: target/dist/qcbatch
+	@config/setup/compiler.sh
+	$(CARGO) build --profile dist --locked
+
+demo: ## Calculate the molecules of config/demo on this machine and print a table
+	@$(MAKE) --no-print-directory -j2 build setup
 	@config/setup/demo.sh
 
 test-setup: ## Install what the tests need: the same, a second QCEngine, Slurm with munge, QEMU
@@ -43,6 +48,9 @@ check: ## Formatting, lints, unit tests and structure rules; needs nothing insta
 bench: ## Measure the bounds that docs/ quotes
 	@found=$$(config/setup/all.sh test && config/setup/hyperqueue.sh) || exit 1; set -a; eval "$$found"; set +a; \
 	exec $(CARGO) bench --locked --benches
+
+bench-first-run: ## Measure a newcomer's first run: a fresh clone to the table of make demo
+	@config/setup/first_run.sh
 
 docs: ## API documentation in target/doc, the book in target/book where mdbook is installed
 	$(CARGO) doc --locked --no-deps --document-private-items

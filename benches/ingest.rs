@@ -23,12 +23,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use futures_util::SinkExt;
+use qcbatch::daemon::doubts::Doubts;
 use qcbatch::daemon::ingester::{Results, bring_in_file};
 use qcbatch::model::calculation::Calculation;
 use qcbatch::model::ids::{JobId, NodeIndex};
 use qcbatch::model::qcschema::{self, InputDefaults};
 use qcbatch::model::task::{TaskOutcome, TaskReport};
-use qcbatch::spool::frame::{self, Finality};
+use qcbatch::spool::frame::{self, Finality, ReportLimits};
 use qcbatch::store::ingest::Stored;
 use qcbatch::store::intake::NewRecord;
 use qcbatch::store::staging::StagedTask;
@@ -253,11 +254,18 @@ fn write_results(path: &Path, reports: &[TaskReport]) {
 
 /// The way of the daemon.
 async fn bring_in(world: &World, job: JobId, path: PathBuf) {
-    let results = Results { job, node: NodeIndex::FIRST, path, finality: Finality::StillWritten };
-    let check = |_: &[TaskReport], stored: &Stored| {
-        assert_eq!(stored.failed + stored.dropped + stored.duplicates, 0, "{stored:?}");
+    let results = Results {
+        job,
+        node: NodeIndex::FIRST,
+        pool: path.clone(),
+        path,
+        limits: ReportLimits::USUAL,
+        finality: Finality::StillWritten,
     };
-    bring_in_file(&world.writer, &results, 0, &decide, check).await.unwrap();
+    let check = |_: &[TaskReport], stored: &Stored| {
+        assert_eq!(stored.failed + stored.dropped + stored.duplicates + stored.aside, 0, "{stored:?}");
+    };
+    bring_in_file(&world.writer, &results, 0, &Doubts::default(), &decide, check).await.unwrap();
 }
 
 /// Sums of all turns of one thing.

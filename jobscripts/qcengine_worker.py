@@ -5,16 +5,20 @@ It is started by `qcbatch node` and talks to nobody else. One JSON line in, one 
     stdin   {"calculation": {...}, "cores": 1, "memory_bytes": 1073741824, "nodes": 1, "mpiexec": null,
              "scratch_directory": "/scratch/..."}
     stdout  {"ready": {"qcengine_version": "..."}}                                      once, after the imports
+            {"broken": "why QCEngine cannot be imported here"}                              instead, before it ends
             {"progress": {"geometry": [...], "energy": -1.0, "gradients": 2}}               now and then, of an optimization
             {"result": {...} | null, "error": {"error_type": "...", "error_message": "..."} | null, "stdout": ...,
-             "stderr": ..., "native_files": {...}, "cpu_seconds": 0.1, "program": ..., "program_version": ...}
+             "stderr": ..., "native_files": {...}, "cpu_seconds": 0.1, "program": ..., "program_version": ...,
+             "exit_code": what the last program ended with, of a failure only}
 
 Both pipes are moved to private descriptors, so that programs printing to descriptor 1 or reading descriptor 0 cannot
 disturb them; descriptor 1 becomes standard error. Runs on both generations of QCEngine: 0.29 (QCSchema v1 models) and
 0.50 or later (v1 and v2 models). Inputs and results are QCSchema v1 in both.
 """
 
+import contextlib
 import functools
+import importlib
 import inspect
 import io
 import json
@@ -27,6 +31,7 @@ import signal
 import sys
 import tempfile
 import threading
+import traceback
 import types
 
 os.umask(0o077)
@@ -41,18 +46,26 @@ NODE_TMPDIR = re.sub(r"/qcbatch\.[^/]*$", "", tempfile.gettempdir())
 # Psi4 before 1.4 reads QCSchema v1 only, QCEngine 0.50 and later send it v2.
 PSI4_TOO_OLD = "Schema name of 'qcschema_atomic_input' not understood"
 
+# QCEngine does not say what of a program it lacks.
+NOT_FOUND = "is registered with QCEngine, but cannot be found"
+
 # The runner reads it when a task was stopped.
 PRINTED = ".qcbatch-printed"
+
+# What is kept of each text that a program printed; the node runner keeps as much of the programs that it runs itself.
+MOST_TEXT = 64 << 20
 
 busy = threading.Event()
 
 
 def answer(document):
     """Writes one line; NaN and infinities, which JSON does not have, become null."""
+    # Characters stand for themselves, so that half a surrogate, which no JSON reader takes, becomes a question mark.
+    options = {"allow_nan": False, "ensure_ascii": False, "separators": (",", ":")}
     try:
-        text = json.dumps(document, allow_nan=False, separators=(",", ":"))
+        text = json.dumps(document, **options)
     except ValueError:
-        text = json.dumps(without_nan(document), allow_nan=False, separators=(",", ":"))
+        text = json.dumps(without_nan(document), **options)
     ANSWERS.write(text.encode("utf-8", "replace") + b"\n")
     ANSWERS.flush()
 
@@ -124,6 +137,34 @@ def build(calculation):
     return request, specification["program"]
 
 
+def inner_program(calculation):
+    """The program that gives an optimizer its gradients, if there is one."""
+    return calculation["specification"].get("qc_specification", {}).get("program")
+
+
+class Refused(Exception):
+    """What is not begun."""
+
+
+def refusal(calculation):
+    """Why a calculation is not begun: QCEngine would do something else than was asked, and not say so."""
+    specification = calculation["specification"]
+    specification = specification.get("qc_specification", specification)
+    if specification["program"] != "xtb":
+        return None
+    if specification["driver"] == "hessian":
+        return "xtb has no driver under QCEngine that computes a hessian"
+    solvent = specification["keywords"].get("solvent", "none")
+    if solvent != "none":
+        try:
+            from xtb.utils import get_solvent
+        except Exception:  # QCEngine says what is missing
+            return None
+        if not isinstance(solvent, str) or get_solvent(solvent) is None:
+            return f"solvent: '{solvent}' is not parametrized"
+    return None
+
+
 def member(thing, name):
     """A member of a QCSchema document, be it a dictionary or a model."""
     return thing[name] if isinstance(thing, dict) else getattr(thing, name)
@@ -166,6 +207,13 @@ class Watched:
             answer({"progress": {"geometry": geometry, "energy": energy, "gradients": self.gradients}})
 
 
+class Printed(bytes):
+    """What a program printed. It may be in any encoding: one byte that is not UTF-8 must not cost the result."""
+
+    def decode(self, encoding="utf-8", errors="replace"):
+        return super().decode(encoding, errors)
+
+
 class Kept(io.BytesIO):
     """What a program prints, also in a file of the task's scratch: there it outlives a worker that is killed.
 
@@ -192,10 +240,91 @@ class Kept(io.BytesIO):
         return super().write(data)
 
 
-def keep_what_programs_print(qcengine):
-    """QCEngine collects it in memory, by `io.BytesIO` in `qcengine.util.popen` of both generations."""
-    if getattr(getattr(qcengine, "util", None), "io", None) is io:
-        qcengine.util.io = types.SimpleNamespace(**{**vars(io), "BytesIO": Kept})
+    def getvalue(self):
+        return Printed(super().getvalue())
+
+
+def open_leniently(file, mode="r", **options):
+    """`open` that reads text of any encoding."""
+    if "b" not in mode:
+        options.setdefault("errors", "replace")
+    return open(file, mode, **options)
+
+
+def follow_programs(qcengine):
+    """QCEngine runs programs by `qcengine.util` in both generations. It collects what they print in `io.BytesIO`, decodes
+    that and their files strictly, and drops their exit codes.
+    """
+    util = getattr(qcengine, "util", None)
+    if getattr(util, "io", None) is not io:
+        return
+    util.io = types.SimpleNamespace(**{**vars(io), "BytesIO": Kept})
+    util.open = open_leniently
+    if hasattr(util, "popen"):
+        util.popen = remembering(util.popen)
+
+
+# The last program that ran for the present task: its exit code and what it printed.
+last_program = {}
+
+
+def remembering(popen):
+    """QCEngine's `popen`, which leaves in `last_program` how the program ended."""
+
+    @contextlib.contextmanager
+    @functools.wraps(popen)
+    def remembered(*arguments, **options):
+        program = {}
+        last_program.clear()
+        try:
+            with popen(*arguments, **options) as program:
+                yield program
+        finally:
+            if "proc" in program:
+                last_program["exit_code"] = program["proc"].poll()
+            last_program.update({name: program[name] for name in ("stdout", "stderr") if program.get(name)})
+
+    return remembered
+
+
+def read_xtb_leniently():
+    """The library of xtb prints into a temporary file, which its harness decodes strictly."""
+    try:
+        from xtb.qcschema import harness
+    except Exception:  # it is not installed, or broken: QCEngine says so
+        return
+    made = harness.NamedTemporaryFile
+    if getattr(made, "of_qcbatch", False):
+        return
+
+    def lenient(*arguments, **options):
+        file = made(*arguments, **options)
+        read = file.read
+        file.read = lambda *size: Printed(read(*size))
+        return file
+
+    lenient.of_qcbatch = True
+    harness.NamedTemporaryFile = lenient
+
+
+def give_mopac_atoms_a_gradient():
+    """MOPAC prints no gradient of a single atom, and QCEngine's harness takes that for a failure. It is zero."""
+    try:
+        from qcengine.programs.mopac import MopacHarness
+    except ImportError:
+        return
+    parse = MopacHarness.parse_output
+    zero = " GRADIENTS:KCAL/MOL/ANGSTROM[3]=\n 0.0 0.0 0.0\n"
+
+    @functools.wraps(parse)
+    def parse_output(self, outfiles, input_model):
+        text = outfiles.get("dispatch.aux") or ""
+        members = set(re.findall(r"^\s*(GRADIENTS|HEAT_OF_FORMATION|ERROR_MESSAGE)\b", text, re.MULTILINE))
+        if members == {"HEAT_OF_FORMATION"} and len(input_model.molecule.symbols) == 1:
+            outfiles = {**outfiles, "dispatch.aux": text.rstrip("\n") + "\n" + zero}
+        return parse(self, outfiles, input_model)
+
+    MopacHarness.parse_output = parse_output
 
 
 def compute(qcengine, request, program, task_config):
@@ -232,6 +361,27 @@ def failure_outputs(document):
     return {name: "\n".join(texts) or None for name, texts in outputs.items()}
 
 
+def shortened(text):
+    """A text of at most so many characters; the end is kept, which says more."""
+    if not text or len(text) <= MOST_TEXT:
+        return text
+    return f"[qcbatch: {len(text) - MOST_TEXT} characters before this were left out]\n{text[-MOST_TEXT:]}"
+
+
+def what_is_missing(message):
+    """What QCEngine's harness needs and does not find, in its own words."""
+    match = re.search(r"(?:Program|Procedure) (\S+) is registered", message)
+    name = match.group(1).lower() if match else ""
+    for room, kind in (("programs", "programs"), ("procedures", "procedures")):
+        try:
+            base = importlib.import_module(f"qcengine.{room}.base")
+            harness = getattr(base, kind, {}).get(name)
+            if harness is not None:
+                harness.found(raise_error=True)
+        except Exception as error:  # of whatever kind: it is only told
+            yield str(error)
+
+
 def reply_of_failure(document, program):
     """The reply for a FailedOperation."""
     error = document.get("error") or {}
@@ -239,12 +389,15 @@ def reply_of_failure(document, program):
     if PSI4_TOO_OLD in message:
         error_type = "resource_error"
         message = "this Psi4 is older than 1.4 and needs QCEngine 0.29: set the pool's worker_python\n" + message
+    if NOT_FOUND in message:
+        message = "\n".join([message, *what_is_missing(message), f"QCEngine runs in {sys.executable}"])
     outputs = failure_outputs(document)
     return {
         "result": None,
-        "error": {"error_type": error_type, "error_message": message},
-        "stdout": outputs["stdout"],
-        "stderr": outputs["stderr"],
+        "error": {"error_type": error_type, "error_message": shortened(message)},
+        "stdout": shortened(outputs["stdout"] or last_program.get("stdout")),
+        "stderr": shortened(outputs["stderr"] or last_program.get("stderr")),
+        "exit_code": last_program.get("exit_code"),
         "native_files": {},
         "program": program,
         "program_version": None,
@@ -260,9 +413,9 @@ def reply_of(result, program):
     native_files = document.pop("native_files", None) or {}
     document.pop("error", None)
     return {
-        "stdout": document.pop("stdout", None),
-        "stderr": document.pop("stderr", None),
-        "native_files": {name: text for name, text in native_files.items() if isinstance(text, str)},
+        "stdout": shortened(document.pop("stdout", None)),
+        "stderr": shortened(document.pop("stderr", None)),
+        "native_files": {name: shortened(text) for name, text in native_files.items() if isinstance(text, str)},
         "result": document,
         "error": None,
         "program": provenance.get("creator") or program,
@@ -287,6 +440,9 @@ def run(qcengine, order):
     tempfile.tempdir = temporary
     os.chdir(order["scratch_directory"])
     program = order["calculation"]["specification"]["program"]
+    last_program.clear()
+    if "xtb" in (program, inner_program(order["calculation"])):
+        read_xtb_leniently()
     task_config = {
         "ncores": order["cores"],
         "nnodes": order["nodes"],
@@ -304,7 +460,12 @@ def run(qcengine, order):
         reply = reply_of_failure({"error": {"error_type": "input_error", "error_message": str(error)}}, program)
     else:
         try:
+            refused = refusal(order["calculation"])
+            if refused:
+                raise Refused(refused)
             reply = reply_of(compute(qcengine, request, program, task_config), program)
+        except Refused as error:
+            reply = reply_of_failure({"error": {"error_type": "input_error", "error_message": str(error)}}, program)
         except MemoryError as error:
             reply = reply_of_failure({"error": {"error_type": "memory_error", "error_message": repr(error)}}, program)
         except Exception as error:  # QCEngine returns its errors; what it raises is a fault of its own
@@ -312,15 +473,33 @@ def run(qcengine, order):
             reply = reply_of_failure({"error": {"error_type": "unknown_error", "error_message": message}}, program)
     finally:
         os.chdir("/")
+        last_program.clear()
     reply["cpu_seconds"] = cpu_seconds() - started
     return reply
 
 
+def why_broken(error):
+    """Why QCEngine cannot be imported, in a sentence that says what to do."""
+    python = sys.executable
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        missing = error.name.split(".")[0]
+        if missing == "qcengine":
+            return f"QCEngine is not installed in {python}; install it with `{python} -m pip install qcengine`"
+        return (f"QCEngine in {python} lacks the Python package `{missing}`; "
+                f"install it with `{python} -m pip install {missing}`")
+    return f"QCEngine cannot be imported by {python}: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
 def main():
     """Answers until the runner closes the pipe."""
-    import qcengine
-
-    keep_what_programs_print(qcengine)
+    try:
+        import qcengine
+    except BaseException as error:  # whatever the import of somebody else's packages raises
+        traceback.print_exc()
+        answer({"broken": why_broken(error)})
+        sys.exit(1)
+    follow_programs(qcengine)
+    give_mopac_atoms_a_gradient()
     threading.Thread(target=die_with_the_runner, daemon=True).start()
     answer({"ready": {"qcengine_version": qcengine.__version__.lstrip("v")}})
     for line in REQUESTS:

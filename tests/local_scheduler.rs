@@ -28,6 +28,21 @@ impl Local {
         command
     }
 
+    /// One whose state lies on a file system of so many KiB; none, said aloud, where this user may not mount.
+    fn on_small_disk(kib: u32) -> Option<(Local, SmallDisk)> {
+        let local = Local::new();
+        let state = local.directory.path().join("state");
+        fs::create_dir(&state).unwrap();
+        let size = format!("size={kib}k,mode=700");
+        let mount =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&state).output().unwrap();
+        if !mount.status.success() {
+            eprintln!("NOT TRIED: mount of a small disk: {}", String::from_utf8_lossy(&mount.stderr));
+            return None;
+        }
+        Some((local, SmallDisk(state)))
+    }
+
     fn run(&self, arguments: &[&str]) -> Output {
         self.command(arguments).output().unwrap()
     }
@@ -97,6 +112,29 @@ impl Local {
     fn status(&self, id: &str) -> serde_json::Value {
         let path = self.directory.path().join("state/jobs").join(id).join("status.json");
         serde_json::from_slice(&fs::read(path).unwrap()).unwrap()
+    }
+}
+
+/// A mounted file system that can be filled up.
+struct SmallDisk(PathBuf);
+
+impl SmallDisk {
+    /// Takes every byte that is left.
+    fn fill(&self, name: &str) {
+        use std::io::Write;
+        let mut file = fs::File::create(self.0.join(name)).unwrap();
+        while file.write_all(&[b'x'; 4096]).is_ok() {}
+        while file.write_all(b"x").is_ok() {}
+    }
+
+    fn empty(&self, name: &str) {
+        fs::remove_file(self.0.join(name)).unwrap();
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
     }
 }
 
@@ -262,4 +300,57 @@ fn a_submit_command_that_dies_half_way_is_found_by_its_tag_and_told() {
     assert_eq!(local.states(id)[0].0, "NODE_FAILURE", "it never will: its tasks come back");
     // There is no supervisor that `drop` could end.
     fs::remove_dir_all(entry.parent().unwrap()).unwrap();
+}
+
+#[test]
+fn a_full_state_directory_costs_no_running_job() {
+    let Some((local, disk)) = Local::on_small_disk(256) else { return };
+    let body = "until [ -e end-$QCBATCH_LOCAL_ARRAY_INDEX ]; do sleep 0.05; done; exit 7";
+    let id = local.submit(body, &["--array-size", "2"]);
+    local.wait_for(&id, |states| states.iter().all(|(state, _)| state == "RUNNING"));
+    let supervisor = local.status(&id)["supervisor"]["pid"].as_i64().unwrap() as i32;
+    let end = |index: u32| fs::write(local.directory.path().join(format!("end-{index}")), "").unwrap();
+    let lives = || kill(Pid::from_raw(supervisor), None).is_ok();
+
+    // The room that was kept is enough for the next word.
+    disk.fill("first");
+    end(0);
+    local.wait_for(&id, |states| states[0] == pair("FAILED", "7:0") && states[1].0 == "RUNNING");
+    // Now there is none for the last word: it is kept in memory, and the supervisor stays.
+    disk.fill("second");
+    end(1);
+    std::thread::sleep(Duration::from_millis(1500));
+    assert_eq!(local.states(&id)[1].0, "RUNNING", "nobody could write that it has ended");
+    assert!(lives(), "the supervisor gave up");
+    disk.empty("second");
+    disk.empty("first");
+    assert_eq!(local.wait_ended(&id), [pair("FAILED", "7:0"), pair("FAILED", "7:0")]);
+    drop(local);
+    drop(disk);
+}
+
+#[test]
+fn two_large_jobs_do_not_run_together_and_a_small_one_overtakes_them() {
+    let local = Local::new();
+    let gib = |count: u64| (count << 30).to_string();
+    let submit = |name: &str, memory: u64| {
+        let body = format!("echo {name} > started-{name}; until [ -e end-{name} ]; do sleep 0.05; done");
+        local.submit(&body, &["--memory", &gib(memory), "--memory-total", &gib(23)])
+    };
+    let end = |name: &str| fs::write(local.directory.path().join(format!("end-{name}")), "").unwrap();
+    let started = |name: &str| local.directory.path().join(format!("started-{name}")).exists();
+    let first = submit("first", 20);
+    local.wait_running(&first);
+    let second = submit("second", 20);
+    let small = submit("small", 2);
+    local.wait_running(&small);
+    assert!(!started("second"), "two of 20 GiB each do not fit into 23 GiB");
+    assert_eq!(local.states(&second)[0].0, "QUEUED");
+    end("first");
+    local.wait_running(&second);
+    end("second");
+    end("small");
+    for id in [first, second, small] {
+        assert_eq!(local.wait_ended(&id), [pair("COMPLETED", "0:0")]);
+    }
 }

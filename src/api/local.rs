@@ -10,6 +10,7 @@ use axum::middleware;
 use axum::routing::{get, post};
 use tokio_util::sync::CancellationToken;
 
+mod aside;
 mod bench;
 mod body;
 mod change;
@@ -58,6 +59,9 @@ pub fn router(state: Arc<ApiState>) -> Router {
         .route("/v1/records/{id}/native-files/{name}", get(outputs::native_file))
         .route("/v1/records/{id}/live-log", get(live_log::live_log))
         .route("/v1/jobs/query", post(jobs::query))
+        .route("/v1/spool/aside/query", post(aside::query))
+        .route("/v1/spool/aside/adopt", post(aside::adopt))
+        .route("/v1/spool/aside/remove", post(aside::remove))
         .route("/v1/bench/timings", post(bench::timings))
         .route("/v1/bench/open", post(bench::open))
         .route("/v1/bench/meters", post(bench::meters))

@@ -11,11 +11,13 @@ use crate::model::job::JobState;
 use crate::model::record::RecordStatus;
 use crate::model::view::{JobLine, PoolSummary, RecordFilter};
 
+mod aside;
 mod bench;
 mod error;
 mod predict;
 mod submit;
 
+pub use aside::{AsideChange, AsideQuery, AsideReceipt, RefusedAside};
 pub use bench::{BenchQuery, JobMeter, MeterQuery, Meters, ProcessMeter, RemovalReceipt};
 pub use error::{ErrorBody, ErrorCode, ErrorEnvelope, Problem};
 pub use predict::{PredictedCalculation, PredictedInPool, Scarce, UnfitPool};

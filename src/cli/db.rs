@@ -1,6 +1,7 @@
 //! `qcbatch db`: the private PostgreSQL and its backups; needs no daemon. `psql`, `backup` and `restore` work with an
 //! external server too.
 
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 
@@ -13,9 +14,10 @@ use super::screen::{Report, Screen};
 use super::session::Session;
 use crate::config::Config;
 use crate::daemon::database;
+use crate::daemon::state_lock::StateLock;
 use crate::store::DatabaseTarget;
 use crate::store::backup::{backup, psql};
-use crate::store::cluster::{ClusterStatus, PrivateCluster, Programs, Started, Stopped};
+use crate::store::cluster::{ClusterError, ClusterStatus, PrivateCluster, Programs, Started, Stopped};
 use crate::store::restore::{Existing, restore};
 
 /// What was typed.
@@ -29,8 +31,12 @@ pub struct DbArgs {
 enum DbCommand {
     /// Start the private server, making its cluster if there is none
     Start,
-    /// Stop the private server
-    Stop,
+    /// Stop the private server; refused while a daemon works with it
+    Stop {
+        /// Stop it under a daemon too, which then pauses until `qcbatch db start`
+        #[arg(long)]
+        force: bool,
+    },
     /// Say whether the private server runs
     Status,
     /// Open psql on the database
@@ -60,7 +66,14 @@ pub(super) async fn run(args: DbArgs, session: &Session) -> Result<ExitCode, Cli
     let config = session.config()?;
     match args.command {
         DbCommand::Start => start(&private(&config)?, session).await,
-        DbCommand::Stop => stop(&private(&config)?, session).await,
+        DbCommand::Stop { force } => {
+            let cluster = private(&config)?;
+            match force {
+                true => cluster.keep_stopped().map_err(cannot_stop)?,
+                false => refuse_under_a_daemon(&config)?,
+            }
+            stop(&cluster, session).await
+        }
         DbCommand::Status => status(&config, session).await,
         DbCommand::Psql { arguments } => open_psql(&config, &arguments).await,
         DbCommand::Backup { file } => write_backup(&config, &file, session).await,
@@ -88,6 +101,7 @@ async fn start(cluster: &PrivateCluster, session: &Session) -> Result<ExitCode, 
         .start()
         .await
         .map_err(|error| CliError::local("cannot start the private PostgreSQL", error))?;
+    cluster.let_start().map_err(|error| CliError::local("cannot start the private PostgreSQL", error))?;
     session.screen.note(match started {
         Started::ByUs => "the private PostgreSQL is started",
         Started::AlreadyRunning => "the private PostgreSQL was running already",
@@ -95,9 +109,27 @@ async fn start(cluster: &PrivateCluster, session: &Session) -> Result<ExitCode, 
     Ok(ExitCode::Success)
 }
 
+fn cannot_stop(error: ClusterError) -> CliError {
+    CliError::local("cannot stop the private PostgreSQL", error)
+}
+
+/// A daemon whose database is stopped can do nothing, and would start it again.
+fn refuse_under_a_daemon(config: &Config) -> Result<(), CliError> {
+    if UnixStream::connect(&config.daemon.socket).is_err() {
+        return Ok(());
+    }
+    Err(CliError::Failed {
+        message: "a daemon works with the private PostgreSQL".to_owned(),
+        hint: Some(
+            "stop the daemon, which stops it too; or `qcbatch db stop --force`: the daemon then waits for \
+             `qcbatch db start`"
+                .to_owned(),
+        ),
+    })
+}
+
 async fn stop(cluster: &PrivateCluster, session: &Session) -> Result<ExitCode, CliError> {
-    let stopped =
-        cluster.stop().await.map_err(|error| CliError::local("cannot stop the private PostgreSQL", error))?;
+    let stopped = cluster.stop().await.map_err(cannot_stop)?;
     session.screen.note(match stopped {
         Stopped::ByUs => "the private PostgreSQL is stopped",
         Stopped::NotRunning => "the private PostgreSQL was not running",
@@ -186,6 +218,14 @@ async fn restore_backup(
     existing: Existing,
     session: &Session,
 ) -> Result<ExitCode, CliError> {
+    // An external server may serve other hosts: there the lease alone tells.
+    let _lock = match &config.database.url {
+        Some(_) => None,
+        None => {
+            let locked = StateLock::take(config);
+            Some(locked.map_err(|error| CliError::local("nothing was restored", error))?)
+        }
+    };
     let target = target(config)?;
     restore(&target, &programs(config).await?, file, existing).await.map_err(|error| CliError::Local {
         action: "nothing was restored".to_owned(),

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anstyle::{AnsiColor, Style};
 
 use super::exit_code::ExitCode;
+use super::table::printable;
 use crate::api::client::ClientError;
 use crate::api::wire::{ErrorCode, Problem};
 use crate::model::causes::chain;
@@ -129,6 +130,11 @@ impl CliError {
         }
     }
 
+    /// Whether the daemon is busy with another submission, so that the same request may be made again.
+    pub(super) fn is_busy(&self) -> bool {
+        matches!(self, CliError::Daemon(ClientError::Answered { body }) if body.code == ErrorCode::Busy)
+    }
+
     fn hint(&self) -> Option<&str> {
         match self {
             CliError::Daemon(error) => error.hint(),
@@ -157,9 +163,11 @@ impl CliError {
             CliError::Config { report } => return format!("{}\n", report.trim_end()),
             _ => {}
         }
-        let mut text = format!("{red}error:{red:#} {}\n", chain(self));
+        // Messages of ours may have several lines; what they quote must not steer the terminal.
+        let lines: Vec<String> = chain(self).lines().map(printable).collect();
+        let mut text = format!("{red}error:{red:#} {}\n", lines.join("\n"));
         for problem in self.problems() {
-            text.push_str(&format!("  {}\n", super::table::printable(&problem.to_string())));
+            text.push_str(&format!("  {}\n", printable(&problem.to_string())));
         }
         if let Some(hint) = self.hint() {
             text.push_str(&format!("{cyan}hint:{cyan:#} {hint}\n"));

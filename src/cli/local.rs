@@ -77,10 +77,16 @@ struct SubmitArgs {
     state: StateArgs,
     #[arg(long)]
     cores_total: u32,
+    /// Bytes of memory for all elements of all submissions, instead of what the machine has
+    #[arg(long)]
+    memory_total: Option<u64>,
     #[arg(long)]
     tag: Tag,
     #[arg(long)]
     cores: u32,
+    /// Bytes that each element may use
+    #[arg(long, default_value_t = 0)]
+    memory: u64,
     /// Seconds
     #[arg(long)]
     walltime: u64,
@@ -159,6 +165,8 @@ fn submit(args: SubmitArgs) -> Result<u64, LocalError> {
         array_size: args.array_size,
         cores: args.cores,
         cores_total: args.cores_total,
+        memory_bytes: args.memory,
+        memory_total_bytes: args.memory_total.or_else(local::memory_bytes).unwrap_or(0),
         walltime_seconds: args.walltime,
         warning_seconds: args.warning,
         directory: args.directory,

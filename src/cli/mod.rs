@@ -29,6 +29,7 @@ mod screen;
 mod selection;
 mod session;
 mod show;
+mod spool;
 mod status;
 mod submit;
 mod table;
@@ -113,6 +114,8 @@ enum Command {
     Retry(change::ChangeArgs),
     /// Write results as JSON lines of QCSchema
     Export(export::ExportArgs),
+    /// Look after what the spool brought that fits no task
+    Spool(spool::SpoolArgs),
     /// Measure a pool with synthetic tasks
     Bench(bench::BenchArgs),
     /// Look after the private PostgreSQL
@@ -170,6 +173,7 @@ fn dispatch(cli: Cli) -> Result<std::process::ExitCode, CliError> {
         Command::Cancel(args) => session.block_on(cancel::run(args, &session)),
         Command::Retry(args) => session.block_on(retry::run(args, &session)),
         Command::Export(args) => session.block_on(export::run(args, &session)),
+        Command::Spool(args) => session.block_on(spool::run(args, &session)),
         Command::Bench(args) => session.block_on(bench::run(args, &session)),
         Command::Db(args) => session.block_on(db::run(args, &session)),
         Command::Config(args) => config::run(args, &session),

@@ -14,5 +14,5 @@ pub struct StatusArgs {}
 pub(super) async fn run(_: StatusArgs, session: &Session) -> Result<ExitCode, CliError> {
     let summary: StatusSummary = session.client()?.get("/v1/status").await?;
     session.screen.print(&summary)?;
-    Ok(ExitCode::Success)
+    Ok(if summary.database_away.is_some() { ExitCode::Failed } else { ExitCode::Success })
 }

@@ -1,6 +1,6 @@
 //! `qcbatch submit`: reads inputs, streams them to the daemon, and says what became of them.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -57,8 +57,12 @@ pub(super) async fn run(args: SubmitArgs, session: &Session) -> Result<ExitCode,
     Ok(ExitCode::Success)
 }
 
-/// Streams the inputs to `path` and gives its answer. An input that cannot be read breaks the request off, so that
-/// nothing is stored, and is the error that is told.
+/// How long a submission waits for others that are being taken in before it, and the time between two tries.
+const LONGEST_QUEUE: Duration = Duration::from_secs(30 * 60);
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
+/// Sends the inputs to `path` and gives its answer. Where the daemon is busy with another submission, that is told and the
+/// inputs are sent again.
 pub(super) async fn send<T: serde::de::DeserializeOwned>(
     documents: &DocumentArgs,
     options: SubmitOptions,
@@ -66,8 +70,31 @@ pub(super) async fn send<T: serde::de::DeserializeOwned>(
     path: &str,
     screen: &Screen,
 ) -> Result<T, CliError> {
-    let (pieces, received) = mpsc::channel(PIECES_AHEAD);
     let source = reading::Source::new(documents, &options)?;
+    let (begun, mut told) = (Instant::now(), false);
+    loop {
+        match send_once(source.clone(), client, path, screen).await {
+            Err(error) if error.is_busy() && begun.elapsed() < LONGEST_QUEUE => {
+                if !told {
+                    screen.note(&format!("{error}; trying again until its turn comes"));
+                    told = true;
+                }
+                tokio::time::sleep(BETWEEN_TRIES).await;
+            }
+            outcome => return outcome,
+        }
+    }
+}
+
+/// Streams the inputs to `path` and gives its answer. An input that cannot be read breaks the request off, so that
+/// nothing is stored, and is the error that is told.
+async fn send_once<T: serde::de::DeserializeOwned>(
+    source: reading::Source,
+    client: &Client,
+    path: &str,
+    screen: &Screen,
+) -> Result<T, CliError> {
+    let (pieces, received) = mpsc::channel(PIECES_AHEAD);
     let progress = screen.clone();
     let reading = spawn_blocking(move || source.send_to(&pieces, &progress));
     let answer = client.post_lines(path, received).await;

@@ -179,17 +179,27 @@ pub fn cut(text: &str, width: usize) -> String {
     kept
 }
 
-/// One line without control characters: what a scheduler or a file wrote must not steer the terminal.
+/// One line without control characters: what a user, a scheduler or a file wrote must not steer the terminal.
 pub fn printable(text: &str) -> String {
     let mut line = String::with_capacity(text.len());
     for character in text.chars() {
         match character {
             '\n' | '\r' | '\t' => line.push(' '),
-            _ if character.is_control() => line.push('\u{fffd}'),
+            _ if character.is_control() || is_invisible_format(character) => line.push('\u{fffd}'),
             _ => line.push(character),
         }
     }
     line
+}
+
+/// Characters of Unicode's category Cf that reorder or hide what stands beside them (bidirectional controls, zero-width
+/// characters, tags), and the line and paragraph separators.
+fn is_invisible_format(character: char) -> bool {
+    matches!(character,
+        '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{180e}' | '\u{200b}'..='\u{200f}'
+        | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+        | '\u{110bd}' | '\u{110cd}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}'
+        | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
 #[cfg(test)]
@@ -253,5 +263,13 @@ mod tests {
                 prop_assert!(line.width() <= width, "{} > {width}: {line}", line.width());
             }
         }
+    }
+
+    #[test]
+    fn nothing_that_is_shown_steers_the_terminal() {
+        assert_eq!(printable("hf\u{1b}]0;owned\u{7}"), "hf\u{fffd}]0;owned\u{fffd}");
+        assert_eq!(printable("safe\u{202e}gnp.exe"), "safe\u{fffd}gnp.exe", "reversed");
+        assert_eq!(printable("a\u{200b}b\u{feff}"), "a\u{fffd}b\u{fffd}", "invisible");
+        assert_eq!(printable("Å, ωB97X-D, 水, e\u{301}"), "Å, ωB97X-D, 水, e\u{301}");
     }
 }

@@ -137,6 +137,12 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
             search_path: view.paths("scheduler.search_path"),
             pass_environment: view.list("scheduler.pass_environment"),
         },
+        intake: IntakeConfig {
+            wait: view.duration("intake.wait"),
+            life: view.duration("intake.life"),
+            document_bytes: view.optional_bytes("intake.document_bytes").expect(FILLED),
+            document_elements: view.count("intake.document_elements"),
+        },
         inbox: InboxConfig {
             path: view.path("inbox.path"),
             scan_interval: view.duration("inbox.scan_interval"),
@@ -159,6 +165,7 @@ pub(super) fn resolve(filled: &Layer, url: Option<Secret>) -> Config {
             native_programs: view.list("worker.native_programs"),
             recycle_after: view.count("worker.recycle_after"),
             recycle_growth_bytes: view.optional_bytes("worker.recycle_growth").expect(FILLED),
+            result_bytes: view.optional_bytes("worker.result_bytes").expect(FILLED),
             heartbeat: view.duration("worker.heartbeat"),
         },
         pools: filled.pools.iter().map(|pool| resolve_pool(&View(&pool.values))).collect(),

@@ -24,6 +24,8 @@ pub struct Config {
     pub daemon: DaemonConfig,
     /// `[scheduler]`
     pub scheduler: SchedulerConfig,
+    /// `[intake]`
+    pub intake: IntakeConfig,
     /// `[inbox]`
     pub inbox: InboxConfig,
     /// `[defaults]`
@@ -61,7 +63,7 @@ pub struct SiteConfig {
 pub struct DatabaseConfig {
     /// URL or connection string with its password; none means the private cluster.
     pub url: Option<Secret>,
-    /// Most connections.
+    /// Maximum number of connections, at least four.
     pub pool_size: u32,
     /// Where `initdb` and `pg_ctl` are, if not found by themselves.
     pub bin_dir: Option<PathBuf>,
@@ -155,6 +157,19 @@ pub struct SchedulerConfig {
     pub pass_environment: Vec<String>,
 }
 
+/// How submissions are taken in.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize)]
+pub struct IntakeConfig {
+    /// How long a submission waits for the one before it.
+    pub wait: Duration,
+    /// How long taking one submission in may last.
+    pub life: Duration,
+    /// Maximum size of one document.
+    pub document_bytes: u64,
+    /// Maximum number of values in one document.
+    pub document_elements: u32,
+}
+
 /// The inbox.
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct InboxConfig {
@@ -228,6 +243,8 @@ pub struct WorkerConfig {
     pub recycle_after: u32,
     /// Growth after which a worker is replaced.
     pub recycle_growth_bytes: u64,
+    /// Maximum size of one result as JSON.
+    pub result_bytes: u64,
     /// Time between two signs of life.
     pub heartbeat: Duration,
 }

@@ -4,12 +4,10 @@
 use tracing_subscriber::EnvFilter;
 
 use super::schema::{Kind, MPI_PLACEHOLDERS, PATH_PLACEHOLDERS};
+use crate::model::ids::is_compute_tag;
 
 /// Longest name of a site or pool: it is a directory's name and a column's key.
 const NAME_BYTES: usize = 63;
-
-/// Longest compute tag.
-const TAG_BYTES: usize = 64;
 
 /// Whether `content` is a text of `kind`. The error says what is wrong if [`Kind::allowed`] does not.
 pub(super) fn check(kind: &Kind, content: &str) -> Result<(), Option<String>> {
@@ -28,7 +26,7 @@ pub(super) fn check(kind: &Kind, content: &str) -> Result<(), Option<String>> {
         Kind::Program => !content.starts_with('-') && !content.contains(char::is_whitespace),
         Kind::FileName => !content.contains('/') && content != "." && content != "..",
         Kind::ProgramName => content == "*" || content.bytes().all(|byte| is_lower(byte) || byte == b'+'),
-        Kind::ComputeTag => content == "*" || (content.len() <= TAG_BYTES && content.bytes().all(is_lower)),
+        Kind::ComputeTag => is_compute_tag(content),
         Kind::ShellLine => true,
         Kind::MpiCommand => return check_mpi_command(content),
         Kind::Directive => content.starts_with('-'),

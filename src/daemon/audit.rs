@@ -92,7 +92,7 @@ async fn held_by_jobs(site: &Arc<Site>, pool: &Pool) -> Result<Option<HashSet<Ch
     let held = tokio::task::spawn_blocking(move || {
         let mut held = HashSet::new();
         for (directory, job) in directories {
-            let found = evidence::gather(&directory)?;
+            let found = evidence::gather(&directory, job.nodes)?;
             if found.nodes().any(|(node, found)| found.results_bytes > job.offset(node)) {
                 return Ok::<_, crate::spool::SpoolError>(None);
             }

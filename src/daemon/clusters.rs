@@ -1,7 +1,7 @@
 //! A cluster as the daemon sees it: one scheduler, shared by the pools whose adapter it is, and its last poll.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
@@ -32,7 +32,7 @@ pub struct Cluster {
     outage: Mutex<Outage>,
     /// An outage is over, and the submitter does not know yet.
     recovered: AtomicBool,
-    live_jobs: AtomicUsize,
+    live_jobs: RwLock<Arc<HashSet<SchedulerJobId>>>,
     snapshot: RwLock<Option<Arc<Snapshot>>>,
 }
 
@@ -46,6 +46,8 @@ pub struct Snapshot {
     pub jobs: HashMap<SchedulerJobId, JobSighting>,
     /// All jobs of this user, ours and others.
     pub users_jobs: usize,
+    /// Our jobs that the scheduler had accepted when it was asked: only their absence means something.
+    pub asked_about: Arc<HashSet<SchedulerJobId>>,
 }
 
 impl Cluster {
@@ -62,7 +64,7 @@ impl Cluster {
             unwanted: Mutex::default(),
             outage: Mutex::default(),
             recovered: AtomicBool::new(false),
-            live_jobs: AtomicUsize::new(0),
+            live_jobs: RwLock::default(),
             snapshot: RwLock::new(None),
         }
     }
@@ -72,14 +74,17 @@ impl Cluster {
         format!("scheduler {}", self.name)
     }
 
-    /// How many of our jobs it has.
-    pub fn live_jobs(&self) -> usize {
-        self.live_jobs.load(Ordering::Relaxed)
+    /// The jobs of ours that it has accepted and that have not ended, as far as is known.
+    pub fn live_jobs(&self) -> Arc<HashSet<SchedulerJobId>> {
+        self.live_jobs.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Tells the poller how many jobs there are; the first one wakes it.
-    pub fn set_live_jobs(&self, jobs: usize) {
-        if self.live_jobs.swap(jobs, Ordering::Relaxed) == 0 && jobs > 0 {
+    /// Tells the poller which jobs there are; the first one wakes it.
+    pub fn set_live_jobs(&self, jobs: HashSet<SchedulerJobId>) {
+        let some = !jobs.is_empty();
+        let mut live_jobs = self.live_jobs.write().unwrap_or_else(PoisonError::into_inner);
+        let before = std::mem::replace(&mut *live_jobs, Arc::new(jobs));
+        if before.is_empty() && some {
             self.has_jobs.notify_one();
         }
     }

@@ -39,7 +39,7 @@ pub async fn end(
         // Nothing more will be appended: whole frames behind a damaged one are still good.
         let (which, offset) = ((job.id, node), job.offset(node));
         match ingester::bring_in(site, pool, which, directory, offset, Finality::Final).await {
-            Ok(offset) => stored += offset,
+            Ok(offset) => stored = offset.saturating_add(stored),
             Err(IngestError::Store(error)) => return Err(error),
             Err(error) => {
                 site.troubles.note(&format!("job {}", job.id), chain(&error));

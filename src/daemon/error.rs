@@ -2,7 +2,9 @@
 
 use thiserror::Error;
 
+use super::ownership::OwnershipError;
 use super::setup::SetupError;
+use super::state_lock::StateLockError;
 use crate::api::local::ListenError;
 use crate::store::StoreError;
 use crate::store::cluster::ClusterError;
@@ -36,6 +38,12 @@ pub enum DaemonError {
     /// `/proc` cannot be read.
     #[error("failed to learn about this process from /proc")]
     Process(#[source] std::io::Error),
+    /// Another process uses the state directory.
+    #[error(transparent)]
+    Locked(#[from] StateLockError),
+    /// Spool or state directory belong to another database or site.
+    #[error(transparent)]
+    Owned(#[from] OwnershipError),
     /// Adapters, templates, spool.
     #[error(transparent)]
     Setup(#[from] SetupError),

@@ -1,11 +1,13 @@
 //! Looks into the directory of one job, brings its new results in, and draws the conclusion. Changes of many jobs are
 //! stored together by the caller; only the end of a job is stored here.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::ending;
 use super::ingester::{self, IngestError};
+use super::looks::{self, LOOK_LIMIT};
 use super::pools::Pool;
 use super::sightings::{Poll, Seen};
 use super::site::Site;
@@ -14,7 +16,8 @@ use crate::model::chunk::ChunkName;
 use crate::model::ids::{JobId, NodeIndex};
 use crate::model::job::JobState;
 use crate::plan::job::{EndEvidence, Evidence, JobStep, KnownJob, Patience, Sighting, next_step};
-use crate::spool::evidence;
+use crate::spool::SpoolError;
+use crate::spool::evidence::{self, saturating_sum};
 use crate::spool::frame::Finality;
 use crate::spool::layout::JobDirectory;
 use crate::store::StoreError;
@@ -111,7 +114,8 @@ pub async fn follow(
 async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look>, StoreError> {
     let directory = site.spool.submission(&job.pool, &job.tag).job(job.array_index);
     let subject = format!("job {}", job.id);
-    let found = match gather(&directory).await {
+    let pool_directory = site.spool.pool(&job.pool);
+    let found = match gather(&pool_directory, &directory, job.nodes).await {
         Ok(found) => found,
         Err(error) => {
             site.troubles.note(&subject, chain(&error));
@@ -130,7 +134,10 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
             }
         }
     }
-    site.troubles.clear(&subject);
+    match unreadable(&found) {
+        Some(message) => site.troubles.note(&subject, message),
+        None => site.troubles.clear(&subject),
+    }
     let claimed = found.claimed();
     pool.board.see_job(job.id, &claimed);
     let followed = Followed {
@@ -143,10 +150,24 @@ async fn look(site: &Arc<Site>, pool: &Pool, job: &JobRow) -> Result<Option<Look
     Ok(Some(Look { directory, found, followed }))
 }
 
-async fn gather(directory: &JobDirectory) -> Result<evidence::JobEvidence, crate::spool::SpoolError> {
-    let directory = directory.clone();
-    let outcome = tokio::task::spawn_blocking(move || evidence::gather(&directory)).await;
-    outcome.unwrap_or_else(|_interrupted| Ok(evidence::JobEvidence::default()))
+async fn gather(
+    pool: &Path,
+    directory: &JobDirectory,
+    nodes: u32,
+) -> Result<evidence::JobEvidence, SpoolError> {
+    let job = directory.clone();
+    looks::within(LOOK_LIMIT, pool, directory.path(), move || evidence::gather(&job, nodes)).await
+}
+
+/// What to say of files of a job that are not what they should be.
+fn unreadable(found: &evidence::JobEvidence) -> Option<String> {
+    let names: Vec<String> =
+        found.nodes().flat_map(|(_, node)| &node.unreadable).map(|path| path.display().to_string()).collect();
+    let first = names.first()?;
+    Some(match names.len() {
+        1 => format!("{first} is not the file that it should be"),
+        more => format!("{first} and {} others are not the files that they should be", more - 1),
+    })
 }
 
 fn known_job(job: &JobRow, found: &evidence::JobEvidence) -> KnownJob {
@@ -163,7 +184,7 @@ fn known_job(job: &JobRow, found: &evidence::JobEvidence) -> KnownJob {
         cancel_requested: job.cancel_requested_on.is_some(),
         beat: job.beat,
         beat_ago: job.beat_ago,
-        results_offset: stored.sum(),
+        results_offset: saturating_sum(stored),
     }
 }
 
@@ -193,7 +214,7 @@ fn update_of(job: &JobRow, found: &evidence::JobEvidence, reason: Option<&str>) 
     if beat > 0 && beat != job.beat && (!noted_lately || job.missing_for.is_some()) {
         update = update.beat(beat);
         let heartbeats = found.nodes().filter_map(|(_, node)| node.heartbeat.as_ref());
-        let results = heartbeats.map(|heartbeat| heartbeat.results).sum::<u64>();
+        let results = saturating_sum(heartbeats.map(|heartbeat| heartbeat.results));
         let results = u32::try_from(results).unwrap_or(u32::MAX);
         if job.pilot && results > job.tasks {
             update = update.tasks(results);

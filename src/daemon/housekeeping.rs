@@ -2,7 +2,7 @@
 //! chunks.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::audit::{self, Missed};
 use super::clusters::Cluster;
@@ -12,8 +12,10 @@ use crate::failpoint::{self, FailPoint};
 use crate::permit::Guard;
 use crate::spool::sweep::{Swept, remove_submission};
 
-/// A scheduler is asked for version and limits at start and so often.
+/// A scheduler is asked for its version and settings at start and so often.
 const PROBE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
+/// It is asked for the limits of its queues at start and so often.
+const LIMITS_INTERVAL: Duration = Duration::from_secs(3600);
 /// A failed probe is repeated after this.
 const PROBE_AGAIN: Duration = Duration::from_secs(300);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
@@ -23,20 +25,33 @@ const LONGEST_AUDIT: Duration = Duration::from_secs(120);
 /// Directories removed in one sweep; the next one goes on.
 const SUBMISSIONS_AT_ONCE: u32 = 1000;
 
-/// Probes one cluster until shutdown.
+/// Probes one cluster, and asks it for the limits of its queues, until shutdown.
 pub async fn probe(site: Arc<Site>, cluster: Arc<Cluster>) {
+    let subject = format!("probe {}", cluster.name);
+    let mut probed: Option<Instant> = None;
     loop {
-        let pause = match cluster.scheduler.probe().await {
-            Ok(found) => {
-                tracing::info!(cluster = %cluster.name, version = ?found.version, "probed");
-                site.troubles.clear(&format!("probe {}", cluster.name));
+        if probed.is_none_or(|at| at.elapsed() >= PROBE_INTERVAL) {
+            match cluster.scheduler.probe().await {
+                Ok(found) => {
+                    tracing::info!(cluster = %cluster.name, version = ?found.version, "probed");
+                    site.troubles.clear(&subject);
+                    probed = Some(Instant::now());
+                }
+                Err(error) => {
+                    site.troubles.note(&subject, chain(&error));
+                    probed = None;
+                }
+            }
+        }
+        let pause = match probed {
+            Some(_) => {
+                for error in cluster.scheduler.learn_limits().await {
+                    tracing::debug!(cluster = %cluster.name, error = chain(&error), "limits are not told");
+                }
                 site.planner_bell.notify_one();
-                PROBE_INTERVAL
+                LIMITS_INTERVAL
             }
-            Err(error) => {
-                site.troubles.note(&format!("probe {}", cluster.name), chain(&error));
-                PROBE_AGAIN
-            }
+            None => PROBE_AGAIN,
         };
         tokio::select! {
             () = site.shutdown.cancelled() => return,

@@ -1,10 +1,14 @@
-//! Takes in files that are renamed into the inbox, and answers beside them.
+//! Takes in files of the inbox once they have stopped changing, and answers beside them.
 //!
 //! `notify` is only a hint: it sees nothing that another host wrote. The periodic scan is the rule. A daemon that dies
 //! between storing and answering finds the same records again at the next scan.
 
+use std::collections::HashMap;
+use std::ffi::OsString;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use serde::Serialize;
@@ -17,21 +21,71 @@ use crate::failpoint::{self, FailPoint};
 use crate::permit::{Guard, Permit};
 use crate::spool::atomic;
 
+/// A file is taken in once it has not changed for this long: `cp` writes it piece by piece under its own name.
+const SETTLING: Duration = Duration::from_secs(1);
+
 /// Takes files in until shutdown.
 pub async fn run(site: Arc<Site>) {
     let inbox = site.config.inbox.path.clone();
     let bell = Arc::new(Notify::new());
     let _watcher = watch(&inbox, bell.clone());
+    let mut seen = Seen::default();
     loop {
-        match scan(&site, &inbox).await {
+        match scan(&site, &inbox, &mut seen).await {
             Ok(()) => site.troubles.clear("inbox"),
             Err(error) => site.troubles.note("inbox", chain(error.as_ref())),
         }
         tokio::select! {
             () = site.shutdown.cancelled() => return,
-            () = bell.notified() => {}
-            () = tokio::time::sleep(site.config.inbox.scan_interval) => {}
+            // Once more as soon as it may have settled, however much is rung for each piece that is written.
+            () = bell.notified() => tokio::time::sleep(SETTLING / 4).await,
+            () = tokio::time::sleep(seen.next_scan(site.config.inbox.scan_interval)) => {}
         }
+    }
+}
+
+/// What tells one state of a file from another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Signature {
+    inode: u64,
+    bytes: u64,
+    changed: (i64, i64),
+}
+
+impl Signature {
+    /// The signature of a regular file; none of anything else, or where nothing is.
+    fn of(path: &Path) -> Option<Signature> {
+        let metadata = std::fs::symlink_metadata(path).ok().filter(std::fs::Metadata::is_file)?;
+        let changed = (metadata.mtime(), metadata.mtime_nsec());
+        Some(Signature { inode: metadata.ino(), bytes: metadata.len(), changed })
+    }
+}
+
+/// The files of the last scan that were not taken in, and since when they have not changed.
+#[derive(Default, Debug)]
+struct Seen(HashMap<PathBuf, (Signature, Instant)>);
+
+impl Seen {
+    /// Those of `files` that have settled by `now`; forgets the files that are gone.
+    fn settled(&mut self, files: Vec<PathBuf>, now: Instant) -> Vec<(PathBuf, Signature)> {
+        let mut before = std::mem::take(&mut self.0);
+        let mut settled = Vec::new();
+        for file in files {
+            let Some(signature) = Signature::of(&file) else { continue };
+            let known = before.remove(&file).filter(|(known, _)| *known == signature);
+            let (_, since) = known.unwrap_or((signature, now));
+            if now.duration_since(since) >= SETTLING {
+                settled.push((file.clone(), signature));
+            }
+            self.0.insert(file, (signature, since));
+        }
+        settled
+    }
+
+    /// When to look again: soon where a file has not settled, else as configured.
+    fn next_scan(&self, scan_interval: Duration) -> Duration {
+        let unsettled = self.0.values().any(|(_, since)| since.elapsed() < SETTLING);
+        if unsettled { scan_interval.min(SETTLING) } else { scan_interval }
     }
 }
 
@@ -52,12 +106,17 @@ fn watch(inbox: &Path, bell: Arc<Notify>) -> Option<RecommendedWatcher> {
 /// What kept a file, or all of them, from being taken in.
 type ScanError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Takes in every complete file. One that cannot be read or answered is left for the next scan and keeps no other
-/// waiting; a database that is away ends the scan.
-async fn scan(site: &Site, inbox: &Path) -> Result<(), ScanError> {
+/// Takes in every file that has settled. One that cannot be read or answered is left for the next scan and keeps no other
+/// waiting, and so is one that changed meanwhile: its records are found again. A database that is away ends the scan.
+async fn scan(site: &Site, inbox: &Path, seen: &mut Seen) -> Result<(), ScanError> {
     let mut outcome = Ok(());
-    for file in complete_files(inbox)? {
-        match take_in_file(&site.writer, &site.config, &file).await {
+    for (file, signature) in seen.settled(input_files(inbox)?, Instant::now()) {
+        let taken = take_in_file(&site.writer, &site.config, &file).await;
+        if Signature::of(&file) != Some(signature) {
+            tracing::info!(file = %file.display(), "a file changed while it was read: it is read again");
+            continue;
+        }
+        match taken {
             Err(problem @ IntakeProblem::Store(_)) => return Err(problem.into()),
             Err(problem @ IntakeProblem::Read(_)) => outcome = Err(problem.into()),
             Err(IntakeProblem::Refused { message, problems }) => {
@@ -84,7 +143,7 @@ fn answer(file: &Path, receipt: &impl Serialize, permit: &Permit) -> Result<(), 
     Ok(std::fs::remove_file(file)?)
 }
 
-/// Into `rejected/`, the reason beside it.
+/// Into `rejected/`, the reason beside it. What was refused before under the same name stays.
 fn move_away(
     inbox: &Path,
     file: &Path,
@@ -93,15 +152,27 @@ fn move_away(
 ) -> Result<(), ScanError> {
     let rejected = inbox.join("rejected");
     atomic::create_directory(&rejected)?;
-    let target = rejected.join(file.file_name().unwrap_or_default());
+    let target = free_name(&rejected, file.file_name().unwrap_or_default());
     permit.check()?;
     atomic::write_json(&beside(&target, "reason.json"), reason)?;
     permit.check()?;
     Ok(std::fs::rename(file, &target)?)
 }
 
-/// Files that were renamed in, oldest name first: inputs by their ending, our own answers left out.
-fn complete_files(inbox: &Path) -> std::io::Result<Vec<PathBuf>> {
+/// `name` in `directory`, or `name.2`, `name.3` … where that is taken. Nobody else writes there.
+fn free_name(directory: &Path, name: &std::ffi::OsStr) -> PathBuf {
+    let numbered = |number: u32| {
+        let mut numbered = name.to_owned();
+        numbered.push(format!(".{number}"));
+        numbered
+    };
+    let names = std::iter::once(name.to_owned()).chain((2..).map(numbered));
+    let mut paths = names.map(|name| directory.join(name));
+    paths.find(|path| std::fs::symlink_metadata(path).is_err()).expect("numbers do not end before names do")
+}
+
+/// Inputs by their ending, in the order of their names; our own answers are left out.
+fn input_files(inbox: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(inbox)? {
         let entry = entry?;
@@ -117,9 +188,11 @@ fn complete_files(inbox: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// `NAME.json` → `NAME.<ending>`.
+/// `NAME` → `NAME.<ending>`, so that `a.json` and `a.jsonl` have answers of their own.
 fn beside(file: &Path, ending: &str) -> PathBuf {
-    file.with_extension(ending)
+    let mut name = OsString::from(file);
+    name.push(format!(".{ending}"));
+    PathBuf::from(name)
 }
 
 #[cfg(test)]

@@ -8,18 +8,21 @@ use std::sync::Arc;
 
 use tokio::task::JoinHandle;
 
+use super::doubts::Doubts;
+use super::looks::{self, READ_LIMIT};
 use super::pools::Pool;
 use super::site::Site;
 use crate::failpoint::{self, FailPoint};
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
 use crate::model::ids::{JobId, NodeIndex};
 use crate::model::task::TaskReport;
+use crate::plan::poison::Storing;
 use crate::plan::retry::{self, RetryPolicy};
 use crate::spool::SpoolError;
-use crate::spool::frame::Finality;
+use crate::spool::frame::{Finality, ReportLimits};
 use crate::spool::layout::JobDirectory;
-use crate::spool::results::{Rest, ResultBatch, read_results};
-use crate::store::ingest::{Batch, IngestOutcome, Stored};
+use crate::spool::results::{Rest, ResultBatch, read_results_within};
+use crate::store::ingest::{Batch, IngestOutcome, Stored, Suspicion};
 use crate::store::release::Decide;
 use crate::store::{StoreError, Writer};
 
@@ -60,8 +63,10 @@ pub(super) async fn bring_in(
     finality: Finality,
 ) -> Result<u64, IngestError> {
     let decide = decider(site);
-    let results = Results { job, node, path: directory.node(node).results(), finality };
-    bring_in_file(&site.writer, &results, offset, &decide, |reports, stored| {
+    let path = directory.node(node).results();
+    let limits = ReportLimits::of_bytes(site.config.worker.result_bytes);
+    let results = Results { job, node, path, pool: site.spool.pool(&pool.config.name), limits, finality };
+    bring_in_file(&site.writer, &results, offset, &site.doubts, &decide, |reports, stored| {
         pool.pace.reported(reports);
         site.ring_stored();
         if stored.retried > 0 || stored.returned > 0 {
@@ -80,6 +85,10 @@ pub struct Results {
     pub node: NodeIndex,
     /// Where it is.
     pub path: PathBuf,
+    /// The directory of the pool that it lies in.
+    pub pool: PathBuf,
+    /// How large a report may be.
+    pub limits: ReportLimits,
     /// Whether more may be written.
     pub finality: Finality,
 }
@@ -90,6 +99,7 @@ pub async fn bring_in_file(
     writer: &Writer,
     results: &Results,
     mut offset: u64,
+    doubts: &Doubts,
     decide: Decide<'_>,
     stored: impl Fn(&[TaskReport], &Stored),
 ) -> Result<u64, IngestError> {
@@ -107,10 +117,24 @@ pub async fn bring_in_file(
             ahead = Some(self::read(results, next_offset));
         }
         let reports = batch.reports();
-        match writer.ingest_batch(batch, decide).await? {
+        let which = (job, results.node);
+        let storing = doubts.storing(which, offset);
+        let outcome = store(writer, batch, storing, decide).await;
+        if let Err(error) = &outcome {
+            doubts.failed(which, offset, error);
+        }
+        match outcome? {
             IngestOutcome::Stored(outcome) => {
                 failpoint::hit(FailPoint::ResultsStored);
+                doubts.stored(which);
                 tracing::debug!(job.id = job.0, reports = reports.len(), ?outcome, "stored results");
+                if outcome.aside > 0 {
+                    tracing::warn!(
+                        job.id = job.0,
+                        reports = outcome.aside,
+                        "reports that fit no task are kept aside"
+                    );
+                }
                 offset = next_offset;
                 stored(&reports, &outcome);
                 if ahead.is_none() && results.finality == Finality::StillWritten {
@@ -125,6 +149,19 @@ pub async fn bring_in_file(
     }
 }
 
+async fn store(
+    writer: &Writer,
+    batch: Batch,
+    storing: Storing,
+    decide: Decide<'_>,
+) -> Result<IngestOutcome, StoreError> {
+    match storing {
+        Storing::Together => writer.ingest_batch(batch, decide).await,
+        Storing::Apart => writer.ingest_batch_apart(batch, Suspicion::IsTrouble, decide).await,
+        Storing::Aside => writer.ingest_batch_apart(batch, Suspicion::IsRefusal, decide).await,
+    }
+}
+
 /// What one read gave, ready to be stored.
 struct Piece {
     batch: Batch,
@@ -134,11 +171,12 @@ struct Piece {
 
 /// One read, off the runtime's threads; nothing where there is nothing new.
 fn read(results: &Results, offset: u64) -> JoinHandle<Result<Option<Piece>, IngestError>> {
-    let Results { job, node, path, finality } = results.clone();
+    let Results { job, node, path, pool, limits, finality } = results.clone();
     tokio::spawn(async move {
-        let read = move || read_results(&path, offset, BYTES_AT_ONCE, finality);
-        let Ok(read) = tokio::task::spawn_blocking(read).await else { return Ok(None) };
-        let ResultBatch { reports, next_offset, skipped, rest, .. } =
+        let file = path.clone();
+        let read = move || read_results_within(limits, &file, offset, BYTES_AT_ONCE, finality);
+        let read = looks::within(READ_LIMIT, &pool, &path, read).await;
+        let ResultBatch { reports, next_offset, skipped, report_bytes, rest, .. } =
             read.map_err(|source| IngestError::Spool { job, source })?;
         if next_offset == offset {
             return Ok(None);
@@ -146,7 +184,8 @@ fn read(results: &Results, offset: u64) -> JoinHandle<Result<Option<Piece>, Inge
         for Range { start, end } in skipped {
             tracing::error!(job.id = job.0, from = start, to = end, "unreadable bytes in a result file");
         }
-        let batch = Batch::prepare(job, offset, next_offset, reports).await?.of_node(node);
+        let batch = Batch::prepare(job, offset, next_offset, reports).await?;
+        let batch = batch.of_node(node).of_bytes(report_bytes);
         Ok(Some(Piece { batch, next_offset, rest }))
     })
 }

@@ -16,6 +16,7 @@ use crate::model::calculation::Calculation;
 use crate::model::ids::PoolName;
 use crate::model::view::PoolSummary;
 use crate::plan::waiting::{PoolFacts, obstacles};
+use crate::store::Lane;
 
 /// Binds the socket; the future serves it until the daemon stops.
 pub fn serve(
@@ -29,8 +30,8 @@ pub fn serve(
     let for_logs = site.clone();
     let for_meter = site.clone();
     let state = ApiState {
-        store: site.store.clone(),
-        writer: site.writer.clone(),
+        store: site.store.on(Lane::Api),
+        writer: site.writer.on(Lane::Api),
         config: site.config.clone(),
         status: Arc::new(move || status(&for_status, started_on)),
         wake: site.planner_bell.clone(),
@@ -67,6 +68,7 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
                 paused: pool.paused(),
                 obstacles: obstacles(&facts(site, pool)),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),
+                limits: pool.allowed().to_string(),
             })
             .collect(),
         troubles: site.troubles.lines(),

@@ -110,7 +110,7 @@ pub async fn run(site: Arc<Site>, cluster: Arc<Cluster>) {
 async fn pass(site: &Arc<Site>, cluster: &Arc<Cluster>, memory: &mut Memory) -> Result<(), StoreError> {
     let all = site.store.live_jobs(site.name()).await?;
     let (jobs, strangers) = ours(site, cluster, all);
-    cluster.set_live_jobs(jobs.len());
+    cluster.set_live_jobs(jobs.iter().filter_map(|job| job.scheduler_job_id.clone()).collect());
     cluster.set_unwanted(unwanted(&jobs));
     let polled = memory.polls.next(cluster, &jobs);
     memory.hear_accounts(cluster, polled.as_ref(), &jobs).await;

@@ -20,6 +20,7 @@ use crate::model::job::JobState;
 use crate::model::resources::Filling;
 use crate::model::task::Placement;
 use crate::model::timing::is_synthetic;
+use crate::plan::limits::PoolJobs;
 use crate::plan::packing::{NodeSize, Shape, TaskDefaults, Waiting};
 use crate::plan::pilots::{self, ChunkPlan, JobKind, JobsPlan, LiveGroup, Phase, Plan, Snapshot, Surplus};
 use crate::plan::predict::Expectation;
@@ -93,18 +94,32 @@ async fn plan_all(site: &Arc<Site>, memories: &mut HashMap<PoolName, Memory>) ->
     for jobs in all {
         live.entry(jobs.pool.clone()).or_default().push(jobs);
     }
+    let counts: HashMap<&PoolName, u32> =
+        live.iter().map(|(name, jobs)| (name, jobs.iter().map(LiveJobs::jobs).sum())).collect();
     for pool in site.pools.iter().filter(|pool| pool.board.is_loaded()) {
-        let live = live.remove(&pool.config.name).unwrap_or_default();
+        let room = pool.room_under_limits(&jobs_of_cluster(site, pool, &counts));
+        let live = live.get(&pool.config.name).map_or(&[][..], Vec::as_slice);
         let memory = memories.entry(pool.config.name.clone()).or_default();
-        plan_pool(site, pool, &live, queue, memory).await?;
+        plan_pool(site, pool, live, room, queue, memory).await?;
     }
     Ok(())
+}
+
+/// The live jobs of every pool that shares the pool's scheduler.
+fn jobs_of_cluster<'s>(site: &'s Site, pool: &Pool, counts: &HashMap<&PoolName, u32>) -> Vec<PoolJobs<'s>> {
+    let shares = |other: &&Arc<Pool>| Arc::ptr_eq(&other.cluster, &pool.cluster);
+    let jobs = |other: &'s Arc<Pool>| PoolJobs {
+        resources: &other.config.resources,
+        jobs: counts.get(&other.config.name).copied().unwrap_or(0),
+    };
+    site.pools.iter().filter(shares).map(jobs).collect()
 }
 
 async fn plan_pool(
     site: &Arc<Site>,
     pool: &Arc<Pool>,
     live: &[LiveJobs],
+    room_under_limits: u32,
     queue: Queue,
     memory: &mut Memory,
 ) -> Result<(), StoreError> {
@@ -129,7 +144,10 @@ async fn plan_pool(
     let blocked: u32 = live.iter().filter(|jobs| jobs.state == JobState::Blocked).map(LiveJobs::jobs).sum();
     let free = match paused {
         Some(_) => 0,
-        None => pilots::free_jobs(pool.config.max_jobs, all, blocked).min(pool.room_below_ceiling()),
+        None => {
+            let wanted = pilots::free_jobs(pool.config.max_jobs, all, blocked);
+            wanted.min(pool.room_below_ceiling()).min(room_under_limits)
+        }
     };
     if blocked > 0 && blocked == all && free == 0 {
         pool.board.ask_withdrawal("all jobs of the pool are blocked in its queue".to_owned());

@@ -28,7 +28,7 @@ pub async fn run(cluster: Arc<Cluster>, troubles: Troubles, shutdown: Cancellati
             () = sleep_until(next_poll) => {}
             () = cluster.answered_bell.notified(), if failures > 0 => {}
         }
-        if cluster.live_jobs() == 0 && !cluster.is_waited_for() {
+        if cluster.live_jobs().is_empty() && !cluster.is_waited_for() {
             tokio::select! {
                 () = shutdown.cancelled() => return,
                 () = cluster.has_jobs.notified() => continue,
@@ -43,12 +43,13 @@ pub async fn run(cluster: Arc<Cluster>, troubles: Troubles, shutdown: Cancellati
 /// Polls once; says whether the answer was usable.
 async fn poll(cluster: &Cluster, troubles: &Troubles) -> bool {
     let (asked, taken_on) = (std::time::Instant::now(), Timestamp::now());
+    let asked_about = cluster.live_jobs();
     match cluster.scheduler.poll().await {
         PollAnswer::Valid { jobs, listed_all_users_jobs: users_jobs } => {
             troubles.clear(&cluster.subject());
             cluster.answers();
             tracing::debug!(cluster = %cluster.name, jobs = jobs.len(), "polled");
-            cluster.publish(Snapshot { asked, taken_on, jobs, users_jobs });
+            cluster.publish(Snapshot { asked, taken_on, jobs, users_jobs, asked_about });
             true
         }
         PollAnswer::Invalid { message } => {

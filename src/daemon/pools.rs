@@ -10,10 +10,18 @@ use super::board::Board;
 use super::clusters::Cluster;
 use super::pace::Pace;
 use crate::config::PoolConfig;
+use crate::model::limits::{self, Allowed};
+use crate::model::resources::TaskResources;
 use crate::plan::backoff;
 use crate::plan::fit::Offer;
+use crate::plan::limits::{PoolJobs, room};
 use crate::plan::packing::Shape;
+use crate::plan::submission;
 use crate::plan::waiting::Full;
+use crate::scheduler::local;
+
+/// Memory of tasks that say nothing.
+const USUAL_MEMORY_BYTES: u64 = 2 << 30;
 
 /// Jobs in a row that may run nothing before the pool pauses (peers F125).
 const EMPTY_JOBS: u32 = 3;
@@ -49,6 +57,8 @@ struct Breaker {
     ceiling: Option<(usize, Instant)>,
     /// The most jobs of one array, after a larger one was refused for a limit.
     largest_array: Option<u32>,
+    /// How quickly the last submission went.
+    pace: submission::Pace,
 }
 
 /// A pause that began by a clock that nobody sets.
@@ -106,18 +116,34 @@ impl Pool {
         format!("pool {}", self.config.name)
     }
 
+    /// What the scheduler allows its jobs, as far as it tells.
+    pub fn allowed(&self) -> Allowed {
+        limits::allowed(&self.cluster.scheduler.known_limits(), &self.config.resources)
+    }
+
+    /// How many jobs more the scheduler's own limits leave room for; `ours` are the live jobs of all pools of its cluster.
+    pub fn room_under_limits(&self, ours: &[PoolJobs<'_>]) -> u32 {
+        // Without jobs there are no polls, and what the last one counted says nothing any more.
+        let counted = self.cluster.snapshot().filter(|_| !self.cluster.live_jobs().is_empty());
+        let users_jobs = counted.map_or(0, |snapshot| snapshot.users_jobs);
+        let users_jobs = u32::try_from(users_jobs).unwrap_or(u32::MAX);
+        room(&self.cluster.scheduler.known_limits(), &self.config.resources, ours, users_jobs)
+    }
+
     /// What the packer must know of it.
     pub fn shape(&self) -> Shape {
-        let max_array = self.cluster.scheduler.capabilities().array_size_max.unwrap_or(u32::MAX);
-        let max_array = max_array.min(self.lock().largest_array.unwrap_or(u32::MAX));
+        let allowed = self.allowed();
+        let told = self.cluster.scheduler.capabilities().array_size_max;
+        let largest = [told, allowed.array_size, self.lock().largest_array, Some(self.config.max_array)];
+        let walltime = self.config.resources.walltime;
         Shape {
             base: self.config.resources.clone(),
             cores: self.config.cores,
             memory_bytes: self.config.resources.memory_bytes,
-            walltime: Some(self.config.resources.walltime),
+            walltime: Some(allowed.walltime.map_or(walltime, |most| most.min(walltime))),
             tasks_per_job: self.config.tasks_per_job,
             task_nodes: self.config.task_nodes,
-            max_array: max_array.min(self.config.max_array),
+            max_array: largest.into_iter().flatten().min().unwrap_or(u32::MAX).max(1),
             filling: self.config.filling,
             margin: self.config.warning,
         }
@@ -129,8 +155,30 @@ impl Pool {
             pool: self.config.name.clone(),
             programs: self.config.programs.clone(),
             compute_tags: self.config.compute_tags.clone(),
-            most: self.shape().most(),
+            most: self.most(),
         }
+    }
+
+    /// The most that one task may ask for. On this machine that is the machine's memory, where the pool has no limit of its
+    /// own.
+    fn most(&self) -> TaskResources {
+        let mut most = self.shape().most();
+        if self.config.adapter == "local" && most.memory_bytes.is_none() {
+            // A machine with less runs tasks of the usual size one at a time.
+            most.memory_bytes = local::memory_bytes().map(|bytes| bytes.max(USUAL_MEMORY_BYTES));
+        }
+        most
+    }
+
+    /// How quickly its last submission went.
+    pub fn submission_pace(&self) -> submission::Pace {
+        self.lock().pace
+    }
+
+    /// Notes how quickly a submission went, and tells it.
+    pub fn note_submission(&self, pace: submission::Pace) -> submission::Pace {
+        self.lock().pace = pace;
+        pace
     }
 
     /// Why it does not submit now, if it does not.
@@ -145,8 +193,8 @@ impl Pool {
         let mut breaker = self.lock();
         match ran {
             Ran::Something => {
-                let Breaker { ceiling, largest_array, .. } = *breaker;
-                *breaker = Breaker { ceiling, largest_array, ..Breaker::default() };
+                let Breaker { ceiling, largest_array, pace, .. } = *breaker;
+                *breaker = Breaker { ceiling, largest_array, pace, ..Breaker::default() };
             }
             Ran::NothingNeeded => {}
             Ran::Nothing => {
@@ -202,14 +250,14 @@ impl Pool {
     pub fn limit_reached(&self, message: &str) -> Duration {
         // Jobs that were accepted since the last poll count as well.
         let users_jobs = self.cluster.snapshot().map_or(0, |snapshot| snapshot.users_jobs);
-        let jobs = users_jobs.max(self.cluster.live_jobs());
+        let jobs = users_jobs.max(self.cluster.live_jobs().len());
         self.lock().ceiling = (jobs > 0).then(|| (jobs, Instant::now()));
         self.refused_for(Cause::Limit, message)
     }
 
     /// How many jobs more the scheduler will take, as far as it has taught us within the last hour: limits change.
     pub fn room_below_ceiling(&self) -> u32 {
-        if self.cluster.live_jobs() == 0 {
+        if self.cluster.live_jobs().is_empty() {
             // Without jobs there are no polls, and what the last one counted says nothing any more.
             return u32::MAX;
         }

@@ -9,12 +9,14 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
+use super::doubts::Doubts;
 use super::lease::Lease;
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::Troubles;
 use crate::config::{Config, PoolConfig, StateLayout};
 use crate::jobscript::{ScriptError, TemplateSet};
+use crate::model::identity::Lineage;
 use crate::model::ids::PoolName;
 use crate::scheduler::adapter::{Adapter, AdapterError};
 use crate::scheduler::{Scheduler, Settings};
@@ -73,9 +75,15 @@ pub fn files(config: &Config) -> Result<Files, SetupError> {
 }
 
 /// The site that `config` describes, its lease held.
-pub fn site(config: Config, files: Files, store: Store, lease: Arc<Lease>) -> Result<Site, SetupError> {
+pub fn site(
+    config: Config,
+    files: Files,
+    store: Store,
+    lease: Arc<Lease>,
+    lineage: Lineage,
+) -> Result<Site, SetupError> {
     let Files { clusters, templates } = files;
-    let spool = Spool::new(&config.spool.path);
+    let spool = Spool::of_database(&config.spool.path, &lineage);
     let worker_script = put_worker(&spool)?;
     let program = std::env::current_exe().map_err(SetupError::OwnProgram)?;
     let pools = pools(&config, &clusters);
@@ -85,6 +93,7 @@ pub fn site(config: Config, files: Files, store: Store, lease: Arc<Lease>) -> Re
         pools,
         clusters,
         spool,
+        database: lineage.current,
         lease,
         program,
         worker_script,
@@ -93,6 +102,7 @@ pub fn site(config: Config, files: Files, store: Store, lease: Arc<Lease>) -> Re
         stager_bell: Arc::new(Notify::new()),
         submitter_bell: Arc::new(Notify::new()),
         stored: watch::Sender::new(0),
+        doubts: Doubts::default(),
         cancelled_on: Arc::new(watch::Sender::new(None)),
         troubles: Troubles::default(),
         shutdown: CancellationToken::new(),
@@ -106,7 +116,8 @@ fn put_worker(spool: &Spool) -> Result<PathBuf, SetupError> {
     let digest = Sha256::digest(WORKER.as_bytes());
     let name: String = digest.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
     let path = spool.root().join(format!("qcengine_worker-{name}.py"));
-    if !path.exists() {
+    // Jobs run what is there: a file that was damaged or changed must not pass for the worker.
+    if std::fs::read(&path).ok().as_deref() != Some(WORKER.as_bytes()) {
         atomic::write_bytes(&path, atomic::Access::Data, WORKER.as_bytes())?;
     }
     Ok(path)
@@ -145,4 +156,19 @@ fn pools(config: &Config, clusters: &[Arc<Cluster>]) -> Vec<Arc<Pool>> {
         .iter()
         .filter_map(|pool| Some(Arc::new(Pool::new(pool.clone(), cluster_of(pool)?.clone()))))
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_worker_that_was_changed_is_written_again() {
+        let root = tempfile::tempdir().unwrap();
+        let spool = Spool::new(root.path());
+        let path = put_worker(&spool).unwrap();
+        std::fs::write(&path, "import os").unwrap();
+        assert_eq!(put_worker(&spool).unwrap(), path);
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), WORKER);
+    }
 }

@@ -46,12 +46,8 @@ impl Polls {
             job.missing_for.is_none()
                 && matches!(job.state, JobState::Queued | JobState::Running | JobState::Blocked)
         });
-        let mut coverage = Coverage { expected: 0, absent: 0 };
-        for job in listed_before {
-            coverage.expected += 1;
-            let listed = job.scheduler_job_id.as_ref().is_some_and(|id| snapshot.jobs.contains_key(id));
-            coverage.absent += usize::from(!listed);
-        }
+        let ids = listed_before.filter_map(|job| job.scheduler_job_id.as_ref());
+        let coverage = coverage(ids, snapshot);
         let belief = poll::judge(coverage, self.doubted);
         self.doubted = match belief {
             Belief::Doubtful => {
@@ -62,6 +58,16 @@ impl Polls {
         };
         belief
     }
+}
+
+/// How many of these jobs an answer lists. A job that was accepted after the scheduler was asked cannot be in it.
+fn coverage<'a>(ids: impl Iterator<Item = &'a SchedulerJobId>, snapshot: &Snapshot) -> Coverage {
+    let mut coverage = Coverage { expected: 0, absent: 0 };
+    for id in ids.filter(|id| snapshot.asked_about.contains(id)) {
+        coverage.expected += 1;
+        coverage.absent += usize::from(!snapshot.jobs.contains_key(id));
+    }
+    coverage
 }
 
 /// What was said of one job.
@@ -114,11 +120,18 @@ fn sighting_of(job: &JobRow, Polled { snapshot, belief }: &Polled) -> Sighting {
         (None, Belief::Doubtful) => Sighting::NotAsked,
         // Absence means something only in an answer to a question asked after the job was accepted. Two spans are compared
         // that end now, each measured by one clock.
-        (None, Belief::Whole) if job.queued_ago.is_some_and(|ago| ago < snapshot.asked.elapsed()) => {
+        (None, Belief::Whole)
+            if !was_asked_about(job, snapshot)
+                || job.queued_ago.is_some_and(|ago| ago < snapshot.asked.elapsed()) =>
+        {
             Sighting::NotAsked
         }
         (None, Belief::Whole) => Sighting::NotListed,
     }
+}
+
+fn was_asked_about(job: &JobRow, snapshot: &Snapshot) -> bool {
+    job.scheduler_job_id.as_ref().is_some_and(|id| snapshot.asked_about.contains(id))
 }
 
 fn reason_of(job: &JobRow, snapshot: &Snapshot) -> Option<String> {
@@ -179,5 +192,33 @@ pub async fn post_mortem(cluster: &Cluster, ids: &[SchedulerJobId]) -> HashMap<S
             tracing::debug!(cluster = %cluster.name, message, "the accounting did not answer");
             HashMap::new()
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    fn ids(names: std::ops::Range<u32>) -> Vec<SchedulerJobId> {
+        names.map(|name| SchedulerJobId(name.to_string())).collect()
+    }
+
+    #[test]
+    fn jobs_accepted_after_a_poll_began_are_not_lost_by_it() {
+        let known: HashSet<SchedulerJobId> = ids(0..2).into_iter().collect();
+        let snapshot = Snapshot {
+            asked: std::time::Instant::now(),
+            taken_on: jiff::Timestamp::UNIX_EPOCH,
+            jobs: HashMap::new(),
+            users_jobs: 0,
+            asked_about: Arc::new(known),
+        };
+        // Nine more were accepted while the scheduler was making its answer.
+        let live = ids(0..11);
+        let seen = coverage(live.iter(), &snapshot);
+        assert_eq!(seen, Coverage { expected: 2, absent: 2 });
+        assert_eq!(poll::judge(seen, 0), Belief::Whole);
     }
 }

@@ -8,11 +8,13 @@ use tokio::sync::{Notify, watch};
 use tokio_util::sync::CancellationToken;
 
 use super::clusters::Cluster;
+use super::doubts::Doubts;
 use super::lease::Lease;
 use super::pools::Pool;
 use super::troubles::Troubles;
 use crate::config::Config;
 use crate::jobscript::TemplateSet;
+use crate::model::identity::DatabaseId;
 use crate::model::ids::PoolName;
 use crate::spool::layout::Spool;
 use crate::store::{Store, StoreError, Writer};
@@ -31,6 +33,8 @@ pub struct Site {
     pub clusters: Vec<Arc<Cluster>>,
     /// Where jobs' files are.
     pub spool: Spool,
+    /// Who the database is.
+    pub database: DatabaseId,
     /// The lease, which every effect outside the database shows.
     pub lease: Arc<Lease>,
     /// Our own program, which job scripts start as node runner. Found once, at the start: a program that was replaced
@@ -48,6 +52,8 @@ pub struct Site {
     pub submitter_bell: Arc<Notify>,
     /// Grows with each stored batch of results: those who wait for records look again.
     pub stored: watch::Sender<u64>,
+    /// Batches of results that the database failed to store.
+    pub doubts: Doubts,
     /// When a person last cancelled work.
     pub cancelled_on: Arc<watch::Sender<Option<Instant>>>,
     /// What is wrong right now.

@@ -3,7 +3,8 @@
 //! The row comes first (`planned`), then the file where no job looks, then `ready` in the row, then the rename that
 //! publishes. Whichever step a daemon dies after, the next one does the rest: its way through is the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -94,13 +95,17 @@ async fn load(site: &Arc<Site>) -> Result<(), StoreError> {
         let Some(permit) = permit_to_load(site).await else { return Ok(()) };
         let sorted = tokio::task::spawn_blocking(move || sort_out(&store, &chunks, &permit)).await;
         match sorted {
-            Ok(Ok(entries)) => pool.board.load(entries),
+            Ok(Ok((entries, strays))) => {
+                tell_strays(&pool.config.name.0, strays);
+                pool.board.load(entries);
+            }
             Ok(Err(error)) => {
                 site.troubles.note(&format!("chunks of pool {}", pool.config.name), chain(&error));
             }
             Err(_interrupted) => return Ok(()),
         }
     }
+    withdraw_elsewhere(site, &by_pool).await;
     for (name, chunks) in by_pool {
         // Of a pool that is no longer configured: nobody will come for them.
         let store = ChunkStore::of(&site.spool, &name);
@@ -129,14 +134,45 @@ async fn permit_to_load(site: &Site) -> Option<Permit> {
     }
 }
 
-/// How far each stored chunk has come, and an end to leftovers. A chunk that is `ready` and no longer staged was
-/// published.
+/// Takes back what waits in directories of pools that are no longer configured and that no row knows.
+async fn withdraw_elsewhere(site: &Arc<Site>, known: &HashMap<PoolName, Vec<UnclaimedChunk>>) {
+    let Some(permit) = permit_to_load(site).await else { return };
+    let spool = site.spool.clone();
+    let configured: Vec<PathBuf> = site.pools.iter().map(|pool| spool.pool(&pool.config.name)).collect();
+    let keep: HashSet<ChunkName> = known.values().flatten().map(|chunk| chunk.name).collect();
+    let withdrawn = tokio::task::spawn_blocking(move || {
+        let mut withdrawn = Vec::new();
+        for (directory, store) in ChunkStore::all(&spool)? {
+            if !configured.contains(&directory) {
+                withdrawn.extend(store.withdraw_strays(&keep, &permit)?);
+            }
+        }
+        Ok::<_, SpoolError>(withdrawn)
+    });
+    match withdrawn.await {
+        Ok(Ok(strays)) => tell_strays("that are no longer configured", strays.len()),
+        Ok(Err(error)) => site.troubles.note("chunks of former pools", chain(&error)),
+        Err(_interrupted) => {}
+    }
+}
+
+fn tell_strays(pool: &str, strays: usize) {
+    if strays > 0 {
+        tracing::warn!(pool, chunks = strays, "took chunks away that this database does not know");
+    }
+}
+
+/// How far each stored chunk has come, and an end to leftovers: how many chunks waited that no row knows. A chunk that is
+/// `ready` and no longer staged was published.
 fn sort_out(
     store: &ChunkStore,
     chunks: &[UnclaimedChunk],
     permit: &Permit,
-) -> Result<Vec<Entry>, SpoolError> {
+) -> Result<(Vec<Entry>, usize), SpoolError> {
     store.create()?;
+    let ready = chunks.iter().filter(|chunk| chunk.stage == Stage::Ready).map(|chunk| chunk.name);
+    let withdrawn: HashSet<ChunkName> =
+        store.withdraw_strays(&ready.collect(), permit)?.into_iter().collect();
     let staged = store.staged()?;
     let entries: Vec<Entry> = chunks
         .iter()
@@ -146,13 +182,16 @@ fn sort_out(
             file: match chunk.stage {
                 Stage::Planned => File::Planned,
                 Stage::Ready if staged.contains(&chunk.name) => File::Written,
+                // It waited for jobs of before a restore, and none of them had claimed it.
+                Stage::Ready if withdrawn.contains(&chunk.name) => File::Planned,
                 Stage::Ready => File::Published,
             },
         })
         .collect();
     let written = entries.iter().filter(|entry| entry.file == File::Written).map(|entry| entry.name);
     store.sweep(&written.collect(), permit)?;
-    Ok(entries)
+    let known: HashSet<ChunkName> = chunks.iter().map(|chunk| chunk.name).collect();
+    Ok((entries, withdrawn.difference(&known).count()))
 }
 
 async fn stage_pool(site: &Arc<Site>, pool: &Pool) -> Result<(), StagerError> {

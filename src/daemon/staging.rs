@@ -11,6 +11,7 @@ use super::site::Site;
 use super::submitter::SubmitterError;
 use crate::jobscript::{Launch, ScriptInput, render};
 use crate::model::chunk::ChunkNeed;
+use crate::model::identity::SPOOL_FORMAT;
 use crate::model::ids::{JobId, Tag, TaskId};
 use crate::model::resources::JobResources;
 use crate::model::task::{ExitRule, JobManifest, Placement, TaskOrder};
@@ -203,6 +204,8 @@ fn staged_job(
         false => pool.config.scratch.clone(),
     };
     let manifest = JobManifest {
+        format: SPOOL_FORMAT,
+        database: Some(site.database),
         job_id: job.job_id,
         tasks: u32::try_from(orders.len()).unwrap_or(u32::MAX),
         exit: match job.placement {
@@ -223,8 +226,11 @@ fn staged_job(
         tasks_limit: pool.shape().tasks_per_runner().filter(|_| job.pilot),
         native_programs: site.config.worker.native_programs.clone(),
         recycle_growth_bytes: Some(site.config.worker.recycle_growth_bytes),
+        result_bytes: Some(site.config.worker.result_bytes),
         mpiexec: pool.config.mpiexec.clone(),
         nodes: if job.pilot { resources.nodes } else { 1 },
+        kill_wait_seconds: pool.cluster.scheduler.kill_wait(resources).map(|wait| wait.as_secs()),
+        warning: pool.cluster.scheduler.script_facts().warning,
     };
     StagedJob { index: job.array_index, manifest, orders }
 }

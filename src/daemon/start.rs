@@ -11,11 +11,19 @@ use super::error::DaemonError;
 use super::keeper::{self, LeaseEnd};
 use super::setup;
 use super::site::Site;
+use super::state_lock::StateLock;
 use super::{
-    canceller, database, housekeeping, inbox, lease, local_api, observer, planner, poller, stager, submitter,
+    canceller, database, housekeeping, inbox, lease, local_api, observer, ownership, planner, poller, stager,
+    submitter,
 };
 use crate::config::Config;
 use crate::failpoint::{self, FailPoint};
+use crate::model::ids::JobId;
+use crate::model::job::JobState;
+use crate::permit::Guard;
+use crate::plan::owner::Ownership;
+use crate::store::StoreError;
+use crate::store::job::JobRow;
 
 /// How long loops may take to end what they are at.
 const LAST_WORK: Duration = Duration::from_secs(20);
@@ -25,14 +33,21 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let started_on = jiff::Timestamp::now();
     let signals = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     let files = setup::files(&config)?;
+    let _state_lock = StateLock::take(&config)?;
     let database = database::open(&config).await?;
     let lease = Arc::new(lease::take(&database.store, &config).await?);
     failpoint::hit(FailPoint::LeaseTaken);
-    let site = Arc::new(setup::site(config, files, database.store.clone(), lease.clone())?);
+    let lineage = database.store.lineage().await?;
+    let ownership = ownership::claim(&config, &lineage, &lease.permit().await?)?;
+    let site = Arc::new(setup::site(config, files, database.store.clone(), lease.clone(), lineage)?);
+    if ownership == Ownership::TakenOver {
+        let_waiting_pilots_go(&site).await?;
+    }
     let keeper = tokio::spawn(keeper::run(site.clone(), lease.clone()));
     let api = tokio::spawn(local_api::serve(site.clone(), started_on)?);
     let loops = TaskTracker::new();
     spawn_loops(&site, &loops);
+    loops.spawn(database.supervise(site.troubles.clone(), site.shutdown.clone()));
     tracing::info!(site = site.name(), fence = lease.fence.0, "ready");
     wait_for_a_reason_to_stop(signals, &site.shutdown).await;
     tracing::info!("stopping; jobs go on");
@@ -48,6 +63,19 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     lease::give_back(&site).await;
     drop(site);
     database.close().await;
+    Ok(())
+}
+
+/// Lets pilots go that have not begun: they were submitted before a restore, and would look for chunks where those of
+/// before were. What runs ends by itself when it has done what it took.
+async fn let_waiting_pilots_go(site: &Site) -> Result<(), StoreError> {
+    let waits = |job: &JobRow| job.pilot && matches!(job.state, JobState::Queued | JobState::Blocked);
+    let jobs = site.store.live_jobs(site.name()).await?;
+    let waiting: Vec<JobId> = jobs.iter().filter(|job| waits(job)).map(|job| job.id).collect();
+    let let_go = site.writer.request_cancel(&waiting).await?;
+    if !let_go.is_empty() {
+        tracing::info!(jobs = let_go.len(), "lets jobs go that were submitted before the restore");
+    }
     Ok(())
 }
 

@@ -18,11 +18,11 @@ use super::staging::{self, Staged};
 use super::troubles::chain;
 use crate::failpoint::{self, FailPoint};
 use crate::jobscript::ScriptError;
-use crate::model::ids::{SchedulerJobId, SubmissionId};
+use crate::model::ids::{PoolName, SchedulerJobId, SubmissionId};
 use crate::model::job::SubmissionState;
 use crate::permit::NotPermitted;
 use crate::plan::outage::Retry;
-use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, SubmissionStep, next_step};
+use crate::plan::submission::{Client, LookupPolicy, OpenSubmission, Pace, SubmissionStep, next_step, turn};
 use crate::scheduler::{FindAnswer, Refusal, SchedulerError, SubmitAnswer, SubmitRequest};
 use crate::spool::SpoolError;
 use crate::spool::evidence;
@@ -86,8 +86,8 @@ async fn submit_all(
     }
     let mut open = site.store.open_submissions(site.name()).await?;
     lookups.retain(|id, _| open.iter().any(|submission| submission.id == *id));
-    // Doubts first: until they are settled their tasks' slots are taken.
-    open.sort_by_key(|submission| submission.state == SubmissionState::Planned);
+    let pace = |pool: &PoolName| site.pool(pool).map(|pool| pool.submission_pace()).unwrap_or_default();
+    open.sort_by_key(|submission| turn(submission.state, pace(&submission.pool)));
     for submission in open {
         if site.shutdown.is_cancelled() {
             return Ok(());
@@ -99,6 +99,7 @@ async fn submit_all(
             );
             continue;
         };
+        let began = Instant::now();
         let outcome = match concern(site, pool, cluster, &submission) {
             Concern::Lead => lead(site, pool, cluster, &submission, (lookups, retry)).await,
             Concern::Withdraw => withdraw_moved(site, pool, &submission).await,
@@ -117,6 +118,10 @@ async fn submit_all(
             Ok(()) => site.troubles.clear(&subject_of(&submission)),
             Err(SubmitterError::Store(error)) => return Err(error),
             Err(error) => site.troubles.note(&subject_of(&submission), chain(&error)),
+        }
+        if pool.note_submission(Pace::of(began.elapsed())) == Pace::Slow {
+            // Others may have something to submit by now, and go first.
+            return Ok(());
         }
     }
     Ok(())
@@ -404,7 +409,7 @@ fn id_by_evidence(site: &Site, cluster: &Cluster, submission: &SubmissionRow) ->
     let directory = site.spool.submission(&submission.pool, &submission.tag);
     let scheduler = &cluster.scheduler;
     (0..submission.array_size).find_map(|index| {
-        let start = evidence::gather(&directory.job(index)).ok()?.first.start?;
+        let start = evidence::start_of(&directory.job(index))?;
         let element = start.scheduler_job_id?;
         scheduler.submission_id(&SchedulerJobId(element), index, submission.array_size)
     })

@@ -5,7 +5,8 @@ use std::sync::Arc;
 
 use super::json::JsonValues;
 use super::text::TextReader;
-use super::{Content, Document, Format, IntakeError, ReadOptions, lines, xyz};
+use super::{Content, Document, Format, IntakeError, ReadOptions, lines, psi4, sdf, xyz};
+use crate::model::molecule::Molecule;
 
 /// The documents of one stream.
 ///
@@ -22,6 +23,9 @@ enum Cutting {
     Json(JsonValues),
     JsonLines,
     Xyz,
+    Sdf,
+    /// One molecule, and then nothing.
+    Psi4,
 }
 
 impl Documents {
@@ -40,6 +44,9 @@ impl Documents {
         match self.options.format {
             Some(Format::JsonLines) => return Ok(Cutting::JsonLines),
             Some(Format::Xyz) => return Ok(Cutting::Xyz),
+            Some(Format::Sdf) => return Ok(Cutting::Sdf),
+            Some(Format::Psi4) => return Ok(Cutting::Psi4),
+            None if sdf::looks_like_one(self.reader.peek()?) => return Ok(Cutting::Sdf),
             Some(Format::Json) | None => {}
         }
         match self.reader.skip_space()? {
@@ -47,9 +54,10 @@ impl Documents {
             Some(b'{') if lines::looks_like_lines(self.reader.peek()?) => Ok(Cutting::JsonLines),
             Some(b'{') => Ok(Cutting::Json(JsonValues::new())),
             Some(_) if self.options.format == Some(Format::Json) => Ok(Cutting::Json(JsonValues::new())),
+            Some(b'0'..=b'9' | b'-' | b'+') if psi4::looks_like_one(self.reader.peek()?) => Ok(Cutting::Psi4),
             Some(byte) if byte.is_ascii_digit() => Ok(Cutting::Xyz),
             Some(byte) => {
-                let reason = format!("starts with `{}` (JSON or XYZ expected)", byte.escape_ascii());
+                let reason = format!("starts with `{}` (JSON, XYZ or SDF expected)", byte.escape_ascii());
                 Err(self.reader.malformed(self.reader.line, reason))
             }
         }
@@ -62,8 +70,9 @@ impl Documents {
         let next = match &mut self.cutting {
             Some(Cutting::Json(values)) => values.next(&mut self.reader)?.map(json_content),
             Some(Cutting::JsonLines) => lines::next(&mut self.reader)?.map(json_content),
-            Some(Cutting::Xyz) => xyz::next(&mut self.reader, &self.options)?
-                .map(|(line, molecule)| (line, Content::Molecule(Box::new(molecule)))),
+            Some(Cutting::Xyz) => xyz::next(&mut self.reader, &self.options)?.map(molecule_content),
+            Some(Cutting::Sdf) => sdf::next(&mut self.reader, &self.options)?.map(molecule_content),
+            Some(Cutting::Psi4) => psi4::next(&mut self.reader, &self.options)?.map(molecule_content),
             None => None,
         };
         let source = || Arc::clone(&self.reader.name);
@@ -73,6 +82,10 @@ impl Documents {
 
 fn json_content((line, text): (u64, String)) -> (u64, Content) {
     (line, Content::Json(text))
+}
+
+fn molecule_content((line, molecule): (u64, Molecule)) -> (u64, Content) {
+    (line, Content::Molecule(Box::new(molecule)))
 }
 
 impl Iterator for Documents {

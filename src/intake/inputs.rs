@@ -5,12 +5,14 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::compressed::Compression;
 use super::{Document, Documents, Format, IntakeError, ReadOptions};
 
 /// The path that means standard input.
 pub const STDIN: &str = "-";
 
-const COMPRESSED: &str = "zst";
+/// Files of files, which are not looked into.
+const ARCHIVES: [&str; 6] = ["tar", "tgz", "tbz2", "txz", "zip", "7z"];
 
 /// The documents of several files, in the order given; a directory's files in the order of their names.
 pub struct Inputs {
@@ -53,17 +55,28 @@ impl Iterator for Inputs {
     }
 }
 
-/// The inputs in a directory, by name. Hidden files and everything with another extension are left alone.
+/// The inputs in a directory, by name. Hidden files, directories and everything with another extension are left alone.
+/// What has the name of an input and cannot be looked at is an error: nobody would miss it in what was taken.
 fn directory(path: &Path) -> Result<Vec<PathBuf>, IntakeError> {
     let unreadable = |cause| IntakeError::Read { name: name_of(path), cause };
-    let mut files = Vec::new();
+    let (mut files, mut unseen) = (Vec::new(), Vec::new());
     for entry in fs::read_dir(path).map_err(unreadable)? {
         let entry = entry.map_err(unreadable)?;
         let file = entry.path();
         let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        if !is_hidden && format_of(&file).is_some() && file.is_file() {
-            files.push(file);
+        if is_hidden || format_of(&file).is_none() {
+            continue;
         }
+        match fs::metadata(&file) {
+            Ok(metadata) if metadata.is_file() => files.push(file),
+            Ok(metadata) if metadata.is_dir() => {}
+            Ok(_) => unseen.push((file, io::Error::other("not a regular file"))),
+            Err(cause) => unseen.push((file, cause)),
+        }
+    }
+    if !unseen.is_empty() {
+        unseen.sort_by(|(a, _), (b, _)| a.cmp(b));
+        return Err(IntakeError::Unseen { entries: unseen });
     }
     if files.is_empty() {
         return Err(IntakeError::EmptyDirectory { path: path.to_owned() });
@@ -78,27 +91,39 @@ fn open_file(path: &Path, options: &ReadOptions) -> Result<Documents, IntakeErro
         return Ok(Documents::from_reader(name, io::stdin(), options));
     }
     let unreadable = |cause| IntakeError::Read { name: Arc::clone(&name), cause };
+    let compression = Compression::of(path);
+    if ARCHIVES.iter().any(|archive| has_extension(&uncompressed(path), archive)) {
+        return Err(IntakeError::Archive { name });
+    }
     let file = File::open(path).map_err(unreadable)?;
-    let stream: Box<dyn Read + Send> = if has_extension(path, COMPRESSED) {
-        Box::new(zstd::stream::read::Decoder::new(file).map_err(unreadable)?)
-    } else {
-        Box::new(file)
+    let stream: Box<dyn Read + Send> = match compression {
+        Some(compression) => compression.open(file).map_err(unreadable)?,
+        None => Box::new(file),
     };
     let options = ReadOptions { format: options.format.or(format_of(path)), ..options.clone() };
     Ok(Documents::from_reader(name, stream, &options))
 }
 
-/// The format that the extension tells, `.zst` apart.
+/// The path without the extension that tells how it is compressed.
+fn uncompressed(path: &Path) -> PathBuf {
+    if Compression::of(path).is_some() { path.with_extension("") } else { path.to_owned() }
+}
+
+/// The format that the extension tells, that of compression apart.
 fn format_of(path: &Path) -> Option<Format> {
-    let stem = path.with_extension("");
-    let path = if has_extension(path, COMPRESSED) { &stem } else { path };
+    let path = uncompressed(path);
     let known = [
         ("json", Format::Json),
         ("jsonl", Format::JsonLines),
         ("ndjson", Format::JsonLines),
         ("xyz", Format::Xyz),
+        ("extxyz", Format::Xyz),
+        ("sdf", Format::Sdf),
+        ("sd", Format::Sdf),
+        ("mol", Format::Sdf),
+        ("psi4", Format::Psi4),
     ];
-    known.into_iter().find(|(extension, _)| has_extension(path, extension)).map(|(_, format)| format)
+    known.into_iter().find(|(extension, _)| has_extension(&path, extension)).map(|(_, format)| format)
 }
 
 fn has_extension(path: &Path, extension: &str) -> bool {

@@ -87,6 +87,22 @@ impl TextReader {
 
     /// The next line without its end, and its number; nothing at the end of the stream.
     pub(super) fn next_line(&mut self) -> Result<Option<(u64, String)>, IntakeError> {
+        match self.next_bytes()? {
+            Some((line, text)) => Ok(Some((line, self.utf8(text, line)?))),
+            None => Ok(None),
+        }
+    }
+
+    /// The same of a format that does not say how its text is encoded: what is not UTF-8 is taken as Latin-1.
+    pub(super) fn next_latin_line(&mut self) -> Result<Option<(u64, String)>, IntakeError> {
+        let text = |bytes: Vec<u8>| {
+            String::from_utf8(bytes)
+                .unwrap_or_else(|error| error.as_bytes().iter().copied().map(char::from).collect())
+        };
+        Ok(self.next_bytes()?.map(|(line, bytes)| (line, text(bytes))))
+    }
+
+    fn next_bytes(&mut self) -> Result<Option<(u64, Vec<u8>)>, IntakeError> {
         let line = self.line;
         let mut text = Vec::new();
         loop {
@@ -112,7 +128,12 @@ impl TextReader {
         if text.last() == Some(&b'\r') {
             text.pop();
         }
-        self.utf8(text, line).map(|text| Some((line, text)))
+        Ok(Some((line, text)))
+    }
+
+    /// Whether nothing but white space waits, as far as a buffer reaches. Takes nothing.
+    pub(super) fn is_blank_to_its_end(&mut self) -> Result<bool, IntakeError> {
+        Ok(self.peek()?.iter().all(u8::is_ascii_whitespace))
     }
 
     pub(super) fn utf8(&self, text: Vec<u8>, line: u64) -> Result<String, IntakeError> {

@@ -50,6 +50,10 @@ row_id!(
     ChunkId
 );
 row_id!(
+    /// A report that fits no task and was kept aside.
+    AsideId
+);
+row_id!(
     /// A molecule, stored once and found by its hash.
     MoleculeId
 );
@@ -83,11 +87,14 @@ pub struct Tag(String);
 const CROCKFORD: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 
 impl Tag {
+    /// What every tag begins with.
+    pub const PREFIX: &str = "qcb-";
+
     /// Makes a tag that sorts by `unix_milliseconds` and is otherwise as random as `random` is.
     pub fn new(unix_milliseconds: u64, random: u128) -> Tag {
         let bits = (u128::from(unix_milliseconds) << 80) | (random & ((1 << 80) - 1));
         let mut text = String::with_capacity(30);
-        text.push_str("qcb-");
+        text.push_str(Tag::PREFIX);
         for position in (0..26).rev() {
             let digit = (bits >> (position * 5)) & 31;
             text.push(char::from(CROCKFORD[digit as usize]));
@@ -111,7 +118,7 @@ impl FromStr for Tag {
 
     fn from_str(text: &str) -> Result<Self, NotATag> {
         let valid = text
-            .strip_prefix("qcb-")
+            .strip_prefix(Tag::PREFIX)
             .is_some_and(|rest| rest.len() == 26 && rest.bytes().all(|byte| CROCKFORD.contains(&byte)));
         if valid { Ok(Tag(text.to_owned())) } else { Err(NotATag(text.to_owned())) }
     }
@@ -157,6 +164,18 @@ impl fmt::Display for SchedulerJobId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }
+}
+
+/// Longest compute tag, in bytes.
+const COMPUTE_TAG_BYTES: usize = 64;
+
+/// What a compute tag may be, for messages.
+pub const COMPUTE_TAG_RULE: &str = "a tag of at most 64 lower-case letters, digits, `_`, `.` and `-`, or `*`";
+
+/// Whether `text` is a compute tag. QCFractal folds tags to lower case; here another case is refused.
+pub fn is_compute_tag(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_.-".contains(&byte);
+    text == "*" || ((1..=COMPUTE_TAG_BYTES).contains(&text.len()) && text.bytes().all(allowed))
 }
 
 #[cfg(test)]

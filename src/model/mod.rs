@@ -1,11 +1,15 @@
 //! The words of the project as types: records, tasks, jobs, their states and legal transitions. No I/O, no clocks.
 
 pub mod calculation;
+pub mod capability;
 pub mod causes;
 pub mod chunk;
 pub mod failure;
+pub mod identity;
 pub mod ids;
 pub mod job;
+pub mod json_size;
+pub mod limits;
 pub mod molecule;
 pub mod notice;
 pub mod qcschema;

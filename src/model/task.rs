@@ -7,6 +7,7 @@ use serde_json::value::RawValue;
 
 use super::calculation::Calculation;
 use super::failure::FailureClass;
+use super::identity::{DatabaseId, Issue, first_format};
 use super::ids::{JobId, RecordId, TaskId};
 
 /// How the `routine` of a result's provenance begins where the node runner ran the program itself; its name follows.
@@ -39,6 +40,12 @@ impl Placement {
 /// One task as it is staged in a chunk. A chunk file is zstd-compressed JSON lines of these.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskOrder {
+    /// The version of this document; a runner hands back what is of a later one than it knows.
+    #[serde(default = "first_format")]
+    pub format: u32,
+    /// Which database hands the task out and what it asks; none in orders of an earlier version. The report gives it back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<Issue>,
     /// The task.
     pub task_id: TaskId,
     /// Its record.
@@ -67,6 +74,9 @@ pub struct TaskOrder {
 /// What became of one attempt: the payload of one frame in a result file.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct TaskReport {
+    /// What its order carried: which database handed the task out and what it asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub issue: Option<Issue>,
     /// The task.
     pub task_id: TaskId,
     /// Its record.
@@ -158,6 +168,12 @@ pub struct TaskProvenance {
 /// `manifest.json`: what a job's node runner must know, written beside its chunk before submission.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct JobManifest {
+    /// The version of what lies beside it: a runner does not begin a job of a later one than it knows.
+    #[serde(default = "first_format")]
+    pub format: u32,
+    /// The database that the job belongs to; none in manifests of an earlier version, and for jobs that only try a pool.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database: Option<DatabaseId>,
     /// The job.
     pub job_id: JobId,
     /// How many tasks its chunk holds.
@@ -199,12 +215,32 @@ pub struct JobManifest {
     /// A worker that has grown by so much is replaced by a fresh one.
     #[serde(default)]
     pub recycle_growth_bytes: Option<u64>,
+    /// Maximum size of one report as JSON; the usual one where not given.
+    #[serde(default)]
+    pub result_bytes: Option<u64>,
     /// Starts a program on several nodes, in QCEngine's words (`{total_ranks}`).
     #[serde(default)]
     pub mpiexec: Option<String>,
     /// Nodes that have a runner each; cores, memory, GPUs and the limit on tasks are of one of them.
     #[serde(default = "one")]
     pub nodes: u32,
+    /// Seconds between the scheduler's request to end and its kill, as far as the scheduler told.
+    #[serde(default)]
+    pub kill_wait_seconds: Option<u64>,
+    /// What the scheduler announces with USR2.
+    #[serde(default)]
+    pub warning: Warning,
+}
+
+/// What a scheduler's warning by USR2 announces.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Warning {
+    /// The walltime is near: running tasks may go on for as long as the job has time.
+    #[default]
+    WalltimeNear,
+    /// The kill, within `kill_wait_seconds`, whatever the reason is.
+    Kill,
 }
 
 const fn one() -> u32 {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::calculation::Driver;
 use super::failure::FailureClass;
-use super::ids::{JobId, PoolName, RecordId, SchedulerJobId, SubmissionId, Tag};
+use super::ids::{AsideId, JobId, PoolName, RecordId, SchedulerJobId, SubmissionId, Tag, TaskId};
 use super::job::{JobOutcome, JobState, SubmissionState};
 use super::record::{RecordStatus, RecordType};
 
@@ -104,6 +104,29 @@ pub struct RecordDetail {
     pub events: Vec<EventLine>,
     /// Names of stored native files.
     pub native_files: Vec<String>,
+}
+
+/// A report that fits no task and was kept aside.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct AsideLine {
+    /// Its id.
+    pub id: AsideId,
+    /// Since when it is kept.
+    pub at: Timestamp,
+    /// Why, as one word.
+    pub reason: String,
+    /// Why, for people.
+    pub explanation: String,
+    /// The job among whose results it lay.
+    pub job_id: JobId,
+    /// The record that it names.
+    pub record_id: RecordId,
+    /// The task that it names.
+    pub task_id: TaskId,
+    /// The attempt that it names.
+    pub attempt: i32,
+    /// `complete` or `error`.
+    pub outcome: String,
 }
 
 /// The open task of a record.
@@ -243,8 +266,14 @@ pub struct StatusSummary {
     pub hostname: String,
     /// Since when it runs.
     pub started_on: Timestamp,
-    /// Records by status.
+    /// Records by status; empty while the database is away.
     pub records: BTreeMap<RecordStatus, i64>,
+    /// Reports that fit no task and were kept aside.
+    #[serde(default)]
+    pub reports_aside: i64,
+    /// Why records and jobs could not be counted, if they could not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub database_away: Option<String>,
     /// Each pool.
     pub pools: Vec<PoolSummary>,
     /// What keeps records waiting that is no trouble by itself, one line each: no pool can run them, a pool has all its jobs.
@@ -273,6 +302,9 @@ pub struct PoolSummary {
     pub obstacles: Vec<String>,
     /// When it was last polled with a valid answer.
     pub polled_on: Option<Timestamp>,
+    /// What the scheduler allows its jobs, as far as it tells; empty where it tells of no limit.
+    #[serde(default)]
+    pub limits: String,
 }
 
 /// What the last probe learned of a scheduler; empty before the first.

@@ -36,11 +36,11 @@ pub enum NodeError {
         source: io::Error,
     },
     /// No worker could be started.
-    #[error("worker `{}` did not start: {message}", command.join(" "))]
+    #[error(
+        "the Python worker did not start: {message} (`[worker] python` and a pool's `worker_python` name the interpreter)"
+    )]
     Worker {
-        /// Its argument vector.
-        command: Vec<String>,
-        /// What it or the system said.
+        /// What it or the system said, a sentence that names the interpreter.
         message: String,
     },
 }

@@ -8,8 +8,10 @@ use nix::sys::signal::Signal;
 use super::budget::Share;
 use super::classify;
 use super::environment::NodeEnvironment;
+use super::reasons::{self, Ending, Failed};
 use super::stopwatch::Stopwatch;
 use super::worker::{Death, Reply};
+use crate::model::calculation::Specification;
 use crate::model::failure::FailureClass;
 use crate::model::ids::JobId;
 use crate::model::task::{Progress, TaskOrder, TaskOutcome, TaskProvenance, TaskReport};
@@ -57,6 +59,7 @@ pub struct Reporter {
 impl Reporter {
     fn report(&self, order: &TaskOrder, facts: AttemptFacts, outcome: TaskOutcome) -> TaskReport {
         TaskReport {
+            issue: order.issue,
             task_id: order.task_id,
             record_id: order.record_id,
             attempt: order.attempt,
@@ -90,13 +93,24 @@ impl Reporter {
         reply: Reply,
         worker_stderr: Option<String>,
     ) -> TaskReport {
+        let stderr = joined(reply.stderr, worker_stderr);
         let outcome = match (reply.result, reply.error) {
             (Some(result), None) => TaskOutcome::Complete { result },
-            (_, Some(error)) => TaskOutcome::Error {
-                class: classify::of_qcengine(&error.error_type, &error.error_message),
-                error_type: error.error_type,
-                message: error.error_message,
-            },
+            (_, Some(error)) => {
+                let verdict = reasons::judge(&Failed {
+                    programs: &programs(order),
+                    error_type: &error.error_type,
+                    message: &error.error_message,
+                    stdout: reply.stdout.as_deref(),
+                    stderr: stderr.as_deref(),
+                    ending: reply.exit_code.map(Ending::of_python),
+                });
+                TaskOutcome::Error {
+                    class: verdict.class,
+                    error_type: error.error_type,
+                    message: reasons::told(&verdict.says, &error.error_message),
+                }
+            }
             (None, None) => TaskOutcome::Error {
                 class: FailureClass::Program,
                 error_type: "unknown_error".into(),
@@ -105,7 +119,7 @@ impl Reporter {
         };
         let mut report = self.report(order, facts, outcome);
         report.stdout = reply.stdout;
-        report.stderr = joined(reply.stderr, worker_stderr);
+        report.stderr = stderr;
         report.native_files = reply.native_files;
         report.provenance.program = reply.program.or(report.provenance.program);
         report.provenance.program_version = reply.program_version;
@@ -132,21 +146,23 @@ impl Reporter {
         stdout: Option<String>,
         nonsense: Option<String>,
     ) -> TaskReport {
-        let class = match nonsense {
-            Some(_) => FailureClass::Program,
-            None => classify::of_dead_worker(death.signal()),
-        };
-        let message = match (&nonsense, death.signal(), death.status) {
-            (Some(nonsense), _, _) => format!("the worker's answer does not read: {nonsense}"),
-            (None, Some(signal), _) if class == FailureClass::Memory => {
-                format!("the worker was killed by {signal}, which on a node is usually the memory limit")
+        let signal = death.signal();
+        let (class, message) = match (&nonsense, signal, death.status) {
+            (Some(nonsense), _, _) => {
+                (FailureClass::Program, format!("the worker's answer does not read: {nonsense}"))
             }
-            (None, Some(signal), _) => format!("the worker was killed by {signal}"),
-            (None, None, Some(status)) => format!("the worker ended with {status}"),
-            (None, None, None) => "the worker closed its pipe and did not end".into(),
+            (None, Some(_), _) => killed("the worker", signal),
+            (None, None, Some(status)) => {
+                (classify::of_signal(None), format!("the worker ended with {status}"))
+            }
+            (None, None, None) => {
+                (classify::of_signal(None), "the worker closed its pipe and did not end".to_owned())
+            }
         };
-        let error = TaskOutcome::Error { class, error_type: "worker_died".into(), message };
-        with_outputs(self.report(order, facts, error), Outputs { stdout, stderr: death.stderr })
+        let ending = signal.map(|signal| Ending::Signal(signal as i32));
+        let outputs = Outputs { stdout, stderr: death.stderr };
+        let error = died(order, "worker_died", (class, message), ending, &outputs);
+        with_outputs(self.report(order, facts, error), outputs)
     }
 
     /// A program that the runner started itself was killed by a signal; what it had written is kept.
@@ -157,14 +173,8 @@ impl Reporter {
         signal: Option<Signal>,
         outputs: Outputs,
     ) -> TaskReport {
-        let class = classify::of_dead_worker(signal);
-        let name = signal.map_or("a signal", Signal::as_str);
-        let hint = match class {
-            FailureClass::Memory => ", which on a node is usually the memory limit",
-            _ => "",
-        };
-        let message = format!("the program was killed by {name}{hint}");
-        let error = TaskOutcome::Error { class, error_type: "program_died".into(), message };
+        let ending = signal.map(|signal| Ending::Signal(signal as i32));
+        let error = died(order, "program_died", killed("the program", signal), ending, &outputs);
         with_outputs(self.report(order, facts, error), outputs)
     }
 
@@ -199,11 +209,27 @@ impl Reporter {
         with_outputs(self.report(order, facts, error), outputs)
     }
 
+    /// The program would compute something else than what was asked for, so nothing was started.
+    pub fn refused(&self, order: &TaskOrder, facts: AttemptFacts, message: String) -> TaskReport {
+        let error =
+            TaskOutcome::Error { class: FailureClass::Input, error_type: "input_error".into(), message };
+        self.report(order, facts, error)
+    }
+
     /// The attempt could not be made on this node.
     pub fn node_failed(&self, order: &TaskOrder, facts: AttemptFacts, message: String) -> TaskReport {
         let error =
             TaskOutcome::Error { class: FailureClass::Node, error_type: "node_error".into(), message };
         self.report(order, facts, error)
+    }
+
+    /// The report does not fit into a frame with what the program printed and wrote: its result alone may.
+    pub fn without_outputs(report: TaskReport, trouble: String) -> TaskReport {
+        let texts =
+            [&report.stdout, &report.stderr].into_iter().flatten().chain(report.native_files.values());
+        let bytes: usize = texts.map(String::len).sum();
+        let note = format!("[qcbatch: the outputs ({bytes} bytes) were left out: {trouble}]\n");
+        TaskReport { stdout: Some(note), stderr: None, native_files: BTreeMap::new(), ..report }
     }
 
     /// The result does not fit into a frame: everything bulky is left out.
@@ -227,6 +253,50 @@ pub struct Outputs {
     pub stdout: Option<String>,
     /// To standard error.
     pub stderr: Option<String>,
+}
+
+/// The programs of an order, the innermost first.
+fn programs(order: &TaskOrder) -> Vec<&str> {
+    match &order.calculation.specification {
+        Specification::Singlepoint(specification) => vec![specification.program.as_str()],
+        Specification::Optimization(specification) => {
+            vec![specification.qc_specification.program.as_str(), specification.program.as_str()]
+        }
+    }
+}
+
+/// What a signal alone says.
+fn killed(who: &str, signal: Option<Signal>) -> (FailureClass, String) {
+    let name = signal.map_or("a signal", Signal::as_str);
+    let class = classify::of_signal(signal);
+    let hint = match class {
+        FailureClass::Memory => ", which on a node is usually the memory limit",
+        _ => "",
+    };
+    (class, format!("{who} was killed by {name}{hint}"))
+}
+
+/// The outcome of what died. The program may have said why before; if not, its end is all that is known.
+fn died(
+    order: &TaskOrder,
+    error_type: &str,
+    (class, message): (FailureClass, String),
+    ending: Option<Ending>,
+    outputs: &Outputs,
+) -> TaskOutcome {
+    let said = reasons::by_tables(&Failed {
+        programs: &programs(order),
+        error_type,
+        message: "",
+        stdout: outputs.stdout.as_deref(),
+        stderr: outputs.stderr.as_deref(),
+        ending,
+    });
+    let (class, message) = match said {
+        Some(verdict) => (verdict.class, reasons::told(&verdict.says, &message)),
+        None => (class, message),
+    };
+    TaskOutcome::Error { class, error_type: error_type.to_owned(), message }
 }
 
 fn with_outputs(report: TaskReport, outputs: Outputs) -> TaskReport {

@@ -9,10 +9,11 @@ use super::clock::JobClock;
 use super::end;
 use super::environment::NodeEnvironment;
 use super::error::{NodeError, chain};
+use super::grace::Grace;
 use super::heartbeat::{self, GONE_BEATS};
 use super::signals::StopSignals;
 use super::store::ReportStore;
-use super::work::{TERM_GRACE, Work};
+use super::work::Work;
 use crate::failpoint::{self, FailPoint};
 use crate::model::task::{EndReason, EndRecord, JobManifest};
 use crate::spool::{JobDirectory, atomic};
@@ -42,6 +43,11 @@ impl Runner {
         Runner { directory, manifest, environment, chunk, clock }
     }
 
+    /// How long it may go on after a request to end.
+    pub(super) fn grace(&self) -> Grace {
+        Grace::within(self.manifest.kill_wait_seconds.map(Duration::from_secs))
+    }
+
     /// Runs the job. Returns its exit code.
     pub async fn run(self, mut signals: StopSignals) -> Result<i32, NodeError> {
         tracing::info!(
@@ -62,7 +68,7 @@ impl Runner {
                 let detail = chain(&error);
                 tracing::error!(error = detail, "cannot work");
                 let record = self.end_record(EndReason::Failed, Some(detail), None);
-                return self.write_end(record, Instant::now() + TERM_GRACE).await;
+                return self.write_end(record, Instant::now() + self.grace().tasks).await;
             }
         };
         run.run(&mut signals).await;

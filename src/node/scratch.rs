@@ -6,10 +6,13 @@ use std::io::{self, Read, Seek, SeekFrom};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
+use nix::sys::statvfs::statvfs;
 use nix::unistd::geteuid;
 use serde::{Deserialize, Serialize};
 
 use super::error::NodeError;
+use super::stderr::left_out_before;
+use super::worker::Reply;
 use crate::model::task::TaskOrder;
 use crate::process::ProcessMark;
 use crate::spool::layout::SCRATCH_PREFIX;
@@ -20,6 +23,8 @@ const PRINTED: [&str; 3] = [".qcbatch-printed", ".json_out", ".qcschema_tmpout"]
 /// How much of each is worth keeping, and how deep below a task's scratch they lie.
 const MOST_PRINTED: u64 = 1 << 20;
 const DEPTH: u32 = 3;
+/// A file system with less room than this is full.
+const FULL_BYTES: u64 = 4 << 10;
 
 /// Says in a run's directory whose it is.
 const OWNER: &str = ".owner.json";
@@ -177,6 +182,19 @@ impl TaskScratch {
         &self.path
     }
 
+    /// A reply that says in its standard error, where it is a failure, that scratch is full, if it is: programs whose writes
+    /// fail seldom say so, and some end as if all was well.
+    pub fn explain(&self, mut reply: Reply) -> Reply {
+        if !reply.is_result() && is_full(&self.path) {
+            let note = format!(
+                "[qcbatch: no space left on device: the scratch of this node, {}]",
+                self.path.display()
+            );
+            reply.stderr = Some(reply.stderr.map_or(note.clone(), |said| format!("{said}\n{note}")));
+        }
+        reply
+    }
+
     /// The last of what programs printed below a worker that could not tell any more.
     pub fn printed(&self) -> Option<String> {
         let mut found = Vec::new();
@@ -184,6 +202,14 @@ impl TaskScratch {
         let texts: Vec<String> = found.iter().filter_map(|path| end_of(path)).collect();
         (!texts.is_empty()).then(|| texts.join("\n"))
     }
+}
+
+/// Whether next to nothing can be written below `folder`.
+fn is_full(folder: &Path) -> bool {
+    statvfs(folder).is_ok_and(|system| {
+        let free = system.blocks_available().saturating_mul(system.fragment_size());
+        free < FULL_BYTES || (system.files() > 0 && system.files_available() == 0)
+    })
 }
 
 fn find_printed(folder: &Path, depth: u32, found: &mut Vec<PathBuf>) {
@@ -200,11 +226,11 @@ fn find_printed(folder: &Path, depth: u32, found: &mut Vec<PathBuf>) {
 
 fn end_of(path: &Path) -> Option<String> {
     let mut file = fs::File::open(path).ok()?;
-    let length = file.metadata().ok()?.len();
-    file.seek(SeekFrom::Start(length.saturating_sub(MOST_PRINTED))).ok()?;
+    let left_out = file.metadata().ok()?.len().saturating_sub(MOST_PRINTED);
+    file.seek(SeekFrom::Start(left_out)).ok()?;
     let mut bytes = Vec::new();
     file.take(MOST_PRINTED).read_to_end(&mut bytes).ok()?;
-    (!bytes.is_empty()).then(|| String::from_utf8_lossy(&bytes).into_owned())
+    (!bytes.is_empty()).then(|| left_out_before(left_out, &String::from_utf8_lossy(&bytes)))
 }
 
 impl Drop for TaskScratch {
@@ -235,7 +261,9 @@ mod tests {
         fs::write(psi4.join("data.json"), "{}").unwrap();
         fs::write(task.path().join(".qcbatch-printed"), "").unwrap();
         let printed = task.printed().unwrap();
-        assert!(printed.len() == 1 << 20 && printed.ends_with("xTask number: 10"));
+        let note = format!("[qcbatch: {} bytes before this were left out]\n", (1 << 20) + 15);
+        assert!(printed.starts_with(&note) && printed.ends_with("xTask number: 10"));
+        assert_eq!(printed.len(), note.len() + (1 << 20));
     }
 
     #[test]

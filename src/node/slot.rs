@@ -28,6 +28,7 @@ use super::worker::{NoAnswer, Reply, Request, Worker};
 use crate::model::ids::TaskId;
 use crate::model::notice::Attempt;
 use crate::model::task::{TaskOrder, TaskReport};
+use crate::spool::frame::ReportLimits;
 
 /// An error is held back this long: when the scheduler kills a job it kills the programs in the same moment, and the
 /// runner should see its own signal first.
@@ -61,6 +62,8 @@ pub enum KillCause {
 /// What all slots share.
 #[derive(Debug)]
 pub struct SlotContext {
+    /// How large a report may be.
+    pub limits: ReportLimits,
     /// The worker's argument vector.
     pub worker_command: Vec<String>,
     /// Tasks after which a worker is replaced.
@@ -281,6 +284,8 @@ async fn attempt(
         let _ = context.underway.send(report);
     });
     let happened = tokio::select! {
+        // An answer that is there counts, whatever else is due in the same moment.
+        biased;
         answer = worker.ask(&request, |progress| keeper.hear(progress, Instant::now())) => {
             Happened::Answered(answer)
         }
@@ -304,6 +309,7 @@ async fn attempt(
         Happened::Answered(Ok(reply)) => {
             let facts = facts(reply.cpu_seconds);
             let stderr = worker.stderr();
+            let reply = scratch.explain(reply);
             (Some(worker), reported(context.reporter.answered(order, facts, reply, stderr)))
         }
         Happened::Answered(Err(no_answer)) => {

@@ -11,13 +11,22 @@ use crate::spool::{JobDirectory, SpoolError, atomic};
 
 /// The file stops growing here: a worker that warns without end must not fill the shared disk.
 const FILE_LIMIT_BYTES: usize = 16 << 20;
+const FILE_IS_FULL: &str = "\n[qcbatch: what workers wrote after this is left out]\n";
 /// What a report keeps.
 const TAIL_BYTES: usize = 16 << 10;
 
 /// `worker.stderr`, shared by all workers of the job.
 #[derive(Clone, Debug)]
 pub struct StderrLog {
-    file: Arc<Mutex<(File, usize)>>,
+    file: Arc<Mutex<Limited>>,
+}
+
+/// A file, how much it still takes, and whether it says that it takes no more.
+#[derive(Debug)]
+struct Limited {
+    file: File,
+    left: usize,
+    says_so: bool,
 }
 
 impl StderrLog {
@@ -26,44 +35,63 @@ impl StderrLog {
         let path = directory.worker_stderr();
         let file = atomic::open_append(&path)?;
         let length = file.metadata().map_err(SpoolError::io("read", &path))?.len();
-        let left = FILE_LIMIT_BYTES.saturating_sub(usize::try_from(length).unwrap_or(usize::MAX));
-        Ok(StderrLog { file: Arc::new(Mutex::new((file, left))) })
+        let length = usize::try_from(length).unwrap_or(usize::MAX);
+        let (left, says_so) = (FILE_LIMIT_BYTES.saturating_sub(length), length > FILE_LIMIT_BYTES);
+        Ok(StderrLog { file: Arc::new(Mutex::new(Limited { file, left, says_so })) })
     }
 
     fn write(&self, bytes: &[u8]) {
         let mut guard = self.file.lock().unwrap_or_else(PoisonError::into_inner);
-        let (file, left) = &mut *guard;
+        let Limited { file, left, says_so } = &mut *guard;
         let kept = &bytes[..bytes.len().min(*left)];
         *left -= kept.len();
         // A full disk loses these words, not the worker that speaks them.
         let _ = file.write_all(kept);
+        if kept.len() < bytes.len() && !std::mem::replace(says_so, true) {
+            let _ = file.write_all(FILE_IS_FULL.as_bytes());
+        }
     }
 }
 
 /// The last words of one worker since its task began.
 #[derive(Clone, Default, Debug)]
 pub struct Tail {
-    bytes: Arc<Mutex<VecDeque<u8>>>,
+    kept: Arc<Mutex<Kept>>,
+}
+
+#[derive(Default, Debug)]
+struct Kept {
+    bytes: VecDeque<u8>,
+    left_out: u64,
+}
+
+/// A text of which so many bytes are missing at the beginning; it says so.
+pub fn left_out_before(bytes: u64, text: &str) -> String {
+    match bytes {
+        0 => text.to_owned(),
+        _ => format!("[qcbatch: {bytes} bytes before this were left out]\n{text}"),
+    }
 }
 
 impl Tail {
     /// Forgets everything: a new task begins.
     pub fn clear(&self) {
-        self.bytes.lock().unwrap_or_else(PoisonError::into_inner).clear();
+        *self.kept.lock().unwrap_or_else(PoisonError::into_inner) = Kept::default();
     }
 
     /// The text, if there is any.
     pub fn text(&self) -> Option<String> {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        let text = String::from_utf8_lossy(bytes.make_contiguous()).trim_end().to_owned();
-        (!text.is_empty()).then_some(text)
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let text = String::from_utf8_lossy(kept.bytes.make_contiguous()).trim_end().to_owned();
+        (!text.is_empty()).then(|| left_out_before(kept.left_out, &text))
     }
 
     fn push(&self, new: &[u8]) {
-        let mut bytes = self.bytes.lock().unwrap_or_else(PoisonError::into_inner);
-        bytes.extend(new);
-        let excess = bytes.len().saturating_sub(TAIL_BYTES);
-        bytes.drain(..excess);
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.bytes.extend(new);
+        let excess = kept.bytes.len().saturating_sub(TAIL_BYTES);
+        kept.bytes.drain(..excess);
+        kept.left_out += excess as u64;
     }
 }
 
@@ -88,10 +116,16 @@ mod tests {
         let tail = Tail::default();
         follow(&words[..], StderrLog::open(&directory).unwrap(), tail.clone()).await;
         follow(&b"the end\n"[..], StderrLog::open(&directory).unwrap(), tail.clone()).await;
-        let length = std::fs::metadata(directory.worker_stderr()).unwrap().len();
-        assert_eq!(length, FILE_LIMIT_BYTES as u64);
+        let file = std::fs::read(directory.worker_stderr()).unwrap();
+        assert_eq!(file.len(), FILE_LIMIT_BYTES + FILE_IS_FULL.len());
+        assert!(file.ends_with(FILE_IS_FULL.as_bytes()));
         let text = tail.text().unwrap();
-        assert!(text.ends_with("xthe end") && text.len() < TAIL_BYTES);
+        let left_out = words.len() + "the end\n".len() - TAIL_BYTES;
+        assert!(
+            text.starts_with(&format!("[qcbatch: {left_out} bytes before this were left out]\nx")),
+            "{text}"
+        );
+        assert!(text.ends_with("xthe end"));
         tail.clear();
         assert_eq!(tail.text(), None);
     }

@@ -11,7 +11,7 @@ use super::error::chain;
 use super::report::Reporter;
 use crate::model::failure::FailureClass;
 use crate::model::task::{TaskOutcome, TaskReport};
-use crate::spool::frame::{Encoder, Frame};
+use crate::spool::frame::{Encoder, Frame, FrameError};
 use crate::spool::results::EndedSync;
 use crate::spool::{JobDirectory, ResultWriter, SpoolError};
 
@@ -65,22 +65,32 @@ impl EncodedReport {
         EncodedReport { frame, failure: failure_of(report), ends: ends(report) }
     }
 
-    /// Of `report`. What does not fit into a frame is reported without its result; none if even that fails, the task
-    /// then goes back with what the job did not finish.
+    /// Of `report`. Of what does not fit into a frame the outputs are left out first, then the result; none if even that
+    /// fails, the task then goes back with what the job did not finish.
     pub fn of(report: TaskReport, encoder: &mut Encoder) -> Option<EncodedReport> {
-        let error = match encoder.encode(&report) {
+        EncodedReport::by(report, |report| encoder.encode(report))
+    }
+
+    fn by(
+        report: TaskReport,
+        mut encode: impl FnMut(&TaskReport) -> Result<Frame, FrameError>,
+    ) -> Option<EncodedReport> {
+        let reductions = [Reporter::without_outputs, Reporter::not_storable];
+        let mut report = report;
+        let mut trouble = match encode(&report) {
             Ok(frame) => return Some(EncodedReport::new(frame, &report)),
-            Err(error) => error,
+            Err(error) => chain(&error),
         };
-        tracing::error!(task.id = report.task_id.0, error = chain(&error), "report left out its result");
-        let report = Reporter::not_storable(report, chain(&error));
-        match encoder.encode(&report) {
-            Ok(frame) => Some(EncodedReport::new(frame, &report)),
-            Err(error) => {
-                tracing::error!(task.id = report.task_id.0, error = chain(&error), "task not reported");
-                None
-            }
+        for reduce in reductions {
+            tracing::error!(task.id = report.task_id.0, error = trouble, "a report is made smaller");
+            report = reduce(report, trouble);
+            trouble = match encode(&report) {
+                Ok(frame) => return Some(EncodedReport::new(frame, &report)),
+                Err(error) => chain(&error),
+            };
         }
+        tracing::error!(task.id = report.task_id.0, error = trouble, "task not reported");
+        None
     }
 }
 
@@ -231,5 +241,44 @@ impl ReportStore {
                 self.retry = Some((Instant::now() + wait, wait));
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::spool::frame::ReportLimits;
+
+    const REPORT: &str = r#"{"task_id": 1, "record_id": 2, "attempt": 0, "stdout": null, "stderr": null,
+        "outcome": {"complete": {"result": {"return_result": -1.5}}}, "native_files": {},
+        "provenance": {"hostname": "node1", "job_id": 3, "scheduler_job_id": null, "cores": 1, "memory_bytes": 1,
+            "wall_seconds": 1.0, "cpu_seconds": 1.0, "program": null, "program_version": null,
+            "qcengine_version": null}}"#;
+
+    fn encoded(limit: usize) -> Option<(TaskOutcome, Option<String>)> {
+        let mut report: TaskReport = serde_json::from_str(REPORT).unwrap();
+        report.stdout = Some("printed ".repeat(1000));
+        report.native_files.insert("big".into(), "file ".repeat(1000));
+        let mut last = None;
+        let mut encoder = Encoder::within(ReportLimits::of_bytes(limit as u64)).unwrap();
+        EncodedReport::by(report, |report| {
+            last = Some(report.clone());
+            encoder.encode(report)
+        })?;
+        last.map(|report| {
+            assert!(report.native_files.is_empty() || limit == usize::MAX);
+            (report.outcome, report.stdout)
+        })
+    }
+
+    #[test]
+    fn a_result_that_fits_without_its_outputs_is_kept() {
+        let whole = encoded(usize::MAX).unwrap();
+        assert!(matches!(whole.0, TaskOutcome::Complete { .. }) && whole.1.unwrap().starts_with("printed"));
+        let (outcome, stdout) = encoded(5000).unwrap();
+        assert!(matches!(outcome, TaskOutcome::Complete { .. }));
+        let stdout = stdout.unwrap();
+        assert!(stdout.starts_with("[qcbatch: the outputs (13000 bytes) were left out: "), "{stdout}");
+        assert!(encoded(1).is_none());
     }
 }

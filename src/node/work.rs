@@ -14,6 +14,7 @@ use super::cgroup::Delegated;
 use super::classify;
 use super::clock::JobClock;
 use super::error::{NodeError, chain};
+use super::grace::Grace;
 use super::guard::Guard;
 use super::hand::{ChunkKey, Hand, Look, MayLook, Situation};
 use super::heartbeat::HeartbeatWriter;
@@ -22,7 +23,7 @@ use super::native::Step;
 use super::native::run::{self as native, NativeEnd, NativePrograms, NativeReport, NativeSlots};
 use super::notices::Notices;
 use super::relay::Relay;
-use super::report::Reporter;
+use super::report::{AttemptFacts, Reporter};
 use super::runner::Runner;
 use super::scratch::Scratch;
 use super::signals::{StopRequest, StopSignals};
@@ -31,16 +32,13 @@ use super::stderr::StderrLog;
 use super::stopwatch::Stopwatch;
 use super::store::{EncodedReport, ReportStore};
 use super::worker::Worker;
+use crate::model::capability;
 use crate::model::ids::{ChunkId, TaskId};
 use crate::model::notice::{Attempt, GiveBack, Holder, Notice};
-use crate::model::task::{EndReason, TaskOrder, TaskReport};
+use crate::model::task::{EndReason, TaskOrder, TaskReport, Warning};
 use crate::spool::SpoolError;
-use crate::spool::frame::Encoder;
+use crate::spool::frame::{Encoder, ReportLimits};
 
-/// How long running tasks may go on after TERM. Slurm's KillWait is 30 s by default.
-pub const TERM_GRACE: Duration = Duration::from_secs(20);
-/// How long storing may take after TERM: the job script expects the runner's end within 25 s.
-const TERM_STORING: Duration = Duration::from_secs(23);
 /// How long tasks that are answered at once are worked through before signals and the heartbeat are looked at.
 const FILL_SLICE: Duration = Duration::from_millis(5);
 
@@ -93,12 +91,15 @@ pub struct Work {
     pooled: bool,
     stop: Option<Stop>,
     pub(super) storing_ends: Instant,
+    grace: Grace,
+    warning: Warning,
 }
 
 impl Work {
     /// Opens what the run needs.
     pub fn prepare(runner: &Runner) -> Result<Work, NodeError> {
         let Runner { directory, manifest, environment, chunk, clock } = runner;
+        SpoolError::refuse_later(&directory.manifest(), manifest.format)?;
         let mut reported = HashSet::new();
         let store = ReportStore::open(directory, |report: &TaskReport| {
             reported.insert((report.task_id, report.attempt));
@@ -114,7 +115,9 @@ impl Work {
         if let Some(cgroups) = &cgroups {
             guard.watch_cgroups(cgroups.slots());
         }
+        let limits = manifest.result_bytes.map_or(ReportLimits::USUAL, ReportLimits::of_bytes);
         let context = Arc::new(SlotContext {
+            limits,
             worker_command: manifest.worker_command.clone(),
             recycle_after: manifest.recycle_after,
             mpiexec: manifest.mpiexec.clone(),
@@ -154,13 +157,16 @@ impl Work {
             idle: vec![],
             slots: JoinSet::new(),
             running: BTreeMap::new(),
-            encoder: Encoder::new().map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
+            encoder: Encoder::within(limits)
+                .map_err(|error| NodeError::Start(std::io::Error::other(error)))?,
             store,
             heartbeat: HeartbeatWriter::new(directory.clone(), manifest, now),
             relay: Relay::new(directory, now),
             pooled: manifest.ready.is_some(),
             stop,
             storing_ends: clock.storing_ends(),
+            grace: runner.grace(),
+            warning: manifest.warning,
         })
     }
 
@@ -333,6 +339,12 @@ impl Work {
 
     fn begin(&mut self, order: TaskOrder, key: ChunkKey, granted: Grant) {
         let stopwatch = Stopwatch::start();
+        if let Err(misfit) = capability::check(&order.calculation) {
+            // Intake asks the same, but records may have been stored before it knew.
+            let facts = AttemptFacts::now(granted.share, &stopwatch, 0.0);
+            let report = self.context.reporter.refused(&order, facts, misfit.to_string());
+            return self.report_at_once(&order, key, granted, report);
+        }
         let Some(prepared) = self.programs.prepare(&order, granted.share) else {
             tracing::info!(task.id = order.task_id.0, attempt = order.attempt, "task started");
             self.running.insert(order.task_id, key);
@@ -350,9 +362,7 @@ impl Work {
                     prepared.program,
                     &stopwatch,
                 );
-                let report = EncodedReport::of(report, &mut self.encoder);
-                self.budget.give_back(granted);
-                self.store_report(order.task_id, key, report);
+                self.report_at_once(&order, key, granted, report);
             }
             Step::Sleep(length) => {
                 self.running.insert(order.task_id, key);
@@ -368,6 +378,13 @@ impl Work {
         }
     }
 
+    /// Stores the report of a task for which nothing was started.
+    fn report_at_once(&mut self, order: &TaskOrder, key: ChunkKey, granted: Grant, report: TaskReport) {
+        let report = EncodedReport::of(report, &mut self.encoder);
+        self.budget.give_back(granted);
+        self.store_report(order.task_id, key, report);
+    }
+
     fn stop(&mut self, reason: EndReason, detail: Option<String>) {
         if self.stop.is_none() {
             tracing::info!(?reason, detail, "no further task is started");
@@ -377,18 +394,29 @@ impl Work {
 
     fn on_signal(&mut self, request: StopRequest) {
         match request {
-            // Running tasks go on until the job's own clock ends them.
-            StopRequest::WalltimeNear => self.stop(EndReason::WalltimeNear, Some("SIGUSR2".into())),
+            StopRequest::WalltimeNear => {
+                self.stop(EndReason::WalltimeNear, Some("SIGUSR2".into()));
+                match self.warning {
+                    // Running tasks go on until the job's own clock ends them.
+                    Warning::WalltimeNear => {}
+                    Warning::Kill => self.end_soon(),
+                }
+            }
             StopRequest::End(signal) => {
                 self.stop(EndReason::Signal, Some(signal.into()));
-                let now = Instant::now();
-                self.storing_ends = self.storing_ends.min(now + TERM_STORING);
-                self.kill.send_modify(|order| {
-                    order.at = order.at.min(now + TERM_GRACE);
-                    order.cause = KillCause::Signal;
-                });
+                self.end_soon();
             }
         }
+    }
+
+    /// Running tasks end within what the scheduler leaves them.
+    fn end_soon(&mut self) {
+        let now = Instant::now();
+        self.storing_ends = self.storing_ends.min(now + self.grace.storing);
+        self.kill.send_modify(|order| {
+            order.at = order.at.min(now + self.grace.tasks);
+            order.cause = KillCause::Signal;
+        });
     }
 
     /// Ends everything at once: nobody waits for it.

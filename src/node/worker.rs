@@ -70,6 +70,9 @@ pub struct Reply {
     pub program: Option<String>,
     /// Its version.
     pub program_version: Option<String>,
+    /// What the last program of a failed task ended with, in Python's way: a signal is a negative number.
+    #[serde(default)]
+    pub exit_code: Option<i32>,
 }
 
 impl Reply {
@@ -97,9 +100,14 @@ struct Underway {
 /// How such a line begins; no answer begins so.
 const UNDERWAY: &[u8] = b"{\"progress\":";
 
+/// A worker's first line.
 #[derive(Deserialize)]
-struct Greeting {
-    ready: Ready,
+#[serde(rename_all = "lowercase")]
+enum Greeting {
+    /// It can work.
+    Ready(Ready),
+    /// QCEngine cannot be used by this interpreter, and why.
+    Broken(String),
 }
 
 #[derive(Deserialize)]
@@ -156,12 +164,13 @@ impl Worker {
         cgroup: Option<Arc<Cgroup>>,
         log: &StderrLog,
     ) -> Result<Worker, NodeError> {
-        let failed = |message: String| NodeError::Worker { command: command.to_vec(), message };
+        let failed = |message: String| NodeError::Worker { message };
         let (program, arguments) =
-            command.split_first().ok_or_else(|| failed("the command is empty".into()))?;
+            command.split_first().ok_or_else(|| failed("its command is empty".into()))?;
+        let program = program.clone();
         let mut command = match &cgroup {
-            Some(cgroup) => Command::from(cgroup.command(program)),
-            None => Command::new(program),
+            Some(cgroup) => Command::from(cgroup.command(&program)),
+            None => Command::new(&program),
         };
         let mut child = command
             .args(arguments)
@@ -172,7 +181,7 @@ impl Worker {
             .process_group(0)
             .kill_on_drop(true)
             .spawn()
-            .map_err(|error| failed(error.to_string()))?;
+            .map_err(|error| failed(format!("{program} cannot be executed: {error}")))?;
         let pipes = (child.stdin.take(), child.stdout.take(), child.stderr.take(), child.id());
         let (Some(requests), Some(answers), Some(stderr), Some(pid)) = pipes else {
             return Err(failed("it has no pipes".into()));
@@ -195,18 +204,18 @@ impl Worker {
         };
         let greeting = timeout(START_LIMIT, worker.read_line()).await;
         let message = match greeting.map(|line| line.map(|line| serde_json::from_slice::<Greeting>(&line))) {
-            Ok(Ok(Ok(greeting))) => {
-                worker.qcengine_version = greeting.ready.qcengine_version;
+            Ok(Ok(Ok(Greeting::Ready(ready)))) => {
+                worker.qcengine_version = ready.qcengine_version;
                 worker.resident_at_start = memory::of_process(worker.group);
                 return Ok(worker);
             }
-            Ok(Ok(Err(_))) => "it did not greet as a worker does".to_owned(),
-            Ok(Err(_)) => "it ended before it was ready".to_owned(),
-            Err(_) => format!("it was not ready within {} s", START_LIMIT.as_secs()),
+            Ok(Ok(Ok(Greeting::Broken(why)))) => Some(why),
+            Ok(Ok(Err(_))) => Some(format!("{program} did not greet as a worker does")),
+            Ok(Err(_)) => None,
+            Err(_) => Some(format!("{program} was not ready within {} s", START_LIMIT.as_secs())),
         };
         let death = worker.bury().await;
-        let words = death.stderr.map(|text| format!("; it wrote: {text}")).unwrap_or_default();
-        Err(failed(format!("{message}{words}")))
+        Err(NodeError::Worker { message: message.unwrap_or_else(|| ended_early(&program, &death)) })
     }
 
     /// The worker's process id, which is its group's too.
@@ -254,7 +263,11 @@ impl Worker {
             if !line.starts_with(UNDERWAY) {
                 return serde_json::from_slice(&line).map_err(nonsense);
             }
-            underway(serde_json::from_slice::<Underway>(&line).map_err(nonsense)?.progress);
+            // It is only told on the way: what cannot be read must not cost the calculation.
+            match serde_json::from_slice::<Underway>(&line) {
+                Ok(told) => underway(told.progress),
+                Err(error) => tracing::warn!(%error, "a worker's word on its progress does not read"),
+            }
         }
     }
 
@@ -335,6 +348,19 @@ impl Worker {
         remove(self.cgroup.take()).await;
         Death { status, stderr: self.tail.text() }
     }
+}
+
+/// What is known of an interpreter that ended before it was a worker: its last words.
+fn ended_early(program: &str, death: &Death) -> String {
+    let how = match (death.signal(), death.status.and_then(|status| status.code())) {
+        (Some(signal), _) => format!("was killed by {signal}"),
+        (None, Some(127)) => "was not found".to_owned(),
+        (None, Some(code)) => format!("ended with exit code {code}"),
+        (None, None) => "ended".to_owned(),
+    };
+    let last = |text: &String| text.lines().map(str::trim).rfind(|line| !line.is_empty()).map(str::to_owned);
+    let words = death.stderr.as_ref().and_then(last).map(|line| format!(": {line}")).unwrap_or_default();
+    format!("{program} {how} before it had imported QCEngine{words}")
 }
 
 /// Removes a control group; that may take a moment.

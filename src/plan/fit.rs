@@ -98,5 +98,14 @@ pub fn no_pool(offers: &[Offer], demand: &Demand<'_>) -> Option<String> {
         .map(|reasons| format!("no pool can run it ({})", reasons.join("; ")))
 }
 
+/// Why a task that asks for so much memory can run nowhere: every pool has less. Nothing where one has as much, or no
+/// limit.
+pub fn more_memory_than_any(offers: &[Offer], asked_bytes: u64) -> Option<String> {
+    let most = offers.iter().map(|offer| offer.most.memory_bytes).collect::<Option<Vec<u64>>>()?;
+    let most = most.into_iter().max().filter(|most| asked_bytes > *most)?;
+    let (asked, has) = (asked_bytes as f64 / GIB, most as f64 / GIB);
+    Some(format!("{asked:.1} GiB of memory are asked for, and no pool has more than {has:.1} GiB"))
+}
+
 #[cfg(test)]
 mod tests;

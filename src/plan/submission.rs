@@ -89,5 +89,31 @@ fn passed(ago: Option<Duration>, span: Duration) -> bool {
     ago.is_none_or(|ago| ago >= span)
 }
 
+/// A scheduler that takes longer over one submission holds up the other pools of its cluster.
+const SLOW: Duration = Duration::from_secs(10);
+
+/// How quickly a pool's last submission went.
+#[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Pace {
+    /// As it should, or there was none.
+    #[default]
+    Quick,
+    /// The scheduler took its time.
+    Slow,
+}
+
+impl Pace {
+    /// The pace of a submission that took so long.
+    pub fn of(took: Duration) -> Pace {
+        if took >= SLOW { Pace::Slow } else { Pace::Quick }
+    }
+}
+
+/// Sorts open submissions: pools that hold others up go last, and doubts go first, because their tasks' slots are taken
+/// until they are settled. After a slow one the order is made anew, so that each pool waits for one slow call at most.
+pub fn turn(state: SubmissionState, pace: Pace) -> impl Ord {
+    (pace, state == SubmissionState::Planned)
+}
+
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,7 @@ pub mod local;
 mod poll;
 mod post_mortem;
 mod probe;
+mod queues;
 pub mod replay;
 mod request;
 pub mod runner;
@@ -41,6 +42,8 @@ use runner::{Effect, Invocation, Ran, Whose};
 pub use settings::Settings;
 
 use crate::model::ids::SchedulerJobId;
+use crate::model::limits::{self, Limit};
+use crate::model::resources::JobResources;
 use crate::permit::NotPermitted;
 
 /// Our patience is at least so many times that of the scheduler's own clients, lest we kill one that still waits.
@@ -103,6 +106,7 @@ struct Inner {
     adapter: Adapter,
     settings: Settings,
     capabilities: RwLock<Arc<Capabilities>>,
+    limits: RwLock<Arc<Vec<Limit>>>,
     calls: [AtomicU64; Verb::ALL.len()],
 }
 
@@ -117,6 +121,7 @@ impl Scheduler {
                 adapter,
                 settings,
                 capabilities: RwLock::default(),
+                limits: RwLock::default(),
                 calls: Default::default(),
             }),
         }
@@ -145,6 +150,13 @@ impl Scheduler {
     pub fn warns_itself(&self) -> bool {
         let versions = self.script_facts().warns_itself.as_ref();
         versions.is_some_and(|versions| versions.contains(self.capabilities().version.as_ref()))
+    }
+
+    /// How long the scheduler waits between asking a job that asks for `resources` to end and killing it, as far as it tells:
+    /// the queue first, then the scheduler, then what is usual.
+    pub fn kill_wait(&self, resources: &JobResources) -> Option<Duration> {
+        let of_queue = limits::allowed(&self.known_limits(), resources).kill_wait;
+        of_queue.or(self.capabilities().kill_wait).or(self.script_facts().kill_wait)
     }
 
     /// Names that the scheduler's own log of job `index` (from 0) may have in its submission's directory, the likeliest first.
@@ -238,6 +250,7 @@ impl Scheduler {
             directory: file(&call.directory),
             timeout: call.timeout.unwrap_or(usual).max(self.clients_patience()),
             output_limit_bytes: adapter.output_limit_bytes,
+            gives_up_at: call.retries.iter().map(|retry| retry.pattern.clone()).collect(),
         }
     }
 
@@ -288,6 +301,7 @@ impl Scheduler {
             Ran::NotStarted { message } => Err((message.clone(), Some(MessageClass::Transient))),
             Ran::NotPermitted(refusal) => Err((refusal.to_string(), Some(MessageClass::Transient))),
             Ran::Unfinished { message, stderr } => Err((with_stderr(message, stderr), None)),
+            Ran::GivenUp { stderr, .. } => Err((with_stderr("it was about to try again", stderr), None)),
             Ran::Exited { code, stdout, stderr } => {
                 let class = messages.class_with(verb, stderr, *code);
                 if call.usable_exit_codes.contains(code) {

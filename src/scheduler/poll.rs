@@ -7,7 +7,7 @@ use super::adapter::reading::Row;
 use super::adapter::values::{Value, Values};
 use super::adapter::{Adapter, Call, Variants};
 use super::{JobSighting, PollAnswer, Scheduler, SchedulerError, SchedulerState, times};
-use crate::model::ids::SchedulerJobId;
+use crate::model::ids::{SchedulerJobId, Tag};
 
 impl Scheduler {
     /// Lists all of the user's jobs.
@@ -83,6 +83,10 @@ pub(super) fn read_poll(
     let mut jobs: HashMap<SchedulerJobId, JobSighting> = HashMap::with_capacity(rows.len());
     for row in rows.iter().filter(|row| is_of_user(row, user)) {
         let (Some(id), Some(state)) = (row.get("id"), adapter.states.state(row)) else {
+            // A job with a name that is no tag of ours takes no other down.
+            if row.get("tag").is_some_and(|name| !name.starts_with(Tag::PREFIX)) {
+                continue;
+            }
             return PollAnswer::Invalid { message: format!("a job without id or state: {row:?}") };
         };
         let id = adapter.ids.listed_id(id, row.get("index"));
@@ -111,7 +115,11 @@ fn sighting(adapter: &Adapter, row: &Row, state: SchedulerState) -> JobSighting 
     let started = row.get("started").and_then(times::instant);
     let expected = row.get("expected_start").and_then(times::instant);
     JobSighting {
-        reason: row.get("reason").filter(|reason| *reason != "None").map(str::to_owned),
+        // What runs waits for nothing; PBS tells there since when it runs.
+        reason: row
+            .get("reason")
+            .filter(|reason| *reason != "None" && state != SchedulerState::Running)
+            .map(str::to_owned),
         // Many schedulers list the expected start in the column of the start.
         started_on: started.filter(|_| !waits),
         expected_start_on: expected.or(started).filter(|_| waits),

@@ -60,9 +60,9 @@ pub(super) fn learn(learned: &mut Capabilities, probe: &Probe, rows: &[Row]) {
     if let Some(cluster) = probe.cluster.as_ref().and_then(text) {
         learned.cluster = Some(cluster.to_owned());
     }
-    for (name, field, subtract) in &probe.numbers {
-        if let Some(number) = text(field).and_then(leading_number) {
-            learned.set_number(name, number.saturating_sub(*subtract));
+    for (name, number) in &probe.numbers {
+        if let Some(found) = text(&number.field).and_then(leading_number) {
+            learned.set_number(name, found.saturating_sub(number.subtract).saturating_mul(number.times));
         }
     }
     for (name, field, absent) in &probe.services {

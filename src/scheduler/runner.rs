@@ -5,13 +5,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
+use regex::Regex;
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 
 use crate::permit::{Guard, NotPermitted, Permit};
 
@@ -70,6 +71,8 @@ pub struct Invocation {
     pub timeout: Duration,
     /// Most bytes of either output.
     pub output_limit_bytes: usize,
+    /// What it says on standard error before it sends its request a second time: it is ended there.
+    pub gives_up_at: Vec<Regex>,
 }
 
 /// How a command went.
@@ -86,6 +89,13 @@ pub enum Ran {
     Unfinished {
         /// Why.
         message: String,
+        /// What it had written.
+        stderr: String,
+    },
+    /// It was ended because it was about to send its request a second time.
+    GivenUp {
+        /// How long it had lived.
+        lived: Duration,
         /// What it had written.
         stderr: String,
     },
@@ -137,6 +147,7 @@ pub async fn run(invocation: &Invocation, effect: Effect<'_>) -> Ran {
             Err(refusal) => return Ran::NotPermitted(refusal),
         },
     };
+    let started = Instant::now();
     let mut child = match spawn(invocation, &permit) {
         Ok(Ok(child)) => child,
         Ok(Err(refusal)) => return Ran::NotPermitted(refusal),
@@ -150,9 +161,22 @@ pub async fn run(invocation: &Invocation, effect: Effect<'_>) -> Ran {
     let (stdout, stderr) = (child.stdout.take(), child.stderr.take());
     let limit = invocation.output_limit_bytes;
     let (mut out, mut err) = (Vec::new(), Vec::new());
+    let second_try = Notify::new();
+    let watch = |text: &[u8]| {
+        if invocation.gives_up_at.is_empty() {
+            return;
+        }
+        let text = String::from_utf8_lossy(text);
+        if invocation.gives_up_at.iter().any(|pattern| pattern.is_match(&text)) {
+            second_try.notify_one();
+        }
+    };
     let ended = {
         let reading = async {
-            tokio::join!(read_capped(stdout, &mut out, limit), read_capped(stderr, &mut err, limit))
+            tokio::join!(
+                read_capped(stdout, &mut out, limit, |_| {}),
+                read_capped(stderr, &mut err, limit, watch)
+            )
         };
         tokio::pin!(reading);
         let work = async {
@@ -163,10 +187,23 @@ pub async fn run(invocation: &Invocation, effect: Effect<'_>) -> Ran {
                 }
             }
         };
-        tokio::time::timeout(invocation.timeout, work).await
+        let work = tokio::time::timeout(invocation.timeout, work);
+        tokio::select! {
+            // One that has ended has sent what it would.
+            biased;
+            ended = work => Some(ended),
+            () = second_try.notified() => None,
+        }
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let unfinished = |message: String, err: &[u8]| Ran::Unfinished { message, stderr: text(err) };
+    let Some(ended) = ended else {
+        group.signal(Signal::SIGKILL);
+        // A killed child can be waited for at once; an error would mean that it is gone.
+        let _ = child.wait().await;
+        group.id = None;
+        return Ran::GivenUp { lived: started.elapsed(), stderr: text(&err) };
+    };
     match ended {
         Err(_) => {
             end_group(&mut child, &group).await;
@@ -213,8 +250,14 @@ fn spawn(invocation: &Invocation, permit: &Permit) -> std::io::Result<Result<Chi
     }
 }
 
-/// Reads to the end; beyond `limit` bytes it reads on but keeps nothing, so that the child never blocks. `false` then.
-async fn read_capped(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, limit: usize) -> bool {
+/// Reads to the end and shows `watch` what there is; beyond `limit` bytes it reads on but keeps nothing, so that the child
+/// never blocks. `false` then.
+async fn read_capped(
+    pipe: Option<impl AsyncRead + Unpin>,
+    into: &mut Vec<u8>,
+    limit: usize,
+    watch: impl Fn(&[u8]),
+) -> bool {
     let Some(mut pipe) = pipe else { return true };
     let mut piece = vec![0_u8; 16 << 10];
     let mut whole = true;
@@ -224,6 +267,7 @@ async fn read_capped(pipe: Option<impl AsyncRead + Unpin>, into: &mut Vec<u8>, l
             Ok(count) => {
                 let kept = count.min(limit.saturating_sub(into.len()));
                 into.extend_from_slice(&piece[..kept]);
+                watch(into);
                 whole &= kept == count;
             }
             Err(_) => return false,
@@ -256,6 +300,7 @@ mod tests {
             directory: None,
             timeout,
             output_limit_bytes: 1 << 20,
+            gives_up_at: vec![],
         }
     }
 
@@ -321,6 +366,22 @@ mod tests {
         assert!(matches!(run(&own, Effect::Asks).await, Ran::Exited { code: 0, .. }));
         assert!(!(began("a").exists() && began("b").exists()), "two clients at once leave no place");
         hung.iter().for_each(tokio::task::JoinHandle::abort);
+    }
+
+    #[tokio::test]
+    async fn a_client_that_would_try_again_is_ended_there() {
+        let directory = tempfile::tempdir().unwrap();
+        let again = directory.path().join("again");
+        let said = "printf 'refused, retry' >&2; printf ing >&2";
+        let mut client = shell(&format!("{said}; sleep 600; touch {}", again.display()), PATIENT);
+        client.gives_up_at = vec![Regex::new("retrying").unwrap()];
+        let Ran::GivenUp { lived, stderr } = run(&client, Effect::Asks).await else { panic!() };
+        assert_eq!(stderr, "refused, retrying");
+        assert!(lived < PATIENT && !again.exists());
+        // One that has ended already is not.
+        let mut ended = shell("echo 7; echo retrying >&2", PATIENT);
+        ended.gives_up_at = client.gives_up_at;
+        assert!(matches!(run(&ended, Effect::Asks).await, Ran::GivenUp { .. } | Ran::Exited { code: 0, .. }));
     }
 
     #[tokio::test]

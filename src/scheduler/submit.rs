@@ -1,11 +1,18 @@
 //! Submits a job, and never takes doubt for refusal: what is unclear is looked up by tag, not called again.
 
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+
 use super::adapter::messages::{MessageClass, Verb};
 use super::adapter::{Call, template};
-use super::runner::{Effect, Ran};
+use super::runner::{Effect, Ran, Whose};
 use super::{Refusal, Scheduler, SchedulerError, SubmitAnswer, SubmitRequest, clip, said, with_stderr};
 use crate::model::ids::SchedulerJobId;
 use crate::permit::Guard;
+
+/// One submission at a time over all schedulers: the other of the two places for clients stays free for questions.
+static SUBMITTING: Semaphore = Semaphore::const_new(1);
 
 impl Scheduler {
     /// The directive lines of the script of `request`, one line each.
@@ -40,6 +47,11 @@ impl Scheduler {
             Err(error) => SubmitAnswer::Refused { kind: Refusal::Permanent, message: error.to_string() },
             Ok((call, values)) => {
                 let invocation = self.invocation(Verb::Submit, call, &values);
+                let _turn = match invocation.whose {
+                    // It is never closed, so that an error cannot come; then no limit is the lesser evil.
+                    Whose::Clients => SUBMITTING.acquire().await.ok(),
+                    Whose::Ours => None,
+                };
                 let ran = self.run(Verb::Submit, &invocation, Effect::Changes(guard)).await;
                 self.read_submit(call, &ran)
             }
@@ -56,9 +68,14 @@ impl Scheduler {
             Ran::Unfinished { message, stderr } => {
                 return SubmitAnswer::Unclear { message: with_stderr(message, stderr) };
             }
+            Ran::GivenUp { lived, stderr } => return self.read_given_up(call, *lived, stderr),
             Ran::Exited { code, stdout, stderr } => (*code, stdout, stderr),
         };
         let message = format!("exit code {code}: {}", clip(&said(stdout, stderr)));
+        if retry_in(call, stderr).is_some() {
+            // Each of its requests may have been taken: all jobs of the tag are looked for, whatever it ended with.
+            return SubmitAnswer::Unclear { message };
+        }
         let usable = call.usable_exit_codes.contains(&code);
         let class = self
             .inner
@@ -74,15 +91,17 @@ impl Scheduler {
                 None => SubmitAnswer::Unclear { message: format!("no job id in the answer; {message}") },
             };
         }
-        let kind = match class {
-            Some(MessageClass::Limit) => Refusal::Limit,
-            Some(MessageClass::Transient | MessageClass::Unavailable) => Refusal::Transient,
-            Some(MessageClass::Permanent | MessageClass::NotFound) => Refusal::Permanent,
-            None | Some(MessageClass::Accepted | MessageClass::Unclear | MessageClass::Harmless) => {
-                return SubmitAnswer::Unclear { message };
-            }
-        };
-        SubmitAnswer::Refused { kind, message }
+        refusal_or_doubt(class, message)
+    }
+
+    /// What a client had said that was ended before it sent its request a second time. The first one was refused, which
+    /// counts only where the second surely was not sent.
+    fn read_given_up(&self, call: &Call, lived: Duration, stderr: &str) -> SubmitAnswer {
+        let message = with_stderr("it was ended before it tried again", stderr);
+        if retry_in(call, stderr).is_none_or(|after| lived >= after) {
+            return SubmitAnswer::Unclear { message };
+        }
+        refusal_or_doubt(self.inner.adapter.messages.class(Verb::Submit, stderr), message)
     }
 
     fn submitted_id(&self, call: &Call, stdout: &str, stderr: &str) -> Option<SchedulerJobId> {
@@ -90,4 +109,22 @@ impl Scheduler {
         let id = rows.last()?.get("id")?;
         self.inner.adapter.ids.is_submission(id).then(|| SchedulerJobId(id.to_owned()))
     }
+}
+
+/// A class of message as an answer: doubt is never refusal.
+fn refusal_or_doubt(class: Option<MessageClass>, message: String) -> SubmitAnswer {
+    let kind = match class {
+        Some(MessageClass::Limit) => Refusal::Limit,
+        Some(MessageClass::Transient | MessageClass::Unavailable) => Refusal::Transient,
+        Some(MessageClass::Permanent | MessageClass::NotFound) => Refusal::Permanent,
+        None | Some(MessageClass::Accepted | MessageClass::Unclear | MessageClass::Harmless) => {
+            return SubmitAnswer::Unclear { message };
+        }
+    };
+    SubmitAnswer::Refused { kind, message }
+}
+
+/// The least time between the start of the client of `call` and another request, when it says that it will send one.
+fn retry_in(call: &Call, stderr: &str) -> Option<Duration> {
+    call.retries.iter().filter_map(|retry| retry.comes_after(stderr)).min()
 }

@@ -43,6 +43,28 @@ pub fn bytes(text: &str) -> Option<u64> {
     (bytes.is_finite() && (0.0..9.2e18).contains(&bytes)).then_some(bytes as u64)
 }
 
+/// Reads a length of time as schedulers print limits: `1-00:00:00`, `10:00:00`, `5.0 min`, `3600` (seconds). What has no end
+/// (`UNLIMITED`, `INFINITY`, `-`), and 0, are `None`.
+pub fn length(text: &str) -> Option<Duration> {
+    let text = text.trim();
+    if let Some(minutes) = text.split_once(" min").map(|(minutes, _)| minutes.trim()) {
+        let minutes: f64 = minutes.parse().ok()?;
+        return Duration::try_from_secs_f64(minutes * 60.0).ok().filter(|length| !length.is_zero());
+    }
+    let (days, clock) = text.split_once('-').unwrap_or(("0", text));
+    let parts: Vec<u64> = clock.split(':').map(|part| part.parse().ok()).collect::<Option<_>>()?;
+    let seconds = match parts[..] {
+        [hours, minutes, seconds] => {
+            hours.checked_mul(3600)?.checked_add(minutes.checked_mul(60)?)?.checked_add(seconds)?
+        }
+        [seconds] => seconds,
+        _ => return None,
+    };
+    let days: u64 = days.parse().ok()?;
+    let whole = days.checked_mul(86_400)?.checked_add(seconds)?;
+    (whole > 0).then(|| Duration::from_secs(whole))
+}
+
 /// Reads a length of time as adapters write it: `90s`, `10m`, `2h`, `1d`.
 pub fn span(text: &str) -> Option<Duration> {
     let text = text.trim();
@@ -80,6 +102,24 @@ mod tests {
     #[case("", None)]
     fn instants(#[case] text: &str, #[case] seconds: Option<i64>) {
         assert_eq!(instant(text).map(Timestamp::as_second), seconds);
+    }
+
+    #[rstest]
+    #[case("1-00:00:00", Some(86_400))]
+    #[case("240:10:05", Some(864_605))]
+    #[case("5.0 min", Some(300))]
+    #[case("240.0 min of hostA", Some(14_400))]
+    #[case("600", Some(600))]
+    #[case("00:00:60", Some(60))]
+    #[case("UNLIMITED", None)]
+    #[case("INFINITY", None)]
+    #[case("-", None)]
+    #[case("NONE", None)]
+    #[case("0", None)]
+    #[case("10:30", None)]
+    #[case("9999999999999999-00:00:00", None)]
+    fn lengths(#[case] text: &str, #[case] seconds: Option<u64>) {
+        assert_eq!(length(text), seconds.map(Duration::from_secs));
     }
 
     #[rstest]

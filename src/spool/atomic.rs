@@ -2,7 +2,7 @@
 //!
 //! Files are 0600 and directories 0700, whatever the umask.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::Path;
@@ -12,6 +12,7 @@ use serde::de::DeserializeOwned;
 use tempfile::NamedTempFile;
 
 use super::error::SpoolError;
+use super::foreign::read_foreign;
 use crate::permit::Permit;
 
 /// Who may do what with a file.
@@ -70,9 +71,12 @@ pub fn write_json(path: &Path, document: &impl Serialize) -> Result<(), SpoolErr
     write_bytes(path, Access::Data, &bytes)
 }
 
+/// Longest document that is read: manifests, evidence.
+const DOCUMENT_BYTES: u64 = 1 << 20;
+
 /// The JSON document at `path`, opened anew each time.
 pub fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, SpoolError> {
-    let bytes = fs::read(path).map_err(SpoolError::io("read", path))?;
+    let bytes = read_foreign(path, DOCUMENT_BYTES)?;
     serde_json::from_slice(&bytes).map_err(|source| SpoolError::Document {
         path: path.to_owned(),
         line: 0,
@@ -138,6 +142,8 @@ fn temporary(directory: &Path, access: Access) -> io::Result<NamedTempFile> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn mode(path: &Path) -> u32 {

@@ -6,6 +6,8 @@ use std::fs::{self, File};
 use std::io::{self, BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
+use serde::Deserialize;
+
 use super::atomic::{self, Access};
 use super::error::SpoolError;
 use super::layout::JobDirectory;
@@ -114,6 +116,26 @@ impl ChunkReader {
     }
 }
 
+impl ChunkReader {
+    /// The order in a line. The version comes first: what a later one means by its other members nobody knows here.
+    fn read(&self, line: &[u8]) -> Result<TaskOrder, SpoolError> {
+        let unreadable = |source| SpoolError::Document { path: self.path.clone(), line: self.line, source };
+        let order: Result<TaskOrder, _> = serde_json::from_slice(line);
+        let format = match &order {
+            Ok(order) => order.format,
+            Err(_) => serde_json::from_slice::<Versioned>(line).map_or(0, |order| order.format),
+        };
+        SpoolError::refuse_later(&self.path, format)?;
+        order.map_err(unreadable)
+    }
+}
+
+/// What an order of any version says.
+#[derive(Deserialize)]
+struct Versioned {
+    format: u32,
+}
+
 impl Iterator for ChunkReader {
     type Item = Result<TaskOrder, SpoolError>;
 
@@ -122,11 +144,7 @@ impl Iterator for ChunkReader {
         self.line += 1;
         match self.lines.read_until(b'\n', &mut text) {
             Ok(0) => None,
-            Ok(_) => Some(serde_json::from_slice(&text).map_err(|source| SpoolError::Document {
-                path: self.path.clone(),
-                line: self.line,
-                source,
-            })),
+            Ok(_) => Some(self.read(&text)),
             Err(error) => Some(Err(SpoolError::io("read", &self.path)(error))),
         }
     }
@@ -135,6 +153,7 @@ impl Iterator for ChunkReader {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::identity::SPOOL_FORMAT;
     use crate::spool::stage::tests::orders;
 
     #[test]
@@ -147,6 +166,24 @@ mod tests {
         let bytes = fs::read(&path).unwrap();
         fs::write(&path, &bytes[..bytes.len() / 2]).unwrap();
         assert!(ChunkReader::open(&path).unwrap().any(|order| order.is_err()));
+    }
+
+    #[test]
+    fn orders_of_an_earlier_version_are_read_and_those_of_a_later_one_refused() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("chunk");
+        let mut earlier = serde_json::to_value(orders(1).remove(0)).unwrap();
+        let members = earlier.as_object_mut().unwrap();
+        members.remove("format");
+        let write = |order: &serde_json::Value| {
+            fs::write(&path, zstd::encode_all(format!("{order}\n").as_bytes(), 3).unwrap()).unwrap();
+            ChunkReader::open(&path).unwrap().next().unwrap()
+        };
+        let read = write(&earlier).unwrap();
+        assert_eq!((read.format, read.issue), (1, None));
+        let later = serde_json::json!({"format": SPOOL_FORMAT + 1, "calculation": "said in another way"});
+        assert!(matches!(write(&later), Err(SpoolError::Later { .. })));
+        assert!(matches!(write(&serde_json::json!({})), Err(SpoolError::Document { .. })));
     }
 
     #[test]

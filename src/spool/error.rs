@@ -3,6 +3,7 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::model::identity::SPOOL_FORMAT;
 use crate::permit::NotPermitted;
 
 /// Why a file of the spool could not be read or written.
@@ -30,6 +31,47 @@ pub enum SpoolError {
         #[source]
         source: serde_json::Error,
     },
+    /// A later version of the program wrote it.
+    #[error(
+        "`{}` was written by a later version of qcbatch (format {format}; this one knows up to {SPOOL_FORMAT})",
+        path.display()
+    )]
+    Later {
+        /// The file.
+        path: PathBuf,
+        /// Its format.
+        format: u32,
+    },
+    /// Something else lies where a file should be: a link, a FIFO, a directory.
+    #[error("`{}` is not a regular file", path.display())]
+    NotAFile {
+        /// Where it lies.
+        path: PathBuf,
+    },
+    /// A file is longer than any that we write.
+    #[error("`{}` is longer than the {most_bytes} bytes that are read of it", path.display())]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The limit.
+        most_bytes: u64,
+    },
+    /// A directory holds more entries than any job makes.
+    #[error("`{}` holds more than {most} entries", path.display())]
+    Overfull {
+        /// The directory.
+        path: PathBuf,
+        /// The limit.
+        most: usize,
+    },
+    /// A look did not come back in time, or a former one has not come back yet.
+    #[error("`{}` does not answer (tried for {seconds} s)", path.display())]
+    NoAnswer {
+        /// The file or directory that was looked at.
+        path: PathBuf,
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// Another copy of the job renamed the chunk first.
     #[error("the chunk of `{}` is claimed already", directory.display())]
     AlreadyClaimed {
@@ -56,6 +98,14 @@ impl SpoolError {
     pub fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SpoolError {
         let path = path.to_owned();
         move |source| SpoolError::Io { action, path, source }
+    }
+
+    /// Refuses what a later version wrote at `path`.
+    pub fn refuse_later(path: &Path, format: u32) -> Result<(), SpoolError> {
+        match format > SPOOL_FORMAT {
+            true => Err(SpoolError::Later { path: path.to_owned(), format }),
+            false => Ok(()),
+        }
     }
 
     /// The operating system's error, where there is one.

@@ -1,5 +1,8 @@
 //! What a job itself wrote: it outranks what the scheduler says. Reads only.
 //!
+//! What lies there was written by programs of others: it is opened and read within limits (`foreign`), numbers saturate, and
+//! no more nodes are looked at than the job has.
+//!
 //! Network filesystems remember that a file was not there; listing its directory anew makes them forget. So a file is
 //! called missing only after its directory, and the one above, were listed.
 
@@ -12,6 +15,7 @@ use serde::de::DeserializeOwned;
 
 use super::atomic;
 use super::error::SpoolError;
+use super::foreign::open_foreign;
 use super::layout::{CLAIMED_PREFIX, JobDirectory, node_named};
 use crate::model::chunk::ChunkName;
 use crate::model::ids::NodeIndex;
@@ -44,7 +48,7 @@ impl JobEvidence {
 
     /// Grows as long as one of its runners beats.
     pub fn beat(&self) -> u64 {
-        self.nodes().filter_map(|(_, node)| node.heartbeat.as_ref()).map(|heartbeat| heartbeat.beat).sum()
+        saturating_sum(self.nodes().filter_map(|(_, node)| Some(node.heartbeat.as_ref()?.beat)))
     }
 
     /// The end of the job: there is one when each of its runners has said its last word. Of several, the reason that calls
@@ -54,11 +58,16 @@ impl JobEvidence {
             self.nodes().map(|(_, node)| node.end.as_ref()).collect::<Option<Vec<_>>>()?;
         let worst = ends.iter().max_by_key(|end| attention(end.reason))?;
         Some(EndRecord {
-            results: ends.iter().map(|end| end.results).sum(),
-            results_bytes: ends.iter().map(|end| end.results_bytes).sum(),
+            results: saturating_sum(ends.iter().map(|end| end.results)),
+            results_bytes: saturating_sum(ends.iter().map(|end| end.results_bytes)),
             ..(*worst).clone()
         })
     }
+}
+
+/// The sum of numbers that a file told.
+pub fn saturating_sum(numbers: impl Iterator<Item = u64>) -> u64 {
+    numbers.fold(0, u64::saturating_add)
 }
 
 fn attention(reason: EndReason) -> u8 {
@@ -116,16 +125,30 @@ impl Evidence {
     }
 }
 
-/// Gathers the evidence of one job. A directory that is not there gives the default.
-pub fn gather(directory: &JobDirectory) -> Result<JobEvidence, SpoolError> {
+/// Most entries of a job's directory. A job makes a dozen, and one for each of its nodes.
+const MOST_ENTRIES: usize = 20_000;
+
+/// Gathers the evidence of a job that has so many `nodes`. A directory that is not there gives the default.
+pub fn gather(directory: &JobDirectory, nodes: u32) -> Result<JobEvidence, SpoolError> {
     let Some(names) = list_anew(directory.path())? else { return Ok(JobEvidence::default()) };
     let first = gather_node(directory, &names)?;
-    let last = names.iter().filter_map(|name| node_named(name.to_str()?)).max().unwrap_or_default();
+    let of_job = |node: &NodeIndex| node.0 < nodes;
+    let named = names.iter().filter_map(|name| node_named(name.to_str()?));
+    let last = named.filter(of_job).max().unwrap_or_default();
     let further = (1..=last.0).map(|node| {
         let node = directory.node(NodeIndex(node));
+        if fs::symlink_metadata(node.path()).is_ok_and(|metadata| !metadata.is_dir()) {
+            let unreadable = vec![node.path().to_owned()];
+            return Ok(Evidence { unreadable, ..Evidence::default() });
+        }
         list_anew(node.path())?.map_or(Ok(Evidence::default()), |names| gather_node(&node, &names))
     });
     Ok(JobEvidence { first, further: further.collect::<Result<_, _>>()? })
+}
+
+/// What the runner of a job's first node said when it began, where that can be read.
+pub fn start_of(directory: &JobDirectory) -> Option<StartRecord> {
+    atomic::read_json(&directory.start()).ok()
 }
 
 fn gather_node(directory: &JobDirectory, names: &[OsString]) -> Result<Evidence, SpoolError> {
@@ -145,13 +168,14 @@ fn gather_node(directory: &JobDirectory, names: &[OsString]) -> Result<Evidence,
     };
     let claimed =
         names.iter().filter_map(|name| name.to_str()?.strip_prefix(CLAIMED_PREFIX)?.parse().ok()).collect();
-    let results_bytes = length(&directory.results())?;
+    let results_bytes = length(&directory.results(), &mut unreadable)?;
     Ok(Evidence { start, heartbeat, end, duplicate, results_bytes, chunk, claimed, unreadable })
 }
 
 fn list_anew(directory: &Path) -> Result<Option<Vec<OsString>>, SpoolError> {
     let list = |path: &Path| -> io::Result<Vec<_>> {
-        fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name())).collect()
+        let entries = fs::read_dir(path)?.map(|entry| entry.map(|entry| entry.file_name()));
+        entries.take(MOST_ENTRIES + 1).collect()
     };
     let names = match list(directory) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -162,6 +186,9 @@ fn list_anew(directory: &Path) -> Result<Option<Vec<OsString>>, SpoolError> {
         other => other,
     };
     match names {
+        Ok(names) if names.len() > MOST_ENTRIES => {
+            Err(SpoolError::Overfull { path: directory.to_owned(), most: MOST_ENTRIES })
+        }
         Ok(names) => Ok(Some(names)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(SpoolError::io("list", directory)(error)),
@@ -175,7 +202,7 @@ fn document<T: DeserializeOwned>(
     match atomic::read_json(path) {
         Ok(document) => Ok(Some(document)),
         Err(error) if error.is_absent() => Ok(None),
-        Err(SpoolError::Document { .. }) => {
+        Err(SpoolError::Document { .. } | SpoolError::NotAFile { .. } | SpoolError::TooLarge { .. }) => {
             unreadable.push(path.to_owned());
             Ok(None)
         }
@@ -191,12 +218,17 @@ fn document<T: DeserializeOwned>(
     }
 }
 
-fn length(path: &Path) -> Result<u64, SpoolError> {
+fn length(path: &Path, unreadable: &mut Vec<PathBuf>) -> Result<u64, SpoolError> {
     // Opening makes NFS ask the server for the length; `stat` alone may answer from its cache.
-    match fs::File::open(path).and_then(|file| file.metadata()) {
-        Ok(metadata) => Ok(metadata.len()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(SpoolError::io("read", path)(error)),
+    match open_foreign(path) {
+        Ok((_, length)) => Ok(length),
+        Err(error) if error.is_absent() => Ok(0),
+        // Nothing can be read from it, now or later: the job has no results.
+        Err(SpoolError::NotAFile { .. }) => {
+            unreadable.push(path.to_owned());
+            Ok(0)
+        }
+        Err(error) => Err(error),
     }
 }
 
@@ -212,13 +244,13 @@ mod tests {
     fn evidence_grows_with_what_the_job_writes() {
         let root = tempfile::tempdir().unwrap();
         let directory = JobDirectory::at(root.path().join("0"));
-        assert_eq!(gather(&directory).unwrap(), JobEvidence::default());
+        assert_eq!(gather(&directory, 1).unwrap(), JobEvidence::default());
         atomic::create_directory(directory.path()).unwrap();
         chunk::write_chunk(&directory.chunk(), &crate::permit::Permit::without_lease(), orders(1)).unwrap();
-        let evidence = gather(&directory).unwrap();
+        let evidence = gather(&directory, 1).unwrap();
         assert_eq!((evidence.first.chunk, evidence.started()), (ChunkState::Waiting, false));
         chunk::claim(&directory).unwrap();
-        assert!(gather(&directory).unwrap().started());
+        assert!(gather(&directory, 1).unwrap().started());
         fs::write(directory.results(), b"12345").unwrap();
         let end = EndRecord {
             job_id: JobId(1),
@@ -229,10 +261,10 @@ mod tests {
             detail: None,
         };
         atomic::write_json(&directory.end(), &end).unwrap();
-        let evidence = gather(&directory).unwrap().first;
+        let evidence = gather(&directory, 1).unwrap().first;
         assert!(!evidence.ended_and_visible(), "one byte of the results is not visible yet");
         fs::write(directory.results(), b"123456").unwrap();
-        assert!(gather(&directory).unwrap().first.ended_and_visible());
+        assert!(gather(&directory, 1).unwrap().first.ended_and_visible());
     }
 
     fn end(reason: EndReason, results: u64) -> EndRecord {
@@ -257,10 +289,10 @@ mod tests {
         atomic::write_json(&job.node(NodeIndex(2)).end(), &end(EndReason::Failed, 1)).unwrap();
         let heartbeat = Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0 };
         atomic::write_json(&job.node(NodeIndex(1)).heartbeat(), &heartbeat).unwrap();
-        let evidence = gather(&job).unwrap();
+        let evidence = gather(&job, 3).unwrap();
         assert_eq!((evidence.end(), evidence.beat(), evidence.further.len()), (None, 7, 2));
         atomic::write_json(&job.node(NodeIndex(1)).end(), &end(EndReason::WalltimeNear, 2)).unwrap();
-        assert_eq!(gather(&job).unwrap().end(), Some(end(EndReason::Failed, 6)));
+        assert_eq!(gather(&job, 3).unwrap().end(), Some(end(EndReason::Failed, 6)));
     }
 
     #[test]
@@ -269,8 +301,45 @@ mod tests {
         let directory = JobDirectory::at(root.path());
         fs::write(directory.heartbeat(), b"{\"beat\": 1").unwrap();
         fs::write(directory.start(), b"").unwrap();
-        let evidence = gather(&directory).unwrap().first;
+        let evidence = gather(&directory, 1).unwrap().first;
         assert_eq!(evidence.unreadable, vec![directory.start(), directory.heartbeat()]);
         assert_eq!((evidence.start, evidence.heartbeat), (None, None));
+    }
+
+    #[test]
+    fn no_more_nodes_are_looked_at_than_the_job_has_and_numbers_saturate() {
+        let root = tempfile::tempdir().unwrap();
+        let job = JobDirectory::at(root.path().join("0"));
+        for node in [0, 1, 2, 4_000_000_000] {
+            atomic::create_directory(job.node(NodeIndex(node)).path()).unwrap();
+        }
+        let vast = end(EndReason::Done, u64::MAX / 10);
+        for node in 0..2 {
+            atomic::write_json(&job.node(NodeIndex(node)).end(), &vast).unwrap();
+            let heartbeat = Heartbeat { beat: u64::MAX, results: 0, running: vec![], resident_bytes: 0 };
+            atomic::write_json(&job.node(NodeIndex(node)).heartbeat(), &heartbeat).unwrap();
+        }
+        let evidence = gather(&job, 2).unwrap();
+        assert_eq!((evidence.further.len(), evidence.beat()), (1, u64::MAX));
+        assert_eq!(evidence.end().unwrap().results_bytes, u64::MAX);
+        assert_eq!(gather(&job, 1).unwrap().further.len(), 0);
+    }
+
+    #[test]
+    fn what_is_no_file_of_ours_is_named_and_hides_nothing_else() {
+        let root = tempfile::tempdir().unwrap();
+        let job = JobDirectory::at(root.path());
+        for path in [job.end(), job.results()] {
+            nix::unistd::mkfifo(&path, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        }
+        std::os::unix::fs::symlink("/etc/passwd", job.start()).unwrap();
+        std::os::unix::fs::symlink("/", job.node(NodeIndex(1)).path()).unwrap();
+        fs::File::create(job.duplicate()).unwrap().set_len(3 << 30).unwrap();
+        let heartbeat = Heartbeat { beat: 7, results: 0, running: vec![], resident_bytes: 0 };
+        atomic::write_json(&job.heartbeat(), &heartbeat).unwrap();
+        let evidence = gather(&job, 2).unwrap();
+        assert_eq!((evidence.beat(), evidence.first.results_bytes), (7, 0));
+        assert_eq!(evidence.first.unreadable, vec![job.end(), job.start(), job.duplicate(), job.results()]);
+        assert_eq!(evidence.further[0].unreadable, vec![job.node(NodeIndex(1)).path().to_owned()]);
     }
 }

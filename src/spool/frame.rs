@@ -2,31 +2,81 @@
 //!
 //! A file that is cut anywhere, or overwritten anywhere, yields whole frames or nothing: never a wrong report.
 
+use std::fmt;
 use std::io;
 use std::ops::Range;
 
+use crate::model::json_size;
 use crate::model::task::TaskReport;
+
+mod bulky;
 
 /// The first bytes of every frame.
 pub const MAGIC: [u8; 4] = *b"QCR1";
 /// Magic, compressed length, uncompressed length, checksum.
 pub const HEADER_BYTES: usize = 16;
-/// Longest JSON of one report; larger reports are refused by `encode`.
+/// Longest JSON of one report that the format can hold.
 pub const MAX_REPORT_BYTES: u32 = 1 << 30;
 /// Longest compressed payload: zstd adds less than 1/128 to data that it cannot compress.
 const MAX_PAYLOAD_BYTES: u32 = MAX_REPORT_BYTES + (MAX_REPORT_BYTES >> 7);
 /// zstd's own default: reports are mostly numbers as text, higher levels gain little.
 const COMPRESSION_LEVEL: i32 = 3;
 
+/// How large a report may be. A value of JSON costs the daemon many times its bytes, so that both are counted.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ReportLimits {
+    bytes: usize,
+    elements: usize,
+}
+
+impl ReportLimits {
+    /// Whatever the format can hold.
+    pub const MOST: ReportLimits =
+        ReportLimits { bytes: MAX_REPORT_BYTES as usize, elements: MAX_REPORT_BYTES as usize };
+    /// What is taken when nothing else is configured.
+    pub const USUAL: ReportLimits = ReportLimits::of_bytes(64 << 20);
+
+    /// Reports of so many bytes. A number is usually written with some twenty characters; a report of nothing but short
+    /// ones may hold one value for each twelve bytes.
+    pub const fn of_bytes(bytes: u64) -> ReportLimits {
+        let most = MAX_REPORT_BYTES as u64;
+        let bytes = if bytes > most { most } else { bytes };
+        ReportLimits { bytes: bytes as usize, elements: (bytes / 12) as usize }
+    }
+
+    /// Why this JSON is too large, if it is.
+    fn excess(self, json: &[u8]) -> Option<Excess> {
+        let elements = if json.len() / 2 > self.elements { json_size::elements(json) } else { 0 };
+        let fits = json.len() <= self.bytes && elements <= self.elements;
+        (!fits).then_some(Excess { bytes: json.len(), elements, limits: self })
+    }
+}
+
+/// By how much a report is too large.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Excess {
+    bytes: usize,
+    elements: usize,
+    limits: ReportLimits,
+}
+
+impl fmt::Display for Excess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, is, most) = if self.bytes > self.limits.bytes {
+            ("bytes", self.bytes, self.limits.bytes)
+        } else {
+            ("values", self.elements, self.limits.elements)
+        };
+        write!(f, "the result has {is} {what}; at most {most} are stored (`[worker] result_bytes`)")
+    }
+}
+
 /// Why a report cannot become a frame.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
     /// Too long.
-    #[error("a report of {bytes} bytes exceeds the {MAX_REPORT_BYTES} bytes that a frame holds")]
-    TooLarge {
-        /// Its length as JSON.
-        bytes: usize,
-    },
+    #[error("{0}")]
+    TooLarge(Excess),
     /// No JSON can say it.
     #[error("a report cannot be written as JSON")]
     Json(#[source] serde_json::Error),
@@ -51,6 +101,7 @@ const KEPT_BYTES: usize = 1 << 20;
 
 /// Makes frames one after another; keeps zstd's state and its buffers, which cost more than a small report.
 pub struct Encoder {
+    limits: ReportLimits,
     compressor: zstd::bulk::Compressor<'static>,
     json: Vec<u8>,
 }
@@ -62,10 +113,15 @@ impl std::fmt::Debug for Encoder {
 }
 
 impl Encoder {
-    /// A new one.
+    /// A new one, for reports of the usual size.
     pub fn new() -> Result<Encoder, FrameError> {
+        Encoder::within(ReportLimits::USUAL)
+    }
+
+    /// A new one that refuses reports beyond `limits`.
+    pub fn within(limits: ReportLimits) -> Result<Encoder, FrameError> {
         let compressor = zstd::bulk::Compressor::new(COMPRESSION_LEVEL).map_err(FrameError::Compress)?;
-        Ok(Encoder { compressor, json: Vec::new() })
+        Ok(Encoder { limits, compressor, json: Vec::new() })
     }
 
     /// Makes the frame of `report`.
@@ -73,11 +129,15 @@ impl Encoder {
         self.json.clear();
         self.json.shrink_to(KEPT_BYTES);
         serde_json::to_writer(&mut self.json, report).map_err(FrameError::Json)?;
-        let too_large = FrameError::TooLarge { bytes: self.json.len() };
-        let length = u32::try_from(self.json.len()).ok().filter(|length| *length <= MAX_REPORT_BYTES);
-        let Some(length) = length else { return Err(too_large) };
+        if let Some(excess) = self.limits.excess(&self.json) {
+            return Err(FrameError::TooLarge(excess));
+        }
         let payload = self.compressor.compress(&self.json).map_err(FrameError::Compress)?;
-        let Ok(payload_length) = u32::try_from(payload.len()) else { return Err(too_large) };
+        let (Ok(length), Ok(payload_length)) = (u32::try_from(self.json.len()), u32::try_from(payload.len()))
+        else {
+            let excess = Excess { bytes: payload.len(), elements: 0, limits: self.limits };
+            return Err(FrameError::TooLarge(excess));
+        };
         let mut frame = Vec::with_capacity(HEADER_BYTES + payload.len());
         frame.extend_from_slice(&MAGIC);
         frame.extend_from_slice(&payload_length.to_le_bytes());
@@ -124,6 +184,7 @@ pub enum Decoded {
 
 /// Reads frames one after another; keeps zstd's state and its buffer, which cost more than a small report.
 pub struct Decoder {
+    limits: ReportLimits,
     decompressor: zstd::bulk::Decompressor<'static>,
     json: Vec<u8>,
 }
@@ -135,17 +196,29 @@ impl std::fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// A new one; the error is of memory.
+    /// A new one for reports of any size; the error is of memory.
     pub fn new() -> io::Result<Decoder> {
-        Ok(Decoder { decompressor: zstd::bulk::Decompressor::new()?, json: Vec::new() })
+        Decoder::within(ReportLimits::MOST)
+    }
+
+    /// A new one that gives reports beyond `limits` as failures that say so.
+    pub fn within(limits: ReportLimits) -> io::Result<Decoder> {
+        Ok(Decoder { limits, decompressor: zstd::bulk::Decompressor::new()?, json: Vec::new() })
     }
 
     /// Reads the frame at the beginning of `bytes`.
     pub fn decode(&mut self, bytes: &[u8]) -> Decoded {
-        match payload_of(bytes) {
-            Ok((payload, length)) => self.report_of(payload, length),
-            Err(no_payload) => no_payload,
+        let (payload, length) = match payload_of(bytes, self.limits) {
+            Ok(found) => found,
+            Err(no_payload) => return no_payload,
+        };
+        if length <= self.limits.bytes {
+            return self.report_of(payload, length);
         }
+        let excess = Excess { bytes: length, elements: 0, limits: self.limits };
+        // Its length is what the frame says; it is never held whole.
+        let whole = zstd::Decoder::new(payload).and_then(|json| Ok(bulky::without_bulk(json, excess)?));
+        whole.map_or(Decoded::Corrupt, |report| decoded(report, payload, 0))
     }
 
     fn report_of(&mut self, payload: &[u8], length: usize) -> Decoded {
@@ -156,17 +229,20 @@ impl Decoder {
         if !whole.is_ok_and(|bytes| bytes == length) {
             return Decoded::Corrupt;
         }
-        match serde_json::from_slice(&self.json) {
-            Ok(report) => {
-                Decoded::Report { report, frame_bytes: HEADER_BYTES + payload.len(), report_bytes: length }
-            }
-            Err(_) => Decoded::Corrupt,
-        }
+        let report = match self.limits.excess(&self.json) {
+            None => serde_json::from_slice(&self.json),
+            Some(excess) => bulky::without_bulk(self.json.as_slice(), excess),
+        };
+        report.map_or(Decoded::Corrupt, |report| decoded(report, payload, length))
     }
 }
 
+fn decoded(report: TaskReport, payload: &[u8], report_bytes: usize) -> Decoded {
+    Decoded::Report { report: Box::new(report), frame_bytes: HEADER_BYTES + payload.len(), report_bytes }
+}
+
 /// The payload of the frame at the beginning of `bytes`, and its length when decompressed.
-fn payload_of(bytes: &[u8]) -> Result<(&[u8], usize), Decoded> {
+fn payload_of(bytes: &[u8], limits: ReportLimits) -> Result<(&[u8], usize), Decoded> {
     let seen = bytes.len().min(MAGIC.len());
     if bytes[..seen] != MAGIC[..seen] {
         return Err(Decoded::Corrupt);
@@ -176,7 +252,9 @@ fn payload_of(bytes: &[u8]) -> Result<(&[u8], usize), Decoded> {
     }
     let word = |at: usize| u32::from_le_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]]);
     let (payload_length, length, expected) = (word(4), word(8), word(12));
-    if payload_length > MAX_PAYLOAD_BYTES || length > MAX_REPORT_BYTES {
+    // What is larger when compressed than any report may be is not read: nobody of ours wrote it.
+    let most = limits.bytes.saturating_add(limits.bytes >> 7).saturating_add(KEPT_BYTES);
+    if payload_length > MAX_PAYLOAD_BYTES || length > MAX_REPORT_BYTES || payload_length as usize > most {
         return Err(Decoded::Corrupt);
     }
     let frame_bytes = HEADER_BYTES + payload_length as usize;

@@ -22,6 +22,7 @@ fn report(task: i64, text: &str) -> TaskReport {
         TaskOutcome::Complete { result: result.unwrap() }
     };
     TaskReport {
+        issue: None,
         task_id: TaskId(task),
         record_id: RecordId(task + 1000),
         attempt: 2,
@@ -184,4 +185,58 @@ fn a_header_that_lies_about_its_length_is_no_frame() {
     assert!(matches!(decoder.decode(&bytes), Decoded::Corrupt));
     bytes[4..8].copy_from_slice(&4096u32.to_le_bytes());
     assert!(matches!(decoder.decode(&bytes), Decoded::Short { needed } if needed == 4096 + HEADER_BYTES));
+}
+
+/// What a decoder within `limits` makes of the frame of `report`.
+fn decode_within(limits: ReportLimits, report: &TaskReport) -> Decoded {
+    let frame = Encoder::within(ReportLimits::MOST).unwrap().encode(report).unwrap();
+    Decoder::within(limits).unwrap().decode(frame.bytes())
+}
+
+#[test]
+fn a_report_beyond_the_limits_is_a_failure_of_its_task_that_says_so() {
+    let limits = ReportLimits::of_bytes(100_000);
+    let mut long = report(1, "x");
+    let text = RawValue::from_string(format!("\"{}\"", "y".repeat(200_000))).unwrap();
+    long.outcome = TaskOutcome::Complete { result: text };
+    let mut many = report(2, "x");
+    let numbers = RawValue::from_string(format!("[{}0]", "0,".repeat(40_000))).unwrap();
+    many.outcome = TaskOutcome::Complete { result: numbers };
+    for (report, words) in [(long, "100000 are stored"), (many, "values; at most 8333 are stored")] {
+        let refused = Encoder::within(limits).unwrap().encode(&report).unwrap_err();
+        assert!(refused.to_string().contains(words), "{refused}");
+        let Decoded::Report { report: read, .. } = decode_within(limits, &report) else {
+            panic!("a report of another size is a report")
+        };
+        assert_eq!((read.task_id, read.record_id, read.attempt), (report.task_id, report.record_id, 2));
+        assert_eq!((read.provenance, read.stdout), (report.provenance.clone(), None));
+        let TaskOutcome::Error { error_type, message, .. } = read.outcome else {
+            panic!("{:?}", read.outcome)
+        };
+        assert_eq!(error_type, "result_too_large");
+        assert!(message.contains(words), "{message}");
+        assert!(matches!(decode_within(ReportLimits::USUAL, &report), Decoded::Report { .. }));
+    }
+}
+
+#[test]
+fn a_small_frame_that_holds_hundreds_of_megabytes_costs_little_memory() {
+    let mut bomb = report(1, "x");
+    bomb.stdout = Some("z".repeat(200 << 20));
+    let before = peak_resident_bytes();
+    let frame = Encoder::within(ReportLimits::MOST).unwrap().encode(&bomb).unwrap();
+    drop(bomb);
+    let encoded = peak_resident_bytes();
+    let decoded = Decoder::within(ReportLimits::USUAL).unwrap().decode(frame.bytes());
+    let Decoded::Report { report, .. } = decoded else { panic!("it is a frame") };
+    assert!(matches!(report.outcome, TaskOutcome::Error { .. }));
+    // The peak is what encoding took: reading it back adds nothing of that size.
+    let after = peak_resident_bytes();
+    assert!(after - encoded < 64 << 20, "{before} {encoded} {after}");
+}
+
+fn peak_resident_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap();
+    line.trim().trim_end_matches(" kB").trim().parse::<u64>().unwrap() * 1024
 }

@@ -4,6 +4,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use crate::model::chunk::ChunkName;
+use crate::model::identity::Lineage;
 use crate::model::ids::{NodeIndex, PoolName, Tag};
 
 /// How the names of runs' scratch directories begin, on a node's disk or in the job's directory.
@@ -12,6 +13,12 @@ pub const SCRATCH_PREFIX: &str = "qcbatch.";
 /// What the names of claimed chunks in a job's directory begin with.
 pub const CLAIMED_PREFIX: &str = "chunk-";
 
+/// The directory of chunks that wait; in a database that was restored its name goes on with `-` and the database's id.
+const READY: &str = "ready";
+
+/// The directory of chunks that are not published yet.
+pub(super) const STAGED: &str = "staged";
+
 /// What the names of directories of a job's further nodes begin with.
 const NODE_PREFIX: &str = "node-";
 
@@ -19,12 +26,26 @@ const NODE_PREFIX: &str = "node-";
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Spool {
     root: PathBuf,
+    /// The name of the directories of chunks that wait.
+    ready: String,
 }
 
 impl Spool {
-    /// The spool at `root`.
+    /// The spool at `root`, of a database that was never restored.
     pub fn new(root: impl Into<PathBuf>) -> Spool {
-        Spool { root: root.into() }
+        Spool { root: root.into(), ready: READY.to_owned() }
+    }
+
+    /// The spool at `root` of the database with this lineage. Jobs that were submitted before a restore look for chunks
+    /// where those of before were: the database does not know all of them, and what they took would be lost to it.
+    pub fn of_database(root: impl Into<PathBuf>, lineage: &Lineage) -> Spool {
+        let ready = lineage.suffix().map_or(READY.to_owned(), |suffix| format!("{READY}-{suffix}"));
+        Spool { root: root.into(), ready }
+    }
+
+    /// Who this spool belongs to.
+    pub fn owner(&self) -> PathBuf {
+        owner_in(&self.root)
     }
 
     /// The root itself.
@@ -44,18 +65,33 @@ impl Spool {
 
     /// Where chunks wait that any job of the pool may claim by renaming one into its own directory.
     pub fn ready(&self, pool: &PoolName) -> PathBuf {
-        self.pool(pool).join("ready")
+        self.pool(pool).join(&self.ready)
+    }
+
+    /// The name of these directories.
+    pub(super) fn ready_name(&self) -> &str {
+        &self.ready
     }
 
     /// Where chunks are written before they are published into `ready`; jobs never look here.
     pub fn staged(&self, pool: &PoolName) -> PathBuf {
-        self.pool(pool).join("staged")
+        self.pool(pool).join(STAGED)
     }
 
     /// Where the daemon tells runners of what they hold: which tasks are cancelled, and which others could do.
     pub fn notices(&self, pool: &PoolName) -> PathBuf {
         self.pool(pool).join("notices")
     }
+}
+
+/// Whether a directory of this name holds chunks that wait for jobs, or did before a restore.
+pub(super) fn is_ready(name: &str) -> bool {
+    name.strip_prefix(READY).is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
+
+/// The owner file of a spool or a state directory.
+pub fn owner_in(directory: &Path) -> PathBuf {
+    directory.join("owner.json")
 }
 
 fn file_name_of(name: &str) -> OsString {

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use super::atomic;
 use super::chunk;
 use super::error::SpoolError;
-use super::layout::Spool;
+use super::layout::{self, Spool, is_ready};
 use super::listing::names;
 use super::ready;
 use crate::model::chunk::ChunkName;
@@ -33,6 +33,22 @@ impl ChunkStore {
     /// That of `pool`.
     pub fn of(spool: &Spool, pool: &PoolName) -> ChunkStore {
         ChunkStore { staged: spool.staged(pool), ready: spool.ready(pool) }
+    }
+
+    /// Those of every directory of the spool that looks like a pool's, with the directory.
+    pub fn all(spool: &Spool) -> Result<Vec<(PathBuf, ChunkStore)>, SpoolError> {
+        let directories = names(spool.root())?.into_iter().map(|name| spool.root().join(name));
+        let mut stores = Vec::new();
+        for directory in directories.filter(|directory| directory.is_dir()) {
+            if names(&directory)?.iter().any(|name| name.to_str().is_some_and(is_ready)) {
+                let store = ChunkStore {
+                    staged: directory.join(layout::STAGED),
+                    ready: directory.join(spool.ready_name()),
+                };
+                stores.push((directory, store));
+            }
+        }
+        Ok(stores)
     }
 
     /// Makes its directories. It is fine if they exist.
@@ -90,6 +106,42 @@ impl ChunkStore {
         Ok(withdrawn)
     }
 
+    /// Takes back every chunk that waits for a job and that is not in `keep`. Whoever put it there, no row of this database
+    /// will ever ask for it. Chunks that waited for jobs of before a restore go too, whether they are in `keep` or not.
+    pub fn withdraw_strays(
+        &self,
+        keep: &HashSet<ChunkName>,
+        permit: &Permit,
+    ) -> Result<Vec<ChunkName>, SpoolError> {
+        self.create()?;
+        let mut withdrawn = Vec::new();
+        for ready in self.all_ready()? {
+            let ours = ready == self.ready;
+            let strays = ready::list(&ready)?.into_iter().filter(|name| !(ours && keep.contains(name)));
+            for name in strays {
+                let away = self.staged.join(format!("{WITHDRAWN}{name}"));
+                permit.check()?;
+                match fs::rename(ready.join(name.to_string()), &away) {
+                    Ok(()) => {
+                        remove(&away)?;
+                        withdrawn.push(name);
+                    }
+                    // A job was quicker.
+                    Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                    Err(error) => return Err(SpoolError::io("withdraw", &away)(error)),
+                }
+            }
+        }
+        Ok(withdrawn)
+    }
+
+    /// Every directory of the pool in which chunks wait, or did before a restore.
+    fn all_ready(&self) -> Result<Vec<PathBuf>, SpoolError> {
+        let pool = atomic::parent(&self.ready);
+        let ready = names(pool)?.into_iter().filter(|name| name.to_str().is_some_and(is_ready));
+        Ok(ready.map(|name| pool.join(name)).collect())
+    }
+
     /// Chunks that are published and not claimed.
     pub fn ready(&self) -> Result<HashSet<ChunkName>, SpoolError> {
         Ok(ready::list(&self.ready)?.into_iter().collect())
@@ -128,6 +180,7 @@ fn remove(path: &Path) -> Result<bool, SpoolError> {
 mod tests {
     use super::*;
     use crate::model::chunk::ChunkNeed;
+    use crate::model::identity::{DatabaseId, Lineage};
     use crate::model::ids::ChunkId;
     use crate::spool::stage::tests::orders;
 
@@ -191,7 +244,33 @@ mod tests {
         refused(store.write(vec![(name(3), orders(2))], &closed));
         refused(store.publish(&[name(2)], &closed));
         refused(store.withdraw(&[name(1), name(2)], &closed).map(drop));
+        refused(store.withdraw_strays(&set(&[]), &closed).map(drop));
         refused(store.sweep(&set(&[]), &closed));
         assert_eq!((store.staged().unwrap(), store.ready().unwrap()), (set(&[2]), set(&[1])));
+    }
+
+    #[test]
+    fn what_waits_and_nobody_knows_is_taken_away_and_so_is_all_of_before_a_restore() {
+        let root = tempfile::tempdir().unwrap();
+        let pool = PoolName("local".into());
+        let first = DatabaseId([1; 16]);
+        let lineage = |current, former| Lineage { current, former };
+        let before = ChunkStore::of(&Spool::of_database(root.path(), &lineage(first, vec![])), &pool);
+        let names = [name(1), name(2), name(3)];
+        before.write(names.iter().map(|name| (*name, orders(2))).collect(), &free()).unwrap();
+        before.publish(&names, &free()).unwrap();
+        assert_eq!(before.withdraw_strays(&[name(1), name(2)].into(), &free()).unwrap(), [name(3)]);
+        assert_eq!(before.ready().unwrap(), set(&[1, 2]));
+        let after = Spool::of_database(root.path(), &lineage(DatabaseId([2; 16]), vec![first]));
+        let all = ChunkStore::all(&after).unwrap();
+        let store = ChunkStore::of(&after, &pool);
+        assert_eq!(all, [(after.pool(&pool), store.clone())]);
+        assert_eq!(store.ready().unwrap(), set(&[]), "jobs of before look elsewhere");
+        store.write(vec![(name(4), orders(2))], &free()).unwrap();
+        store.publish(&[name(4)], &free()).unwrap();
+        let mut taken = store.withdraw_strays(&[name(1), name(4)].into(), &free()).unwrap();
+        taken.sort_by_key(|name| name.chunk_id);
+        assert_eq!(taken, [name(1), name(2)], "whether a row knows it or not");
+        assert_eq!((store.ready().unwrap(), before.ready().unwrap()), (set(&[4]), set(&[])));
     }
 }

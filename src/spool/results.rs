@@ -4,7 +4,6 @@
 //! or a late write error of NFS loses nothing. The reader opens the file by path each time and holds nothing open.
 
 use std::fs::File;
-use std::io;
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,8 @@ use std::sync::Arc;
 
 use super::atomic;
 use super::error::SpoolError;
-use super::frame::{Decoder, Finality, Frame, FrameReader, WindowEnd};
+use super::foreign::open_foreign;
+use super::frame::{Decoder, Finality, Frame, FrameReader, ReportLimits, WindowEnd};
 use super::layout::JobDirectory;
 use crate::failpoint::{self, FailPoint};
 use crate::model::task::TaskReport;
@@ -33,6 +33,8 @@ pub struct ResultBatch {
     pub skipped: Vec<Range<u64>>,
     /// Length of the file when it was read.
     pub file_bytes: u64,
+    /// Length of the reports as JSON.
+    pub report_bytes: usize,
     /// Whether another read can give more at once.
     pub rest: Rest,
 }
@@ -54,22 +56,37 @@ pub fn read_results(
     max_bytes: usize,
     finality: Finality,
 ) -> Result<ResultBatch, SpoolError> {
+    read_results_within(ReportLimits::MOST, path, offset, max_bytes, finality)
+}
+
+/// The same, reports that exceed `limits` given as failures that say so.
+pub fn read_results_within(
+    limits: ReportLimits,
+    path: &Path,
+    offset: u64,
+    max_bytes: usize,
+    finality: Finality,
+) -> Result<ResultBatch, SpoolError> {
     let mut batch = ResultBatch {
         reports: vec![],
         next_offset: offset,
         whole_until: offset,
         skipped: vec![],
         file_bytes: 0,
+        report_bytes: 0,
         rest: Rest::Nothing,
     };
-    let file = match File::open(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(batch),
-        other => other.map_err(SpoolError::io("open", path))?,
+    let file = match open_foreign(path) {
+        Err(error) if error.is_absent() => return Ok(batch),
+        other => {
+            let (file, length) = other?;
+            batch.file_bytes = length;
+            file
+        }
     };
-    batch.file_bytes = file.metadata().map_err(SpoolError::io("read", path))?.len();
     let left = usize::try_from(batch.file_bytes.saturating_sub(offset)).unwrap_or(usize::MAX);
     let mut size = max_bytes.max(1).min(left);
-    let mut decoder = Decoder::new().map_err(SpoolError::io("decompress", path))?;
+    let mut decoder = Decoder::within(limits).map_err(SpoolError::io("decompress", path))?;
     while size > 0 {
         let mut window = vec![0; size];
         file.read_exact_at(&mut window, offset).map_err(SpoolError::io("read", path))?;
@@ -81,6 +98,7 @@ pub fn read_results(
             batch.reports.push(report);
             batch.whole_until = reader.offset();
             report_bytes += bytes;
+            batch.report_bytes += bytes;
         }
         if reader.offset() == offset
             && let Some(needed) = reader.needed()

@@ -11,6 +11,7 @@ use crate::spool::frame::encode;
 
 fn report(task: i64, stdout_bytes: usize) -> TaskReport {
     TaskReport {
+        issue: None,
         task_id: TaskId(task),
         record_id: RecordId(task),
         attempt: 0,

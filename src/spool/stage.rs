@@ -64,8 +64,9 @@ fn started(directory: &JobDirectory) -> bool {
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
+    use crate::model::identity::SPOOL_FORMAT;
     use crate::model::ids::{JobId, RecordId, TaskId};
-    use crate::model::task::ExitRule;
+    use crate::model::task::{ExitRule, Warning};
 
     pub(crate) fn orders(count: i64) -> Vec<TaskOrder> {
         let calculation = serde_json::json!({
@@ -76,6 +77,8 @@ pub(crate) mod tests {
         });
         (0..count)
             .map(|number| TaskOrder {
+                format: SPOOL_FORMAT,
+                issue: None,
                 task_id: TaskId(number),
                 record_id: RecordId(number),
                 attempt: 0,
@@ -96,6 +99,8 @@ pub(crate) mod tests {
 
     fn manifest(tasks: u32) -> JobManifest {
         JobManifest {
+            format: SPOOL_FORMAT,
+            database: None,
             job_id: JobId(1),
             tasks,
             exit: ExitRule::Runner,
@@ -113,8 +118,11 @@ pub(crate) mod tests {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            result_bytes: None,
             mpiexec: None,
             nodes: 1,
+            kill_wait_seconds: None,
+            warning: Warning::WalltimeNear,
         }
     }
 

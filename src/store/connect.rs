@@ -1,5 +1,8 @@
-//! The pool of connections to PostgreSQL. Nothing in it waits for ever: opening a connection, waiting for a free one
+//! The pools of connections to PostgreSQL. Nothing in them waits for ever: opening a connection, waiting for a free one
 //! and every statement have a limit, so that a database that is away shows as an error.
+//!
+//! The daemon's loops, the local API and the intake have a pool each, so that none of them can use up the connections of
+//! another. Nobody waits for anything but the database while holding a connection of the loops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +22,7 @@ use tokio_postgres_rustls::MakeRustlsConnect;
 use super::error::StoreError;
 use super::target::{DatabaseTarget, TlsMode};
 use super::tls::{self, TlsError};
+use super::turn::Turns;
 
 /// Limit of one attempt at one address; all addresses together have [`OPEN_LIMIT`].
 const ADDRESS_LIMIT: Duration = Duration::from_secs(10);
@@ -99,12 +103,13 @@ pub(crate) enum SessionUse {
 
 impl SessionUse {
     /// A frozen client must not hold the lease's row for longer than an idle transaction may last, and the fence's
-    /// check relies on read committed (see `lease`). Compiling a statement takes PostgreSQL 200 ms, more than any of ours
+    /// check relies on read committed (see `lease`). Waiting for a lock ends before a statement may: the two errors mean
+    /// different things. Compiling a statement takes PostgreSQL 200 ms, more than any of ours
     /// runs; with a million tasks it thinks the look into the queue worth it.
     const fn settings(self) -> &'static str {
         match self {
             SessionUse::Work => {
-                "SET statement_timeout = '60s'; SET idle_in_transaction_session_timeout = '30s'; \
+                "SET statement_timeout = '60s'; SET lock_timeout = '50s'; SET idle_in_transaction_session_timeout = '30s'; \
                  SET default_transaction_isolation = 'read committed'; SET jit = off"
             }
             SessionUse::Maintenance => "SET statement_timeout = 0; SET lock_timeout = '120s'",
@@ -163,37 +168,106 @@ impl Connector {
     }
 }
 
-/// The database, through a pool of connections. Clones share the pool.
+/// What a connection is for. Each use has a pool of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lane {
+    /// The daemon's loops: short reads and writes.
+    Loops,
+    /// Requests at the local API.
+    Api,
+    /// The one submission that is being taken in.
+    Intake,
+}
+
+/// The largest number of connections that each lane may open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shares {
+    loops: usize,
+    api: usize,
+    intake: usize,
+}
+
+/// Connections outside the lanes: the keeper of the lease has one of its own.
+const KEEPER: usize = 1;
+const INTAKE: usize = 1;
+
+impl Shares {
+    /// Divides `total` connections: one for the keeper of the lease, one for the intake, a third of the rest for the API
+    /// and the others for the loops. No lane is without a connection, so that fewer than four become four.
+    pub const fn of(total: usize) -> Shares {
+        let rest = total.saturating_sub(KEEPER + INTAKE);
+        let api = if rest < 6 { 1 } else { rest / 3 };
+        let loops = rest.saturating_sub(api);
+        Shares { loops: if loops == 0 { 1 } else { loops }, api, intake: INTAKE }
+    }
+
+    /// `most` connections for each lane: for a program that uses one lane only.
+    pub const fn alike(most: usize) -> Shares {
+        let most = if most == 0 { 1 } else { most };
+        Shares { loops: most, api: most, intake: most }
+    }
+
+    /// The largest number of connections that are open at once, the keeper's included.
+    pub const fn total(self) -> usize {
+        KEEPER + self.loops + self.api + self.intake
+    }
+
+    const fn of_lane(self, lane: Lane) -> usize {
+        match lane {
+            Lane::Loops => self.loops,
+            Lane::Api => self.api,
+            Lane::Intake => self.intake,
+        }
+    }
+}
+
+/// The pools of one process.
+struct Pools {
+    loops: Pool<AsyncPgConnection>,
+    api: Pool<AsyncPgConnection>,
+    intake: Pool<AsyncPgConnection>,
+}
+
+/// The database, through one of the process's pools of connections. Clones share them.
 #[derive(Clone)]
 pub struct Store {
-    pool: Pool<AsyncPgConnection>,
+    pools: Arc<Pools>,
+    lane: Lane,
     connector: Arc<Connector>,
+    /// Whose turn it is to take a submission in: see `turn`.
+    pub(super) turns: Arc<Turns>,
 }
 
 impl Store {
-    /// Opens a pool of at most `pool_size` connections and proves that one works. Takes at most 30 s.
-    pub async fn connect(target: &DatabaseTarget, pool_size: usize) -> Result<Store, StoreError> {
+    /// Opens a store whose lanes have at most `most` connections each, and proves that one works. Takes at most 30 s.
+    pub async fn connect(target: &DatabaseTarget, most: usize) -> Result<Store, StoreError> {
+        Store::connect_shared(target, Shares::alike(most)).await
+    }
+
+    /// Opens a store whose lanes have these shares, and proves that a connection works. Takes at most 30 s.
+    pub async fn connect_shared(target: &DatabaseTarget, shares: Shares) -> Result<Store, StoreError> {
         let connector = Arc::new(Connector::new(target)?);
-        let mut config = ManagerConfig::default();
-        config.recycling_method = RecyclingMethod::Verified;
-        let opener = Arc::clone(&connector);
-        config.custom_setup = Box::new(move |_| {
-            let opener = Arc::clone(&opener);
-            async move { opener.try_open(SessionUse::Work).await.map_err(through_diesel) }.boxed()
-        });
-        let manager = AsyncDieselConnectionManager::new_with_config("", config);
-        let pool = Pool::builder(manager)
-            .max_size(pool_size.max(1))
-            .build()
-            .expect("a pool without timeouts of its own needs no runtime and cannot fail");
-        let store = Store { pool, connector };
+        let pool = |lane| pool(&connector, shares.of_lane(lane));
+        let pools = Pools { loops: pool(Lane::Loops), api: pool(Lane::Api), intake: pool(Lane::Intake) };
+        let (pools, turns) = (Arc::new(pools), Arc::default());
+        let store = Store { pools, lane: Lane::Loops, connector, turns };
         drop(store.conn().await?);
         Ok(store)
     }
 
+    /// The same database through the connections of another lane.
+    pub fn on(&self, lane: Lane) -> Store {
+        Store { lane, ..self.clone() }
+    }
+
     /// A connection that answered just now. Takes at most 30 s.
     pub(crate) async fn conn(&self) -> Result<Object<AsyncPgConnection>, StoreError> {
-        let source = match timeout(WAIT_LIMIT, self.pool.get()).await {
+        let pool = match self.lane {
+            Lane::Loops => &self.pools.loops,
+            Lane::Api => &self.pools.api,
+            Lane::Intake => &self.pools.intake,
+        };
+        let source = match timeout(WAIT_LIMIT, pool.get()).await {
             Ok(Ok(conn)) => return Ok(conn),
             Ok(Err(PoolError::Backend(ManagerError::ConnectionError(error)))) => connection_error(error),
             Ok(Err(PoolError::Backend(ManagerError::QueryError(error)))) => ConnectError::Session(error),
@@ -224,6 +298,21 @@ impl std::fmt::Debug for Store {
     }
 }
 
+fn pool(connector: &Arc<Connector>, most: usize) -> Pool<AsyncPgConnection> {
+    let mut config = ManagerConfig::default();
+    config.recycling_method = RecyclingMethod::Verified;
+    let opener = Arc::clone(connector);
+    config.custom_setup = Box::new(move |_| {
+        let opener = Arc::clone(&opener);
+        async move { opener.try_open(SessionUse::Work).await.map_err(through_diesel) }.boxed()
+    });
+    let manager = AsyncDieselConnectionManager::new_with_config("", config);
+    Pool::builder(manager)
+        .max_size(most.max(1))
+        .build()
+        .expect("a pool without timeouts of its own needs no runtime and cannot fail")
+}
+
 /// diesel's pool only carries diesel's errors: ours travels inside one and is unpacked by [`connection_error`].
 fn through_diesel(error: ConnectError) -> ConnectionError {
     ConnectionError::CouldntSetupConfiguration(diesel::result::Error::QueryBuilderError(Box::new(error)))
@@ -239,5 +328,21 @@ fn connection_error(error: ConnectionError) -> ConnectError {
         }
         ConnectionError::CouldntSetupConfiguration(error) => ConnectError::Session(error),
         other => ConnectError::Session(diesel::result::Error::QueryBuilderError(Box::new(other))),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_lane_has_a_connection_and_the_sum_is_what_was_configured() {
+        for total in 4..=100 {
+            let shares = Shares::of(total);
+            assert_eq!(shares.total(), total, "{shares:?}");
+            assert!(shares.api >= 1 && shares.intake == 1 && shares.loops > shares.api / 2, "{shares:?}");
+        }
+        assert_eq!(Shares::of(0).total(), 4);
+        assert_eq!(Shares::of(10), Shares { loops: 6, api: 2, intake: 1 });
     }
 }

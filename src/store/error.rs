@@ -47,6 +47,9 @@ pub enum StoreError {
         /// The fence that is no longer valid.
         fence: Fence,
     },
+    /// Another submission is being taken in, and this one has waited for its turn as long as it may.
+    #[error("another submission is being taken in")]
+    Busy,
     /// A row holds what the program cannot have written.
     #[error("stored {what} cannot be read")]
     Stored {
@@ -66,9 +69,46 @@ impl StoreError {
             StoreError::Connect { source, .. } => source.is_away(),
             StoreError::Query { source, .. } => query_is_away(source),
             StoreError::Migration(source) => source.downcast_ref::<DieselError>().is_some_and(query_is_away),
+            StoreError::Busy => true,
             StoreError::NewerDatabase { .. } | StoreError::LeaseLost { .. } | StoreError::Stored { .. } => {
                 false
             }
+        }
+    }
+}
+
+impl StoreError {
+    /// Whether the statement itself may be what is wrong although the database seems to be in trouble: it took too long or
+    /// too much memory.
+    pub fn may_be_the_statement(&self) -> bool {
+        const SUSPICIOUS: [&str; 2] = ["canceling statement due to statement timeout", "out of memory"];
+        match self {
+            StoreError::Query { source: DieselError::DatabaseError(_, information), .. } => {
+                SUSPICIOUS.iter().any(|words| information.message().contains(words))
+            }
+            _ => false,
+        }
+    }
+
+    /// Whether the database refused what it was given for what it is: too long, out of range, not representable. The same
+    /// statement would fail again; others would not.
+    pub fn is_refusal(&self) -> bool {
+        const REFUSALS: [&str; 8] = [
+            "invalid memory alloc request size",
+            "out of range",
+            "value too long",
+            "invalid input syntax",
+            "exceeds the maximum",
+            "exceeds maximum",
+            "unsupported Unicode",
+            "invalid byte sequence",
+        ];
+        match self {
+            StoreError::Query { source: DieselError::DatabaseError(kind, information), .. } => {
+                matches!(kind, DatabaseErrorKind::CheckViolation | DatabaseErrorKind::NotNullViolation)
+                    || REFUSALS.iter().any(|words| information.message().contains(words))
+            }
+            _ => false,
         }
     }
 }
@@ -156,6 +196,15 @@ mod tests {
         assert!(!query(DatabaseErrorKind::UniqueViolation, "duplicate key value").is_away());
         assert!(!query(DatabaseErrorKind::Unknown, "column \"x\" does not exist").is_away());
         assert!(!StoreError::from(DieselError::NotFound).is_away());
+    }
+
+    #[test]
+    fn what_the_database_cannot_hold_is_a_refusal() {
+        let message = "invalid memory alloc request size 1073741824";
+        assert!(query(DatabaseErrorKind::Unknown, message).is_refusal());
+        assert!(!query(DatabaseErrorKind::Unknown, message).is_away());
+        assert!(!query(DatabaseErrorKind::Unknown, "column \"x\" does not exist").is_refusal());
+        assert!(!query(DatabaseErrorKind::ClosedConnection, "terminating connection").is_refusal());
     }
 
     #[test]

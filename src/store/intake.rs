@@ -2,24 +2,26 @@
 //! Touches molecules, specifications, demands, records and tasks, and only adds rows.
 
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
-use diesel::sql_types::{Array, BigInt, SmallInt, Text};
+use diesel::sql_types::{Array, BigInt, Binary, SmallInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tokio::time::Instant;
 
+use super::connect::Lane;
 use super::demand::{self, Demand};
 use super::error::{Doing, StoreError};
 use super::molecule::{self, MoleculeRow};
 use super::specification::{self, SpecificationKey};
-use super::types::{make_storable, raw, storable};
+use super::turn::{self, Turn};
+use super::types::{make_storable, members, raw, storable};
 use super::write::{Transaction, Writer};
 use crate::model::calculation::{Calculation, Specification};
+use crate::model::identity::CalculationHash;
 use crate::model::ids::{MoleculeId, PoolName, RecordId, SpecificationId};
 use crate::model::record::RecordType;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
-
-/// Key of the advisory lock that lets one intake at a time decide what is new: the bytes of `qcb-in`.
-pub(crate) const INTAKE_LOCK: i64 = 0x7163_622d_696e;
 
 /// Specifications and demands remembered between batches; beyond it they are looked up again.
 const REMEMBERED: usize = 10_000;
@@ -85,20 +87,31 @@ impl AddedRecord {
 /// The database ends a transaction that is idle for 30 s, so callers read their input ahead of `add`.
 pub struct Intake {
     transaction: Transaction,
+    /// Dropped after the transaction: the next in line finds the lock free.
+    turn: Turn,
     specifications: HashMap<SpecificationKey, SpecificationId>,
     demands: HashMap<Demand, i64>,
 }
 
 impl Writer {
-    /// Begins an intake, when those of other sites have ended.
+    /// Begins an intake when those before it have ended, here and at other sites; waits as long as is usual.
     pub async fn begin_intake(&self) -> Result<Intake, StoreError> {
-        let mut transaction = self.begin().await?;
-        diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-            .bind::<BigInt, _>(INTAKE_LOCK)
-            .execute(transaction.conn())
-            .await
-            .doing("waiting for another intake")?;
-        Ok(Intake { transaction, specifications: HashMap::new(), demands: HashMap::new() })
+        self.begin_intake_within(turn::USUAL_WAIT).await
+    }
+
+    /// Begins an intake when those before it have ended, here and at other sites. [`StoreError::Busy`] where that takes
+    /// longer than `wait`. Nobody waits for another intake with a connection that anybody else needs.
+    pub async fn begin_intake_within(&self, wait: Duration) -> Result<Intake, StoreError> {
+        let deadline = Instant::now() + wait;
+        let turn = self.store.turns.take(deadline).await?;
+        let mut transaction = self.on(Lane::Intake).begin().await?;
+        if let Err(error) = turn::lock(transaction.conn(), deadline).await {
+            if matches!(error, StoreError::Busy) {
+                transaction.roll_back().await?;
+            }
+            return Err(error);
+        }
+        Ok(Intake { transaction, turn, specifications: HashMap::new(), demands: HashMap::new() })
     }
 }
 
@@ -142,6 +155,11 @@ impl Intake {
         Ok(answers(&prepared, &wanted, &plan, &added, &known))
     }
 
+    /// Number of submissions of this process that wait for it to end.
+    pub fn others(&self) -> usize {
+        self.turn.others()
+    }
+
     /// Makes the whole intake last and visible.
     pub async fn commit(self) -> Result<(), StoreError> {
         self.transaction.commit().await
@@ -162,6 +180,7 @@ struct Prepared {
     molecule: MoleculeRow,
     demand: Demand,
     extras: String,
+    calculation_hash: CalculationHash,
     owner_user: String,
     compute_priority: i16,
     placement: Placement,
@@ -181,16 +200,19 @@ async fn prepare(records: Vec<NewRecord>) -> Result<Vec<Prepared>, StoreError> {
             let key = repeated.unwrap_or_else(|| SpecificationKey::of(&specification));
             let mut extras = serde_json::Value::Object(record.calculation.extras);
             make_storable(&mut extras);
+            let molecule = MoleculeRow::new(&record.calculation.molecule);
+            let extras = members(Some(extras));
             prepared.push(Prepared {
                 record_type: specification.record_type(),
-                molecule: MoleculeRow::new(&record.calculation.molecule),
+                calculation_hash: key.calculation_hash(&molecule, &extras),
+                molecule,
                 demand: Demand::new(
                     &specification,
                     &record.compute_tag,
                     record.pool.as_ref(),
                     &record.resources,
                 ),
-                extras: extras.to_string(),
+                extras: serde_json::Value::Object(extras).to_string(),
                 owner_user: storable(&record.owner_user),
                 compute_priority: record.compute_priority.clamp(0, 2),
                 placement: record.placement,
@@ -406,6 +428,9 @@ async fn insert(
         .bind::<Array<BigInt>, _>(ids(|ids| ids.demand_id))
         .bind::<Array<SmallInt>, _>(new.iter().map(|i| prepared[*i].compute_priority).collect::<Vec<_>>())
         .bind::<Array<Text>, _>(texts(|record| record.placement.as_str()))
+        .bind::<Array<Binary>, _>(
+            new.iter().map(|i| &prepared[*i].calculation_hash.0[..]).collect::<Vec<_>>(),
+        )
         .load(conn)
         .await
         .doing("storing records")?;
@@ -416,16 +441,16 @@ async fn insert(
 const INSERT: &str = "
     WITH given AS MATERIALIZED (
         SELECT nextval('record_id_seq') AS id, rows.*
-        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9) WITH ORDINALITY
+        FROM unnest($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) WITH ORDINALITY
             AS rows(record_type, specification_id, molecule_id, compute_tag, owner_user, extras, demand_id,
-                compute_priority, placement, place)
+                compute_priority, placement, calculation_hash, place)
     ), made AS (
         INSERT INTO record (id, record_type, status, specification_id, molecule_id, compute_tag, owner_user, extras)
         SELECT id, record_type::record_type, 'waiting', specification_id, molecule_id, compute_tag, owner_user,
-            extras::jsonb
+            extras::json
         FROM given
     ), queued AS (
-        INSERT INTO task (record_id, demand_id, compute_priority, placement, available)
-        SELECT id, demand_id, compute_priority, placement::placement, true FROM given
+        INSERT INTO task (record_id, demand_id, compute_priority, placement, available, calculation_hash)
+        SELECT id, demand_id, compute_priority, placement::placement, true, calculation_hash FROM given
     )
     SELECT id FROM given ORDER BY place";

@@ -41,6 +41,9 @@ pub struct JobRow {
     /// How many jobs the submission has.
     #[diesel(sql_type = Integer, deserialize_as = Count)]
     pub array_size: u32,
+    /// How many nodes each of its jobs asked for.
+    #[diesel(sql_type = Integer, deserialize_as = Count)]
+    pub nodes: u32,
     /// Whether it was made for one task.
     pub placement: Placement,
     /// Whether it takes tasks from its pool's chunks.
@@ -290,6 +293,7 @@ impl Store {
         let mut conn = self.conn().await?;
         diesel::sql_query(
             "SELECT j.id, j.submission_id, s.tag, s.state AS submission_state, j.pool, j.array_index, s.array_size,
+                coalesce((s.resources ->> 'nodes')::integer, 1) AS nodes,
                 j.placement, j.pilot, s.cluster, j.state, j.scheduler_job_id, j.scheduler_reason, j.results_offset, j.further_offsets, j.beat,
                 extract(epoch FROM clock_timestamp() - j.beat_on)::float8 AS beat_ago,
                 extract(epoch FROM clock_timestamp() - j.missing_since)::float8 AS missing_for,

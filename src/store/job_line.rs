@@ -83,7 +83,10 @@ impl From<Row> for JobLine {
             scheduler_job_id: row.scheduler_job_id,
             state: row.state,
             outcome: row.outcome,
-            reason: row.scheduler_reason,
+            // What runs waits for nothing any more.
+            reason: row
+                .scheduler_reason
+                .filter(|_| !matches!(row.state, JobState::Running | JobState::Ending)),
             exit_code: row.exit_code,
             hostname: row.hostname,
             tasks: row.tasks,

@@ -262,7 +262,9 @@ async fn take(
     take_over: &TakeOver,
 ) -> Result<LeaseAnswer, StoreError> {
     // Longer than a statement (60 s) and an idle transaction (30 s) of the former holder can last together.
-    conn.batch_execute("SET LOCAL statement_timeout = '120s'").await.doing("waiting for the lease")?;
+    conn.batch_execute("SET LOCAL statement_timeout = '120s'; SET LOCAL lock_timeout = 0")
+        .await
+        .doing("waiting for the lease")?;
     diesel::sql_query(
         "INSERT INTO lease (site, fence, hostname, boot_id, pid, pid_started, expires_on) \
          VALUES ($1, 0, '', '', 0, 0, '-infinity') ON CONFLICT (site) DO NOTHING",

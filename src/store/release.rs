@@ -171,19 +171,24 @@ impl Writer {
             Part::Job => Some(end.id.0),
             Part::Node(_) => None,
         };
-        diesel::sql_query("DELETE FROM chunk WHERE (job_id = $1 OR id = ANY($2)) AND site = $3")
+        // Names in a directory are what somebody wrote there: a chunk that another job is known to have is not this one's.
+        diesel::sql_query(
+            "DELETE FROM chunk WHERE (job_id = $1 OR id = ANY($2) AND coalesce(job_id = $4, true)) AND site = $3",
+        )
             .bind::<Nullable<BigInt>, _>(all_of)
             .bind::<Array<BigInt>, _>(raw(end.chunks.iter().copied()))
             .bind::<Text, _>(&self.site)
+            .bind::<BigInt, _>(end.id.0)
             .execute(conn)
             .await
             .doing("closing a job's chunks")?;
         let held: Vec<HeldRow> = diesel::sql_query(
-            "SELECT id, record_id, attempt, tries, losses FROM task WHERE job_id = $1 OR chunk_id = ANY($2)
-             ORDER BY id FOR UPDATE",
+            "SELECT id, record_id, attempt, tries, losses FROM task
+             WHERE job_id = $1 OR chunk_id = ANY($2) AND coalesce(job_id = $3, true) ORDER BY id FOR UPDATE",
         )
         .bind::<Nullable<BigInt>, _>(all_of)
         .bind::<Array<BigInt>, _>(raw(end.chunks.iter().copied()))
+        .bind::<BigInt, _>(end.id.0)
         .load(conn)
         .await
         .doing("reading a job's tasks")?;

@@ -4,9 +4,10 @@
 use diesel::QueryableByName;
 use diesel::sql_types::{Array, BigInt, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
+use tokio::time::Instant;
 
 use super::error::{Doing, StoreError};
-use super::intake::INTAKE_LOCK;
+use super::turn;
 use super::types::raw;
 use super::write::Writer;
 use crate::model::ids::{MoleculeId, RecordId};
@@ -53,6 +54,8 @@ impl Writer {
         }
         let mut next = from;
         loop {
+            let deadline = Instant::now() + turn::USUAL_WAIT;
+            let _turn = self.store.turns.take(deadline).await?;
             let mut transaction = self.begin().await?;
             let conn = transaction.conn();
             let page: Vec<Row> = diesel::sql_query(PAGE)
@@ -64,13 +67,14 @@ impl Writer {
                 .await
                 .doing("looking for records of a benchmark")?;
             let Some(last) = page.last() else {
-                remove_shared(conn, compute_tag).await?;
+                remove_shared(conn, compute_tag, deadline).await?;
                 transaction.commit().await?;
                 return Ok(removed);
             };
             next = RecordId(last.id.0 + 1);
             removed.records += remove_records(conn, raw(page.iter().map(|row| row.id))).await?;
-            removed.molecules += remove_molecules(conn, raw(page.iter().map(|row| row.molecule_id))).await?;
+            removed.molecules +=
+                remove_molecules(conn, raw(page.iter().map(|row| row.molecule_id)), deadline).await?;
             transaction.commit().await?;
         }
     }
@@ -115,8 +119,12 @@ async fn remove_records(conn: &mut AsyncPgConnection, ids: Vec<i64>) -> Result<u
 
 /// Molecules that no record refers to any more. No intake is open meanwhile: one could have found such a molecule and
 /// not yet stored the record that refers to it. (No optimization ends in the molecules of a benchmark.)
-async fn remove_molecules(conn: &mut AsyncPgConnection, mut ids: Vec<i64>) -> Result<u64, StoreError> {
-    keep_intakes_out(conn).await?;
+async fn remove_molecules(
+    conn: &mut AsyncPgConnection,
+    mut ids: Vec<i64>,
+    deadline: Instant,
+) -> Result<u64, StoreError> {
+    turn::lock(conn, deadline).await?;
     ids.sort_unstable();
     ids.dedup();
     let removed = diesel::sql_query(
@@ -132,8 +140,12 @@ async fn remove_molecules(conn: &mut AsyncPgConnection, mut ids: Vec<i64>) -> Re
 }
 
 /// The demand of the tag, and the specifications of `synthetic` that no record has.
-async fn remove_shared(conn: &mut AsyncPgConnection, compute_tag: &str) -> Result<(), StoreError> {
-    keep_intakes_out(conn).await?;
+async fn remove_shared(
+    conn: &mut AsyncPgConnection,
+    compute_tag: &str,
+    deadline: Instant,
+) -> Result<(), StoreError> {
+    turn::lock(conn, deadline).await?;
     diesel::sql_query(
         "DELETE FROM demand d WHERE d.compute_tag = $1 AND NOT EXISTS (SELECT FROM task t WHERE t.demand_id = d.id)",
     )
@@ -150,14 +162,5 @@ async fn remove_shared(conn: &mut AsyncPgConnection, compute_tag: &str) -> Resul
     .execute(conn)
     .await
     .doing("removing specifications of a benchmark")?;
-    Ok(())
-}
-
-async fn keep_intakes_out(conn: &mut AsyncPgConnection) -> Result<(), StoreError> {
-    diesel::sql_query("SELECT pg_advisory_xact_lock($1)")
-        .bind::<BigInt, _>(INTAKE_LOCK)
-        .execute(conn)
-        .await
-        .doing("waiting for an intake")?;
     Ok(())
 }

@@ -13,8 +13,8 @@ use serde_json::{Value, json};
 use super::error::{Doing, StoreError};
 use super::types::raw;
 use crate::model::calculation::{Calculation, Specification};
-use crate::model::ids::TaskId;
-use crate::model::notice::Attempt;
+use crate::model::identity::{Lineage, Said, check_source};
+use crate::model::ids::{JobId, RecordId, TaskId};
 use crate::model::task::{Progress, RESTART_EXTRA, TaskOutcome, TaskReport};
 
 /// What is kept with the task.
@@ -25,33 +25,46 @@ struct Restart {
     progress: Progress,
 }
 
+/// A word from the midst of an attempt.
+struct Word {
+    record_id: RecordId,
+    said: Said,
+    restart: Restart,
+}
+
 /// What reports tell of tasks that have not ended.
-#[derive(Default)]
 pub(super) struct Underway {
+    /// In whose results they lie.
+    job_id: JobId,
     /// How far tasks have come: the last word of each.
-    progress: HashMap<TaskId, Restart>,
+    progress: HashMap<TaskId, Word>,
     /// Attempts that were not begun and are given back.
-    returned: Vec<Attempt>,
+    returned: Vec<Said>,
 }
 
 impl Underway {
     /// Takes reports that end nothing out of `reports`. What failed of itself afterwards is not kept.
-    pub(super) fn split(reports: Vec<TaskReport>) -> (Underway, Vec<TaskReport>) {
-        let mut underway = Underway::default();
+    pub(super) fn split(job_id: JobId, reports: Vec<TaskReport>) -> (Underway, Vec<TaskReport>) {
+        let mut underway = Underway { job_id, progress: HashMap::new(), returned: Vec::new() };
         let mut ends = Vec::with_capacity(reports.len());
         for report in reports {
+            let said = Said {
+                issue: report.issue,
+                job_id: report.provenance.job_id,
+                task_id: report.task_id,
+                attempt: report.attempt,
+            };
             match report.outcome {
                 TaskOutcome::Progress(progress) => {
-                    underway.progress.insert(report.task_id, Restart { attempt: report.attempt, progress });
+                    let record_id = report.record_id;
+                    let restart = Restart { attempt: report.attempt, progress };
+                    underway.progress.insert(report.task_id, Word { record_id, said, restart });
                 }
                 TaskOutcome::Error { class, .. } if !class.keeps_progress() => {
                     underway.progress.remove(&report.task_id);
                     ends.push(report);
                 }
-                TaskOutcome::Returned => {
-                    let TaskReport { task_id, attempt, .. } = report;
-                    underway.returned.push(Attempt { task_id, attempt });
-                }
+                TaskOutcome::Returned => underway.returned.push(said),
                 _ => ends.push(report),
             }
         }
@@ -63,39 +76,60 @@ impl Underway {
         !self.returned.is_empty()
     }
 
-    /// Frees the tasks that were given back unbegun, at no cost to them, as far as their attempts are still the current
-    /// ones. Returns how many.
-    pub(super) async fn give_back(&self, conn: &mut AsyncPgConnection) -> Result<usize, StoreError> {
-        let attempts = self.returned.iter().map(|one| i32::try_from(one.attempt).unwrap_or(i32::MAX));
+    /// Frees the tasks that were given back unbegun, at no cost to them, as far as the report comes from where it lies and
+    /// their attempts are still the current ones. Returns how many.
+    pub(super) async fn give_back(
+        &self,
+        conn: &mut AsyncPgConnection,
+        lineage: &Lineage,
+    ) -> Result<usize, StoreError> {
+        let ours = |said: &&Said| check_source(said, self.job_id, lineage).is_ok();
+        let returned: Vec<&Said> = self.returned.iter().filter(ours).collect();
+        let attempts = returned.iter().map(|said| i32::try_from(said.attempt).unwrap_or(i32::MAX));
         let freed: Vec<FreedRow> = diesel::sql_query(GIVE_BACK)
-            .bind::<Array<BigInt>, _>(raw(self.returned.iter().map(|one| one.task_id)))
+            .bind::<Array<BigInt>, _>(raw(returned.iter().map(|said| said.task_id)))
             .bind::<Array<Integer>, _>(attempts.collect::<Vec<_>>())
+            .bind::<BigInt, _>(self.job_id.0)
             .load(conn)
             .await
             .doing("taking unbegun tasks back")?;
         Ok(freed.len())
     }
 
-    /// Keeps it with the tasks, as far as their attempts are still the current ones. Waits for nobody, so that it may come
-    /// after other locks: a task that somebody else holds at this moment stays as it is.
-    pub(super) async fn remember(&self, conn: &mut AsyncPgConnection) -> Result<(), StoreError> {
-        if self.progress.is_empty() {
-            return Ok(());
-        }
+    /// Keeps it with the tasks, as far as it is of their current attempts and of what their records ask. Waits for nobody,
+    /// so that it may come after other locks: a task that somebody else holds at this moment stays as it is.
+    pub(super) async fn remember(
+        &self,
+        conn: &mut AsyncPgConnection,
+        lineage: &Lineage,
+    ) -> Result<(), StoreError> {
+        let ours = |word: &&Word| check_source(&word.said, self.job_id, lineage).is_ok();
         let rows: Vec<Value> = self
             .progress
-            .iter()
-            .map(|(id, restart)| json!({ "id": id, "attempt": restart.attempt, "restart": restart }))
+            .values()
+            .filter(ours)
+            .map(|Word { record_id, said, restart }| {
+                json!({ "id": said.task_id, "record_id": record_id, "attempt": said.attempt, "restart": restart,
+                    "hash": said.issue.and_then(|issue| issue.calculation) })
+            })
             .collect();
+        if rows.is_empty() {
+            return Ok(());
+        }
         diesel::sql_query(
             "WITH given AS (
-                SELECT * FROM json_to_recordset($1::json) AS rows(id bigint, attempt integer, restart jsonb)
+                SELECT * FROM json_to_recordset($1::json)
+                    AS rows(id bigint, record_id bigint, attempt integer, restart jsonb, hash text)
              ), held AS (
-                SELECT task.id FROM task JOIN given USING (id, attempt) ORDER BY task.id FOR UPDATE OF task SKIP LOCKED
+                SELECT task.id FROM task JOIN given USING (id, record_id, attempt)
+                WHERE coalesce(task.job_id = $2, true)
+                    AND coalesce(encode(task.calculation_hash, 'hex') = given.hash, true)
+                ORDER BY task.id FOR UPDATE OF task SKIP LOCKED
              )
              UPDATE task SET restart = given.restart FROM given JOIN held USING (id) WHERE task.id = given.id",
         )
         .bind::<Text, _>(Value::from(rows).to_string())
+        .bind::<BigInt, _>(self.job_id.0)
         .execute(conn)
         .await
         .doing("keeping how far tasks have come")?;
@@ -107,7 +141,7 @@ impl Underway {
 const GIVE_BACK: &str = "
     WITH given AS (SELECT * FROM unnest($1, $2) AS rows(id, attempt)), locked AS (
         SELECT t.id FROM task t JOIN given USING (id, attempt)
-        WHERE t.job_id IS NOT NULL OR t.chunk_id IS NOT NULL ORDER BY t.id FOR UPDATE OF t
+        WHERE t.job_id = $3 OR (t.job_id IS NULL AND t.chunk_id IS NOT NULL) ORDER BY t.id FOR UPDATE OF t
     ), freed AS (
         UPDATE task SET available = true, job_id = NULL, chunk_id = NULL,
             waiting_reason = 'given back unbegun: other jobs have room for it'

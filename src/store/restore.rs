@@ -2,11 +2,17 @@
 //!
 //! `pg_restore` writes SQL, this process hands it on to one `psql` between its own BEGIN and COMMIT. The COMMIT is sent
 //! only after `pg_restore` has ended well, so that whoever is killed on the way, the server rolls back.
+//!
+//! The transaction begins by locking the lease. That waits until the open writes of every daemon have ended and holds
+//! back those that come later; whether a daemon lives is looked at under that lock. At its end every fence is higher than
+//! any that was ever handed out, so that a daemon which was merely asleep writes nothing into the restored tables. The
+//! database has a new id, its former ones stay known, and its numbers go on far ahead: ids that were handed out after the
+//! backup are never handed out again.
 
 use std::path::Path;
 use std::process::Stdio;
 
-use diesel::sql_types::{BigInt, Bool, Text};
+use diesel::sql_types::{BigInt, Bool, Integer, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, ChildStdin};
@@ -15,6 +21,7 @@ use super::backup::client;
 use super::cluster::{ClusterError, Programs};
 use super::connect::{Connector, SessionUse};
 use super::error::{Doing, StoreError};
+use super::lease::LeaseHolder;
 use super::target::DatabaseTarget;
 
 /// What happens to a database that is not empty.
@@ -27,7 +34,8 @@ pub enum Existing {
 }
 
 /// Restores `file` (made by [`super::backup::backup`]) into the database of `target`, which must exist. Refuses while a
-/// daemon holds a lease there. Leases come back expired, with fences no lower than those that were there.
+/// daemon holds a lease there, unless its process is surely dead. Leases come back expired, with fences higher than any
+/// that were there.
 pub async fn restore(
     target: &DatabaseTarget,
     programs: &Programs,
@@ -39,15 +47,33 @@ pub async fn restore(
     if found.objects > 0 && existing == Existing::Refuse {
         return Err(ClusterError::NotEmpty { target: target.to_string(), tables: found.objects });
     }
-    if found.has_lease
-        && let Some(site) = live_site(&mut conn).await?
-    {
-        return Err(ClusterError::InUse { target: target.to_string(), site });
+    let mut dead = Vec::new();
+    if found.has_lease {
+        let leases = leases(&mut conn).await?;
+        // Before anything is started, so that the refusal comes at once. What counts is the look under the lock.
+        if let Some(live) = leases.iter().find(|lease| lease.is_live && !lease.holder().is_surely_dead()) {
+            return Err(ClusterError::InUse { target: target.to_string(), site: live.site.clone() });
+        }
+        dead.extend(leases.into_iter().filter(|lease| lease.holder().is_surely_dead()));
     }
     drop(conn);
     let file = std::path::absolute(file).map_err(ClusterError::file("find", file))?;
-    pump(target, programs, &file, &prelude(&found), &finale(&found)).await
+    let restored = pump(target, programs, &file, &prelude(&found, &dead), &finale(&found)).await;
+    match restored {
+        Err(ClusterError::Program { message, .. }) if message.contains(LIVE) => {
+            let site = message.split_once(LIVE).and_then(|(_, rest)| rest.split('|').next());
+            let site = site.unwrap_or_default().trim().to_owned();
+            Err(ClusterError::InUse { target: target.to_string(), site })
+        }
+        restored => restored,
+    }
 }
+
+/// What the transaction says when it finds a daemon alive; the site follows.
+const LIVE: &str = "a daemon of this database is alive, of site ";
+
+/// Makes the identity where the backup is of before there was one; else it changes nothing.
+const IDENTITY: &str = include_str!("migrations/2026-11-29-01000_identity/up.sql");
 
 #[derive(diesel::QueryableByName)]
 struct Found {
@@ -56,6 +82,8 @@ struct Found {
     objects: i64,
     #[diesel(sql_type = Bool)]
     has_lease: bool,
+    #[diesel(sql_type = Bool)]
+    has_identity: bool,
     /// Where unqualified names lead, quoted.
     #[diesel(sql_type = Text)]
     schema: String,
@@ -63,7 +91,8 @@ struct Found {
 
 async fn look(conn: &mut AsyncPgConnection) -> Result<Found, StoreError> {
     diesel::sql_query(
-        "SELECT quote_ident(current_schema()) AS schema, to_regclass('lease') IS NOT NULL AS has_lease, (\
+        "SELECT quote_ident(current_schema()) AS schema, to_regclass('lease') IS NOT NULL AS has_lease, \
+           to_regclass('database_identity') IS NOT NULL AS has_identity, (\
            SELECT count(*) FROM pg_class c WHERE relnamespace = current_schema()::regnamespace \
              AND relkind IN ('r', 'p', 'v', 'm', 'f') AND NOT EXISTS (SELECT FROM pg_depend d \
              WHERE d.classid = 'pg_class'::regclass AND d.objid = c.oid AND d.deptype = 'e')) + (\
@@ -76,29 +105,79 @@ async fn look(conn: &mut AsyncPgConnection) -> Result<Found, StoreError> {
     .doing("looking whether the database is empty")
 }
 
-async fn live_site(conn: &mut AsyncPgConnection) -> Result<Option<String>, StoreError> {
-    #[derive(diesel::QueryableByName)]
-    struct Site {
-        #[diesel(sql_type = Text)]
-        site: String,
-    }
-    let sites: Vec<Site> =
-        diesel::sql_query("SELECT site FROM lease WHERE expires_on > clock_timestamp() ORDER BY site")
-            .load(conn)
-            .await
-            .doing("looking for running daemons")?;
-    Ok(sites.into_iter().next().map(|row| row.site))
+/// A site's lease as it stands.
+#[derive(diesel::QueryableByName)]
+struct LeaseRow {
+    #[diesel(sql_type = Text)]
+    site: String,
+    #[diesel(sql_type = BigInt)]
+    fence: i64,
+    #[diesel(sql_type = Text)]
+    hostname: String,
+    #[diesel(sql_type = Text)]
+    boot_id: String,
+    #[diesel(sql_type = Integer)]
+    pid: i32,
+    #[diesel(sql_type = BigInt)]
+    pid_started: i64,
+    #[diesel(sql_type = Bool)]
+    is_live: bool,
 }
 
-/// Drops what is there, keeping the fences in mind.
-fn prelude(found: &Found) -> String {
-    let schema = &found.schema;
-    let mut sql = "BEGIN;\nSET LOCAL lock_timeout = '30s';\n".to_owned();
-    if found.has_lease {
-        sql.push_str(
-            "CREATE TEMPORARY TABLE former_lease ON COMMIT DROP AS SELECT site, fence FROM lease;\n",
-        );
+impl LeaseRow {
+    fn holder(&self) -> LeaseHolder {
+        LeaseHolder {
+            hostname: self.hostname.clone(),
+            boot_id: self.boot_id.clone(),
+            pid: self.pid,
+            pid_started: self.pid_started,
+        }
     }
+}
+
+async fn leases(conn: &mut AsyncPgConnection) -> Result<Vec<LeaseRow>, StoreError> {
+    diesel::sql_query(
+        "SELECT site, fence, hostname, boot_id, pid, pid_started, expires_on > clock_timestamp() AS is_live
+         FROM lease ORDER BY site",
+    )
+    .load(conn)
+    .await
+    .doing("looking for running daemons")
+}
+
+/// Locks the lease, refuses if a daemon is alive, keeps in mind what must outlast, and drops what is there. A fence names
+/// one acquisition: whose process is dead cannot come back under it.
+fn prelude(found: &Found, dead: &[LeaseRow]) -> String {
+    let schema = &found.schema;
+    let quoted = |text: &str| format!("'{}'", text.replace('\'', "''"));
+    let mut sql =
+        "BEGIN;\nSET LOCAL lock_timeout = '30s';\nSET LOCAL client_min_messages = warning;\n".to_owned();
+    if found.has_lease {
+        let dead: Vec<String> =
+            dead.iter().map(|lease| format!("({}, {})", quoted(&lease.site), lease.fence)).collect();
+        let unless_dead = match dead.is_empty() {
+            true => String::new(),
+            false => format!(" AND (site, fence) NOT IN (VALUES {})", dead.join(", ")),
+        };
+        sql.push_str(&format!(
+            "LOCK TABLE {schema}.lease IN ACCESS EXCLUSIVE MODE;\n\
+             DO $live$ DECLARE live text; BEGIN\n\
+             SELECT site INTO live FROM {schema}.lease WHERE expires_on > clock_timestamp(){unless_dead} \
+               ORDER BY site LIMIT 1;\n\
+             IF FOUND THEN RAISE EXCEPTION '{LIVE}%', live; END IF;\n\
+             END $live$;\n\
+             CREATE TEMPORARY TABLE former_lease ON COMMIT DROP AS SELECT site, fence FROM {schema}.lease;\n"
+        ));
+    }
+    if found.has_identity {
+        sql.push_str(&format!(
+            "CREATE TEMPORARY TABLE former_identity ON COMMIT DROP AS SELECT * FROM {schema}.database_identity;\n"
+        ));
+    }
+    sql.push_str(
+        "CREATE TEMPORARY TABLE former_sequence ON COMMIT DROP AS \
+           SELECT sequencename, last_value FROM pg_sequences WHERE schemaname = current_schema();\n",
+    );
     if found.objects > 0 {
         sql.push_str(&format!(
             "DO $drop$ DECLARE item record; BEGIN\n\
@@ -125,7 +204,8 @@ fn prelude(found: &Found) -> String {
     sql
 }
 
-/// Expires the leases and commits. The backup's SQL has emptied the search path by now.
+/// Expires the leases, raises their fences, gives the database a new id, moves its numbers far ahead, and commits. The
+/// backup's SQL has emptied the search path by now.
 fn finale(found: &Found) -> String {
     let schema = &found.schema;
     let mut sql = format!(
@@ -143,9 +223,33 @@ fn finale(found: &Found) -> String {
              FROM pg_temp.former_lease f ON CONFLICT (site) DO NOTHING;\n"
         ));
     }
-    sql.push_str("END IF; END $lease$;\nCOMMIT;\n");
+    sql.push_str(&format!("UPDATE {schema}.lease SET fence = fence + 1;\nEND IF; END $lease$;\n"));
+    sql.push_str(IDENTITY);
+    sql.push_str("UPDATE database_identity SET retired_on = now() WHERE retired_on IS NULL;\n");
+    if found.has_identity {
+        sql.push_str(
+            "INSERT INTO database_identity (id, since, retired_on) \
+             SELECT id, since, coalesce(retired_on, now()) FROM pg_temp.former_identity ON CONFLICT (id) DO NOTHING;\n",
+        );
+    }
+    sql.push_str("INSERT INTO database_identity (id) VALUES (replace(gen_random_uuid()::text, '-', ''));\n");
+    sql.push_str(FAR_AHEAD);
+    sql.push_str("COMMIT;\n");
     sql
 }
+
+/// Every number goes on at a whole milliard, at least half a one beyond the last that the backup or the replaced database
+/// had: what was handed out between the backup and the restore is not known where the database itself was lost.
+const FAR_AHEAD: &str = "
+    DO $sequences$ DECLARE item record; BEGIN
+    FOR item IN SELECT format('%I.%I', s.schemaname, s.sequencename) AS name, s.max_value,
+        greatest(s.last_value, f.last_value, 0) AS last
+        FROM pg_sequences s LEFT JOIN pg_temp.former_sequence f ON f.sequencename = s.sequencename
+        WHERE s.schemaname = current_schema()
+    LOOP PERFORM setval(item.name::regclass,
+        least(item.max_value, (item.last + 1500000000) / 1000000000 * 1000000000)); END LOOP;
+    END $sequences$;
+";
 
 async fn pump(
     target: &DatabaseTarget,

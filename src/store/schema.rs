@@ -71,6 +71,16 @@ table! {
 table! {
     use diesel::sql_types::*;
 
+    database_identity (id) {
+        id -> Text,
+        since -> Timestamptz,
+        retired_on -> Nullable<Timestamptz>,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
     demand (id) {
         id -> BigInt,
         required_programs -> Array<Text>,
@@ -210,7 +220,7 @@ table! {
         owner_user -> Text,
         return_energy -> Nullable<Double>,
         energies -> Nullable<Array<Double>>,
-        extras -> Jsonb,
+        extras -> Json,
         created_on -> Timestamptz,
         modified_on -> Timestamptz,
     }
@@ -223,6 +233,23 @@ table! {
     record_count (status) {
         status -> RecordStatus,
         change -> BigInt,
+    }
+}
+
+table! {
+    use diesel::sql_types::*;
+
+    report_aside (id) {
+        id -> BigInt,
+        site -> Text,
+        at -> Timestamptz,
+        reason -> Text,
+        job_id -> BigInt,
+        record_id -> BigInt,
+        task_id -> BigInt,
+        attempt -> Integer,
+        outcome -> Text,
+        report -> Bytea,
     }
 }
 
@@ -265,7 +292,7 @@ table! {
         driver -> Driver,
         method -> Text,
         basis -> Text,
-        keywords -> Jsonb,
+        keywords -> Json,
         protocols -> Jsonb,
         qc_specification_id -> Nullable<BigInt>,
     }
@@ -319,6 +346,7 @@ table! {
         sort_date -> Timestamptz,
         chunk_id -> Nullable<BigInt>,
         restart -> Nullable<Jsonb>,
+        calculation_hash -> Nullable<Bytea>,
     }
 }
 

@@ -9,8 +9,10 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use serde_json::{Map, Value};
 
 use super::error::{Doing, StoreError};
+use super::molecule::MoleculeRow;
 use super::types::make_storable;
 use crate::model::calculation::{Driver, OptimizationSpecification, QcSpecification, Specification};
+use crate::model::identity::CalculationHash;
 use crate::model::ids::SpecificationId;
 use crate::model::qcschema::{qc_specification_hash, specification_hash};
 use crate::model::record::RecordType;
@@ -34,6 +36,20 @@ impl SpecificationKey {
                 Specification::Optimization(_) => Some(specification_hash(specification)),
             },
         }
+    }
+
+    /// The hash of the calculation that asks this of a molecule.
+    pub(crate) fn calculation_hash(
+        &self,
+        molecule: &MoleculeRow,
+        extras: &Map<String, Value>,
+    ) -> CalculationHash {
+        let record_type = match self.optimization_hash {
+            None => RecordType::Singlepoint,
+            Some(_) => RecordType::Optimization,
+        };
+        let optimization_hash = self.optimization_hash.as_deref();
+        CalculationHash::of(record_type, &self.qc_hash, optimization_hash, &molecule.hash, extras)
     }
 }
 
@@ -142,11 +158,37 @@ async fn store_rows(
         .iter()
         .filter(|row| !ids.contains_key(&(row.hash.to_owned(), row.qc_specification_id)))
         .collect();
+    if missing.len() < rows.len() {
+        restore_keywords(conn, record_type, rows).await?;
+    }
     if !missing.is_empty() {
         add_rows(conn, record_type, &missing).await?;
         ids = find_rows(conn, record_type, rows).await?;
     }
     Ok(ids)
+}
+
+/// Gives specifications that were stored as jsonb, which makes an integer of `1e18`, the keywords that their hash is of.
+/// The text of what was stored since is equal already.
+async fn restore_keywords(
+    conn: &mut AsyncPgConnection,
+    record_type: RecordType,
+    rows: &[Row<'_>],
+) -> Result<(), StoreError> {
+    diesel::sql_query(
+        "UPDATE specification s SET keywords = given.keywords::json
+         FROM unnest($2, $3, $4) AS given(hash, qc, keywords)
+         WHERE s.specification_hash = given.hash AND coalesce(s.qc_specification_id, 0) = given.qc
+           AND s.record_type = $1::record_type AND s.keywords::text <> given.keywords",
+    )
+    .bind::<Text, _>(record_type.as_str())
+    .bind::<Array<Text>, _>(rows.iter().map(|row| row.hash).collect::<Vec<_>>())
+    .bind::<Array<BigInt>, _>(rows.iter().map(|row| row.qc_specification_id).collect::<Vec<_>>())
+    .bind::<Array<Text>, _>(rows.iter().map(|row| row.keywords.as_str()).collect::<Vec<_>>())
+    .execute(conn)
+    .await
+    .doing("restoring keywords")?;
+    Ok(())
 }
 
 async fn find_rows(
@@ -183,7 +225,7 @@ async fn add_rows(
     diesel::sql_query(
         "INSERT INTO specification (record_type, specification_hash, qc_specification_id, program, driver,
             method, basis, keywords, protocols)
-         SELECT $1::record_type, hash, nullif(qc, 0), program, driver::driver, method, basis, keywords::jsonb,
+         SELECT $1::record_type, hash, nullif(qc, 0), program, driver::driver, method, basis, keywords::json,
             protocols::jsonb
          FROM unnest($2, $3, $4, $5, $6, $7, $8, $9)
             AS given(hash, qc, program, driver, method, basis, keywords, protocols)

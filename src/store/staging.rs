@@ -11,10 +11,11 @@ use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::queue::Asks;
 use super::types::{Count, integer, raw};
-use super::{molecule, restart, specification};
+use super::{identity, molecule, restart, specification};
 use crate::model::calculation::Calculation;
 use crate::model::chunk::ChunkNeed;
 use crate::model::failure::FailureClass;
+use crate::model::identity::{CalculationHash, DatabaseId, Issue, SPOOL_FORMAT};
 use crate::model::ids::{ChunkId, JobId, MoleculeId, RecordId, SpecificationId, SubmissionId, TaskId};
 use crate::model::resources::TaskResources;
 use crate::model::task::{Placement, TaskOrder};
@@ -43,6 +44,8 @@ pub struct StagedTask {
     pub record_id: RecordId,
     /// How many times it was handed out before.
     pub attempt: u32,
+    /// Which database hands it out and what it asks.
+    pub issue: Option<Issue>,
     /// Whether it may share its job.
     pub placement: Placement,
     /// What it asks for.
@@ -62,6 +65,8 @@ impl StagedTask {
     pub fn into_order(self, given: ChunkNeed) -> TaskOrder {
         let ChunkNeed { cores, memory_bytes, gpus, walltime_seconds } = given;
         TaskOrder {
+            format: SPOOL_FORMAT,
+            issue: self.issue,
             task_id: self.task_id,
             record_id: self.record_id,
             attempt: self.attempt,
@@ -102,6 +107,7 @@ struct TaskRow {
     losses: u32,
     last_failure: Option<FailureClass>,
     restart: Option<Value>,
+    calculation_hash: Option<CalculationHash>,
     #[diesel(embed)]
     asks: Asks,
     #[diesel(embed)]
@@ -175,8 +181,8 @@ async fn tasks_of(
     };
     let tasks: Vec<TaskRow> = diesel::sql_query(format!(
         "SELECT t.id, t.record_id, {held_by} AS held_by, t.attempt, t.placement, t.tries, t.losses,
-            t.last_failure, t.restart, d.cores, d.memory_bytes, d.walltime_seconds, d.gpus, d.nodes, r.specification_id, r.molecule_id,
-            r.extras
+            t.last_failure, t.restart, t.calculation_hash, d.cores, d.memory_bytes, d.walltime_seconds, d.gpus, d.nodes,
+            r.specification_id, r.molecule_id, r.extras
          FROM task t JOIN demand d ON d.id = t.demand_id JOIN record r ON r.id = t.record_id
          WHERE {held_by} = ANY($1) ORDER BY t.compute_priority DESC, t.sort_date, t.id"
     ))
@@ -184,6 +190,10 @@ async fn tasks_of(
     .load(conn)
     .await
     .doing("reading staged tasks")?;
+    if tasks.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let database = identity::current(conn).await?;
     let molecule_ids = raw(tasks.iter().map(|task| task.record.molecule_id));
     let mut molecules = HashMap::new();
     for (id, document) in molecule::documents(conn, molecule_ids).await? {
@@ -204,17 +214,18 @@ async fn tasks_of(
             molecule: molecule.clone(),
             extras: task.record.extras.as_object().cloned().unwrap_or_default(),
         };
-        by_holder.entry(task.held_by).or_default().push(staged(task, calculation));
+        by_holder.entry(task.held_by).or_default().push(staged(task, database, calculation));
     }
     Ok(by_holder)
 }
 
-fn staged(mut task: TaskRow, calculation: Calculation) -> StagedTask {
+fn staged(mut task: TaskRow, database: DatabaseId, calculation: Calculation) -> StagedTask {
     let calculation = restart::go_on(calculation, task.restart.take());
     StagedTask {
         task_id: task.id,
         record_id: task.record_id,
         attempt: task.attempt,
+        issue: Some(Issue { database, calculation: task.calculation_hash }),
         placement: task.placement,
         resources: task.asks.into(),
         tries: task.tries,

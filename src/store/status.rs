@@ -21,6 +21,8 @@ use crate::model::record::RecordStatus;
 pub struct StoreStatus {
     /// Records of all sites by status; exact. A status without records is left out.
     pub records: BTreeMap<RecordStatus, i64>,
+    /// Reports that the site keeps aside.
+    pub reports_aside: i64,
     /// The site's live jobs by pool and state.
     pub jobs: BTreeMap<PoolName, BTreeMap<JobState, i64>>,
 }
@@ -32,6 +34,12 @@ struct JobsRow {
     state: JobState,
     #[diesel(sql_type = BigInt)]
     jobs: i64,
+}
+
+#[derive(QueryableByName)]
+struct AsideRow {
+    #[diesel(sql_type = BigInt)]
+    reports: i64,
 }
 
 /// A submission whose jobs all ended long ago.
@@ -62,7 +70,13 @@ impl Store {
         for row in rows {
             jobs.entry(row.pool).or_default().insert(row.state, row.jobs);
         }
-        Ok(StoreStatus { records, jobs })
+        let aside: AsideRow =
+            diesel::sql_query("SELECT count(*) AS reports FROM report_aside WHERE site = $1")
+                .bind::<Text, _>(site)
+                .get_result(&mut conn)
+                .await
+                .doing("counting reports that were kept aside")?;
+        Ok(StoreStatus { records, reports_aside: aside.reports, jobs })
     }
 
     /// Submissions of the site that are over, whose last job ended at least `ago` ago, and that [`Writer::note_swept`]

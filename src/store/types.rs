@@ -6,13 +6,14 @@ use std::time::Duration;
 
 use diesel::deserialize::{self, FromSql, Queryable};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::{BigInt, Double, Integer, Jsonb, Nullable, Text};
+use diesel::sql_types::{BigInt, Binary, Double, Integer, Jsonb, Nullable, Text};
 
 use crate::model::calculation::Driver;
 use crate::model::failure::FailureClass;
+use crate::model::identity::{CalculationHash, DatabaseId};
 use crate::model::ids::{
-    ChunkId, Fence, JobId, MoleculeId, NodeIndex, PoolName, RecordId, SchedulerJobId, SpecificationId,
-    SubmissionId, Tag, TaskId,
+    AsideId, ChunkId, Fence, JobId, MoleculeId, NodeIndex, PoolName, RecordId, SchedulerJobId,
+    SpecificationId, SubmissionId, Tag, TaskId,
 };
 use crate::model::job::{JobOutcome, JobState, SubmissionState};
 use crate::model::record::{RecordStatus, RecordType};
@@ -101,7 +102,7 @@ macro_rules! from_bigint {
     )*};
 }
 
-from_bigint!(RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId, Fence);
+from_bigint!(AsideId, RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId, Fence);
 
 macro_rules! from_text {
     ($($name:ident),* $(,)?) => {$(
@@ -114,6 +115,18 @@ macro_rules! from_text {
 }
 
 from_text!(PoolName, SchedulerJobId);
+
+impl FromSql<Text, Pg> for DatabaseId {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(std::str::from_utf8(value.as_bytes())?.parse()?)
+    }
+}
+
+impl FromSql<Binary, Pg> for CalculationHash {
+    fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
+        Ok(CalculationHash(value.as_bytes().try_into()?))
+    }
+}
 
 impl FromSql<Text, Pg> for Tag {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
@@ -216,7 +229,7 @@ macro_rules! into_raw {
     )*};
 }
 
-into_raw!(RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId);
+into_raw!(AsideId, RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId);
 
 /// A count or size of `model` as PostgreSQL's `integer`; what does not fit is as good as the greatest.
 pub(crate) fn integer(value: u32) -> i32 {

@@ -1,6 +1,7 @@
 //! Asks a scheduler what it is: programs, version, limits, services, the user's jobs. Changes nothing.
 
 use super::{Report, Trial};
+use crate::model::limits;
 use crate::scheduler::{PollAnswer, Scheduler};
 
 /// Without these nothing can be tried at all.
@@ -13,7 +14,10 @@ pub(super) async fn look(trial: &Trial, report: &mut Report) -> bool {
     // Also after a failed probe: a missing program is its likeliest cause.
     let programs = programs(scheduler, report);
     match probed {
-        Ok(_) => tell_capabilities(scheduler, report),
+        Ok(_) => {
+            tell_limits_of_queues(trial, report).await;
+            tell_capabilities(trial, report);
+        }
         Err(error) => {
             let hint = "its commands must be in PATH or in `[scheduler] search_path`";
             report.failed("probe", format!("{error}; {hint}"));
@@ -47,6 +51,18 @@ pub(super) async fn look(trial: &Trial, report: &mut Report) -> bool {
     }
 }
 
+/// What the pool's queue, quality of service and account allow.
+async fn tell_limits_of_queues(trial: &Trial, report: &mut Report) {
+    let scheduler = &trial.scheduler;
+    for error in scheduler.learn_limits().await {
+        report.unproven("queue limits", error.to_string());
+    }
+    let allowed = limits::allowed(&scheduler.known_limits(), &trial.pool.resources);
+    if !allowed.is_all() {
+        report.proven("queue limits", allowed.to_string());
+    }
+}
+
 /// Whether every program is there that a job needs.
 fn programs(scheduler: &Scheduler, report: &mut Report) -> bool {
     let needed = scheduler.needed_programs();
@@ -66,7 +82,8 @@ fn programs(scheduler: &Scheduler, report: &mut Report) -> bool {
     enough
 }
 
-fn tell_capabilities(scheduler: &Scheduler, report: &mut Report) {
+fn tell_capabilities(trial: &Trial, report: &mut Report) {
+    let scheduler = &trial.scheduler;
     let learned = scheduler.capabilities();
     report.version = learned.version.as_ref().map(ToString::to_string);
     report.cluster.clone_from(&learned.cluster);
@@ -84,7 +101,7 @@ fn tell_capabilities(scheduler: &Scheduler, report: &mut Report) {
     let times = [
         ("clients give up after", learned.message_timeout),
         ("ended jobs stay listed for", learned.finished_kept),
-        ("from TERM to KILL", learned.kill_wait),
+        ("from TERM to KILL", scheduler.kill_wait(&trial.pool.resources)),
     ];
     let told: Vec<String> =
         times.into_iter().filter_map(|(name, time)| Some(format!("{name} {}", seconds(time)?))).collect();

@@ -189,6 +189,7 @@ fn status() -> DaemonStatus {
             jobs: [].into(),
             paused: None,
             polled_on: None,
+            limits: String::new(),
         }],
         troubles: Vec::new(),
     }

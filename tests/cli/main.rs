@@ -7,6 +7,7 @@
 #[expect(dead_code, unused_imports, reason = "these tests use a part of the harness")]
 mod harness;
 
+mod aside;
 mod bench;
 mod connection;
 mod fixture;

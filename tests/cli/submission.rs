@@ -202,3 +202,51 @@ fn a_dry_run_stores_nothing() {
     assert_eq!(told, "# 1 job in pool local, 2 tasks\n# $ submit 'a b'\n#!/bin/sh\n");
     assert_eq!(server.database.count("select count(*) from record"), 0);
 }
+
+#[test]
+fn a_tag_that_is_none_is_refused_and_nothing_is_stored() {
+    let server = Server::start();
+    let file = server.file("water.json", &inputs::water_mopac().to_string());
+    for tag in ["a\u{1b}[31mZ", "Weekly", "", &"x".repeat(65)] {
+        let output = server.cli(["submit".as_ref(), file.as_os_str(), "--tag".as_ref(), tag.as_ref()]);
+        assert_eq!(output.status.code(), Some(3), "{tag:?}: {output:?}");
+        let message = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(message.contains("at most 64 lower-case letters"), "{message}");
+        assert!(!message.contains('\u{1b}'), "{message:?}");
+    }
+    assert_eq!(server.database.count("select count(*) from record"), 0);
+}
+
+#[test]
+fn a_document_that_is_too_large_is_refused_with_the_member_that_makes_it_so() {
+    let server = Server::start();
+    let mut many = inputs::water_mopac();
+    many["input_data"]["keywords"] = json!({"small": 1, "points": vec![0; 1_200_000]});
+    let mut long = inputs::water_mopac();
+    long["input_data"]["extras"] = json!({"note": "x".repeat(9 << 20)});
+    for (document, words) in
+        [(many, "keywords.points: the document has"), (long, "extras.note: the document has")]
+    {
+        let file = server.file("large.json", &document.to_string());
+        let output = server.cli(["submit".as_ref(), file.as_os_str()]);
+        assert_eq!(output.status.code(), Some(3), "{}", errors(&output));
+        let told = errors(&output);
+        assert!(told.contains(words) && told.contains("`[intake]`"), "{told}");
+        assert!(told.len() < 2000, "the document itself is not told");
+    }
+    assert_eq!(server.database.count("select count(*) from record"), 0);
+}
+
+#[test]
+fn more_memory_than_any_pool_has_is_refused_at_intake() {
+    let server = Server::start();
+    let file = server.file("water.json", &inputs::water_mopac().to_string());
+    let output = server.cli(["submit".as_ref(), file.as_os_str(), "--memory".as_ref(), "400GiB".as_ref()]);
+    assert_eq!(output.status.code(), Some(1), "{}", errors(&output));
+    assert!(
+        errors(&output).contains("no pool has more than 8.0 GiB; nothing was stored"),
+        "{}",
+        errors(&output)
+    );
+    assert_eq!(server.database.count("select count(*) from record"), 0);
+}

@@ -22,7 +22,7 @@ pub struct Ran {
     pub job: JobId,
     pub array_index: u32,
     tag: Tag,
-    task: StagedTask,
+    pub task: StagedTask,
 }
 
 /// The id that the scheduler gives an element of the array.
@@ -104,6 +104,7 @@ impl Server {
 
     fn ingest(&self, ran: &Ran, outcome: TaskOutcome) {
         let report = TaskReport {
+            issue: ran.task.issue,
             task_id: ran.task.task_id,
             record_id: ran.task.record_id,
             attempt: ran.task.attempt,

@@ -105,6 +105,7 @@ fn daemon_dies_at(point: FailPoint) {
     daemon.spawn(&[]);
     put(&daemon);
     if point == FailPoint::SubmissionSwept {
+        daemon.wait_ready();
         daemon.wait_complete(RECORDS as usize);
         jobs_are_over(&database);
         database.sql("update job set ended_on = ended_on - interval '1 year'");

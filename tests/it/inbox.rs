@@ -27,10 +27,10 @@ fn complete_files_are_taken_in_and_wrong_ones_moved_away() {
     put(&inbox, "good.json", &inputs::many_mopac(3).to_string());
     put(&inbox, "bad.json", r#"[{"program": "mopac", "input_data": {"schema_name": "nonsense"}}]"#);
 
-    let answer = inbox.join("good.accepted.json");
+    let answer = inbox.join("good.json.accepted.json");
     wait_until("the good file is answered", Within::AMoment, || answer.exists(), |there| *there);
     assert_eq!(json(&answer)["ids"].as_array().unwrap().len(), 3);
-    let reason = inbox.join("rejected/bad.reason.json");
+    let reason = inbox.join("rejected/bad.json.reason.json");
     wait_until("the bad file is moved away", Within::AMoment, || reason.exists(), |there| *there);
     assert!(!json(&reason)["problems"].as_array().unwrap().is_empty());
     wait_until(
@@ -50,14 +50,14 @@ fn a_file_that_cannot_be_answered_keeps_no_other_waiting() {
     let daemon = Daemon::start(&DaemonConfig::on(&database).with_local_pool("compute_tags = [\"other\"]"));
     let inbox = daemon.state().join("inbox");
     // A directory where the answer would be: the rename onto it fails.
-    fs::create_dir(inbox.join("a.accepted.json")).unwrap();
+    fs::create_dir(inbox.join("a.json.accepted.json")).unwrap();
     put(&inbox, "a.json", &inputs::many_mopac(1).to_string());
     put(&inbox, "b.json", &inputs::many_mopac(2).to_string());
-    let answer = inbox.join("b.accepted.json");
+    let answer = inbox.join("b.json.accepted.json");
     wait_until("the other file is answered", Within::AMoment, || answer.exists(), |there| *there);
     assert!(inbox.join("a.json").exists(), "what was not answered stays");
-    fs::remove_dir(inbox.join("a.accepted.json")).unwrap();
+    fs::remove_dir(inbox.join("a.json.accepted.json")).unwrap();
     put(&inbox, "c.json", &inputs::many_mopac(2).to_string());
-    let answer = inbox.join("a.accepted.json");
+    let answer = inbox.join("a.json.accepted.json");
     wait_until("it is answered once it can be", Within::AMoment, || answer.exists(), |there| *there);
 }

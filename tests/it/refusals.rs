@@ -38,6 +38,43 @@ fn an_array_that_is_more_than_the_scheduler_takes_becomes_smaller_ones() {
     assert!(database.count(accepted) <= 3);
 }
 
+/// A queue of PBS with small arrays and few jobs: where the scheduler tells, nothing is tried in vain; where it does not, the
+/// refusals teach, and no pool pauses for good.
+#[test]
+fn a_queues_limits_are_kept_whether_they_are_told_or_not() {
+    let limits = json!({"workq": {"array_size": 2, "submitted": 3, "walltime": 1800}});
+    for tells_no_limits in [false, true] {
+        let simulator = Simulator::new(Dialect::Pbs);
+        simulator.mischief(&json!({"queue_limits": limits, "tells_no_limits": tells_no_limits}));
+        let database = Database::fresh();
+        let pool = "name = \"cluster\"\nadapter = \"pbs\"\nqueue = \"workq\"\ncores = 1\ntasks_per_job = 2\nmax_jobs = 6\n\
+                    walltime = \"25m\"\nidle = \"1s\"";
+        let config = DaemonConfig::on(&database).with_pool(pool).with_env("PATH", &simulator.path());
+        let mut daemon = Daemon::start(&config);
+        if !tells_no_limits {
+            let limits = |daemon: &mut Daemon| daemon.json(&["status"])["pools"][0]["limits"].clone();
+            wait_until(
+                "the limits are told",
+                Within::AMoment,
+                || (limits(&mut daemon), daemon.log_tail()),
+                |(found, _)| found == "walltime 30 min, arrays of 2, 3 jobs",
+            );
+        }
+        submit_sleepers(&mut daemon, "cluster", 6);
+        wait_until(
+            "all are complete",
+            Within::Minutes,
+            || (database.sql("select count(*) from record where status = 'complete'"), daemon.log_tail()),
+            |(complete, _)| complete == "6",
+        );
+        assert_eq!(database.count("select count(*) from compute_history"), 6, "each ran once");
+        let refused = database.count("select count(*) from submission where last_error is not null");
+        assert_eq!(refused > 0, tells_no_limits, "{refused} refusals");
+        let accepted = "select max(array_size) from submission where scheduler_job_id is not null";
+        assert!(database.count(accepted) <= 2);
+    }
+}
+
 #[test]
 fn a_pool_whose_jobs_run_nothing_stops_and_says_why() {
     let database = Database::fresh();

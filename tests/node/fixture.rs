@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,8 +13,9 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qcbatch::model::calculation::Calculation;
 use qcbatch::model::chunk::{ChunkName, ChunkNeed};
+use qcbatch::model::identity::SPOOL_FORMAT;
 use qcbatch::model::ids::{ChunkId, JobId, RecordId, TaskId};
-use qcbatch::model::task::{EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport};
+use qcbatch::model::task::{EndRecord, ExitRule, JobManifest, TaskOrder, TaskOutcome, TaskReport, Warning};
 use qcbatch::permit::Permit;
 use qcbatch::spool::{Evidence, Finality, JobDirectory, chunk, evidence, read_results, stage};
 use serde_json::{Value, json};
@@ -86,6 +87,8 @@ pub fn order(number: i64, specification: &Value) -> TaskOrder {
     )
     .unwrap();
     TaskOrder {
+        format: SPOOL_FORMAT,
+        issue: None,
         task_id: TaskId(number),
         record_id: RecordId(1000 + number),
         attempt: 0,
@@ -120,6 +123,8 @@ impl Job {
     pub fn below(generation: Generation, root: &Path, index: u32) -> Job {
         let worker = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/qcengine_worker.py");
         let manifest = JobManifest {
+            format: SPOOL_FORMAT,
+            database: None,
             job_id: JobId(42),
             tasks: 0,
             exit: ExitRule::Runner,
@@ -137,8 +142,11 @@ impl Job {
             tasks_limit: None,
             native_programs: vec![],
             recycle_growth_bytes: None,
+            result_bytes: None,
             mpiexec: None,
             nodes: 1,
+            kill_wait_seconds: None,
+            warning: Warning::WalltimeNear,
         };
         let directory = JobDirectory::at(root.join(format!("pool/tag/{index}")));
         Job { root: root.to_owned(), _own: None, directory, manifest, orders: vec![] }
@@ -263,7 +271,7 @@ impl Job {
     }
 
     pub fn evidence(&self) -> Evidence {
-        evidence::gather(&self.directory).unwrap().first
+        evidence::gather(&self.directory, 1).unwrap().first
     }
 
     pub fn end(&self) -> EndRecord {
@@ -317,6 +325,23 @@ pub fn publish(ready: &Path, chunk_id: i64, orders: &[TaskOrder]) -> ChunkName {
     chunk::write_chunk(&staged, &Permit::without_lease(), orders.to_vec()).unwrap();
     fs::rename(staged, ready.join(name.to_string())).unwrap();
     name
+}
+
+/// A folder with a stand-in of `program`: a shell script in which `REAL` is the real one.
+pub fn stand_in(program: &str, script: &str) -> tempfile::TempDir {
+    let path = std::env::var("PATH").unwrap();
+    let mut places = path.split(':').map(|folder| format!("{folder}/{program}"));
+    let real = places.find(|path| fs::metadata(path).is_ok()).expect("the program is installed");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(program);
+    fs::write(&path, format!("#!/bin/sh\n{}\n", script.replace("REAL", &real))).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
+    folder
+}
+
+/// `PATH` with this folder before all others.
+pub fn search_path(first: &tempfile::TempDir) -> String {
+    format!("{}:{}", first.path().display(), std::env::var("PATH").unwrap())
 }
 
 /// A running node runner; killed when dropped.

@@ -2,6 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on must fail")]
 
+mod any_encoding;
 mod calculations;
 mod cgroups;
 mod crashes;
@@ -15,5 +16,9 @@ mod native_xtb;
 mod notices;
 mod pilots;
 mod progress;
+mod reasons;
+mod representation;
+mod single_atoms;
 mod stopping;
+mod versions;
 mod workers;

@@ -10,8 +10,8 @@ use std::time::Instant;
 use qcbatch::model::calculation::Calculation;
 use qcbatch::model::task::Progress;
 use qcbatch::node::budget::Share;
-use qcbatch::node::classify;
 use qcbatch::node::native::{Finished, NativeProgram, Step};
+use qcbatch::node::reasons;
 use qcbatch::node::worker::Reply;
 use serde_json::{Value, json};
 
@@ -90,10 +90,16 @@ pub struct QcEngine {
 
 impl QcEngine {
     pub fn start(generation: Generation) -> QcEngine {
+        QcEngine::start_with(generation, &[])
+    }
+
+    /// With these variables besides.
+    pub fn start_with(generation: Generation, environment: &[(&str, &str)]) -> QcEngine {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("jobscripts/qcengine_worker.py");
         let mut child = Command::new(generation.python())
             .arg(script)
             .env("XTBPATH", xtb_parameters())
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -144,8 +150,16 @@ pub fn result(reply: &Reply) -> Value {
 pub fn failure(reply: &Reply) -> (qcbatch::model::failure::FailureClass, String, String) {
     assert!(reply.result.is_none());
     let error = reply.error.as_ref().unwrap();
-    let class = classify::of_qcengine(&error.error_type, &error.error_message);
-    (class, error.error_type.clone(), error.error_message.clone())
+    let program = reply.program.as_deref().unwrap_or_default();
+    let verdict = reasons::judge(&reasons::Failed {
+        programs: &[program],
+        error_type: &error.error_type,
+        message: &error.error_message,
+        stdout: reply.stdout.as_deref(),
+        stderr: reply.stderr.as_deref(),
+        ending: reply.exit_code.map(reasons::Ending::of_python),
+    });
+    (verdict.class, error.error_type.clone(), error.error_message.clone())
 }
 
 /// Where two documents differ: path, and what is there on each side. Numbers are equal within `tolerance`, relative where

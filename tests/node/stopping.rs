@@ -1,8 +1,10 @@
 //! Signals and the end of the walltime: what is finished is stored, what is not goes back.
 
+use std::time::{Duration, Instant};
+
 use nix::sys::signal::Signal;
 use qcbatch::model::failure::FailureClass;
-use qcbatch::model::task::EndReason;
+use qcbatch::model::task::{EndReason, Warning};
 use serde_json::json;
 
 use crate::fixture::*;
@@ -71,6 +73,33 @@ fn at_the_jobs_end_a_task_goes_back_while_one_at_its_own_limit_has_failed() {
     assert_eq!(error_of(&reports[&1]).0, FailureClass::Walltime);
     assert_eq!(job.end().reason, EndReason::WalltimeNear);
     assert_eq!(job.scratch_directories(), 0);
+}
+
+/// PBS kills 10 s after TERM, LSF 20 s after INT; Grid Engine's USR2 comes before each kill, whatever it is for.
+#[test]
+fn a_runner_says_its_last_word_before_its_scheduler_kills() {
+    const KILL_WAIT: Duration = Duration::from_secs(8);
+    for (signal, warning, reason) in [
+        (Signal::SIGTERM, Warning::WalltimeNear, EndReason::Signal),
+        (Signal::SIGINT, Warning::WalltimeNear, EndReason::Signal),
+        (Signal::SIGUSR2, Warning::Kill, EndReason::WalltimeNear),
+    ] {
+        let job = Job::new(Generation::V1)
+            .manifest(|manifest| {
+                manifest.kill_wait_seconds = Some(KILL_WAIT.as_secs());
+                manifest.warning = warning;
+            })
+            .task(synthetic("sleep", json!({"milliseconds": 600_000})))
+            .staged();
+        let runner = job.start();
+        until("the runner has started", || job.directory.heartbeat().exists().then_some(()));
+        let asked = Instant::now();
+        runner.signal(signal);
+        assert_eq!(runner.wait(), 0);
+        assert!(asked.elapsed() < KILL_WAIT, "{signal}: {:?}", asked.elapsed());
+        assert_eq!(job.end().reason, reason, "{signal}");
+        assert!(job.reports().is_empty(), "the task goes back");
+    }
 }
 
 #[test]

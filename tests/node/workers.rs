@@ -90,19 +90,72 @@ fn without_a_worker_the_job_fails_and_its_tasks_go_back() {
     assert_eq!(job.run(), 70);
     let end = job.end();
     assert_eq!((end.reason, end.results, end.exit_code), (EndReason::Failed, 0, 70));
-    assert!(end.detail.unwrap().contains("/no/such/python worker.py"));
+    let detail = end.detail.unwrap();
+    assert!(
+        detail
+            .starts_with("the Python worker did not start: /no/such/python cannot be executed: No such file"),
+        "{detail}"
+    );
+    assert!(detail.contains("[worker] python"), "{detail}");
     assert!(job.reports().is_empty());
 }
 
 #[test]
-fn a_python_without_qcengine_is_named_with_its_own_words() {
+fn a_python_without_qcengine_is_told_in_one_sentence_with_what_to_install() {
+    // Without its site-packages, with one of them that is broken, and one that is no Python.
+    let broken = tempfile::tempdir().unwrap();
+    std::fs::create_dir(broken.path().join("qcengine")).unwrap();
+    std::fs::write(broken.path().join("qcengine/__init__.py"), "import nosuchpackage.deep\n").unwrap();
+    let path = format!("PYTHONPATH={}", broken.path().display());
+    let python = Generation::V1.python();
+    let python = python.display();
+    let cases: [(&[&str], String); 3] = [
+        (
+            &["-S"],
+            format!(
+                "QCEngine is not installed in {python}; install it with `{python} -m pip install qcengine`"
+            ),
+        ),
+        (
+            &["env", &path],
+            format!(
+                "QCEngine in {python} lacks the Python package `nosuchpackage`; install it with `{python} -m pip install nosuchpackage`"
+            ),
+        ),
+        (
+            &["sh", "-c", "echo one >&2; echo the reason >&2; exit 3"],
+            "sh ended with exit code 3 before it had imported QCEngine: the reason".into(),
+        ),
+    ];
+    for (words, sentence) in cases {
+        let job = Job::new(Generation::V1)
+            .task(pm7())
+            .manifest(|manifest| {
+                let place = usize::from(words[0] == "-S");
+                manifest.worker_command.splice(place..place, words.iter().map(|word| (*word).to_owned()));
+            })
+            .staged();
+        assert_eq!(job.run(), 70);
+        let detail = job.end().detail.unwrap();
+        let advice = " (`[worker] python` and a pool's `worker_python` name the interpreter)";
+        assert_eq!(detail, format!("the Python worker did not start: {sentence}{advice}"));
+    }
+}
+
+#[test]
+fn a_word_on_progress_that_does_not_read_costs_no_result() {
+    let script = r#"echo '{"ready": {"qcengine_version": "1"}}'
+        while read -r order; do
+            echo '{"progress":{"geometry": "nowhere"}}'
+            echo '{"result": {"return_result": 1.5}, "error": null, "stdout": null, "stderr": null, "native_files": {},
+                "cpu_seconds": 0.0, "program": null, "program_version": null}' | tr -d '\n'; echo
+        done"#;
     let job = Job::new(Generation::V1)
         .task(pm7())
-        .manifest(|manifest| manifest.worker_command.insert(1, "-S".into()))
+        .manifest(|manifest| manifest.worker_command = ["sh", "-c", script].map(str::to_owned).to_vec())
         .staged();
-    assert_eq!(job.run(), 70);
-    let detail = job.end().detail.unwrap();
-    assert!(detail.contains("No module named 'qcengine'"), "{detail}");
+    assert_eq!(job.run(), 0);
+    assert_eq!(result_of(&job.by_task()[&0])["return_result"], 1.5);
 }
 
 #[test]

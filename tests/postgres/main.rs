@@ -9,4 +9,5 @@ mod fixture;
 mod lease;
 mod migrate;
 mod place;
+mod restore;
 mod tls;

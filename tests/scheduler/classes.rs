@@ -39,7 +39,8 @@ async fn refusals_of_sbatch() {
     let remote = [
         // Recorded.
         (Permanent, "Invalid partition name specified"),
-        (Permanent, "Invalid job array specification"),
+        // Larger than MaxArraySize: smaller ones are taken.
+        (Limit, "Invalid job array specification"),
         (Permanent, "Invalid feature specification"),
         (Permanent, "Requested reservation is invalid"),
         (Permanent, "Pathname of a file, directory or other parameter too long"),

@@ -6,6 +6,7 @@ mod catalogue;
 mod classes;
 mod job_script;
 mod lsf;
+mod messages;
 mod nodes;
 mod parsing;
 mod pbs;

@@ -33,15 +33,15 @@ const LEFT_OUT: [(&str, &str); 9] = [
 const OTHER_FORMS: [(&str, &str); 3] = [
     (
         "json",
-        r#"{ json = { rows = "/Jobs", key = "id", rows_may_be_absent = true }, fields = { owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "/resources_used/mem", depend = "depend", diagnosis = "/resources_used/diag_messages" } }"#,
+        r#"{ json = { rows = "/Jobs", key = "id", rows_may_be_absent = true }, fields = { owner = "Job_Owner", hold = "Hold_Types", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "/resources_used/mem", depend = "depend", diagnosis = "/resources_used/diag_messages" } }"#,
     ),
     (
         "plain",
-        r#"{ records = { separator = " = ", start = '^Job Id: (?<id>\S+)$', continuation = '^\t' }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
+        r#"{ records = { separator = " = ", start = '^Job Id: (?<id>\S+)$', continuation = '^\t' }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", hold = "Hold_Types", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
     ),
     (
         "dsv with |",
-        r#"{ records = { separator = "=", start = '^Job Id: (?<id>\S+)$', field_separator = "|" }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
+        r#"{ records = { separator = "=", start = '^Job Id: (?<id>\S+)$', field_separator = "|" }, unmatched = "skip", fields = { id = "id", owner = "Job_Owner", hold = "Hold_Types", state = "job_state", substate = "substate", reason = "comment", exit = "Exit_status", submitted = "ctime", started = "stime", ended = ["obittime", "history_timestamp"], hostname = "exec_host", max_memory = "resources_used.mem", depend = "depend", diagnosis = "resources_used.diag_messages" } }"#,
     ),
 ];
 

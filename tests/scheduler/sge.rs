@@ -312,7 +312,7 @@ async fn submissions() {
         ("submit-no-script", Permanent),
         ("submit-option", Permanent),
         ("submit-impossible-w-e", Permanent),
-        ("submit-array-too-large", Permanent),
+        ("submit-array-too-large", Limit),
     ] {
         let (_recorded, scheduler) = answering("qsub", name);
         let answer = scheduler.submit(&request("/tmp", 1), &WithoutLease).await;

@@ -44,7 +44,7 @@ fn json_is_cut_into_its_objects() {
         ("[,{}]", &["in:1: `,` (`{` expected)"]),
         ("[1]", &["in:1: `1` (`{` expected)"]),
         ("\n{\"a\": {}", &["in:2: the object that starts here does not end"]),
-        ("# water", &["in:1: starts with `#` (JSON or XYZ expected)"]),
+        ("# water", &["in:1: starts with `#` (JSON, XYZ or SDF expected)"]),
     ] {
         assert_eq!(told(documents(text)), expected, "{text}");
     }
@@ -126,13 +126,13 @@ fn broken_xyz_is_refused_with_its_line() {
         ("1\n\nHe 0 0", "in:3: `He 0 0` (`symbol x y z` in ångström expected)"),
         ("1\n\nHe 0 0 nan", "in:3: `nan` (a coordinate in ångström expected)"),
         ("0\n\n", "in:1: `0` (the number of atoms of a frame expected)"),
-        ("1 2\n\nHe 0 0 0", "in:1: `1 2` (the number of atoms of a frame expected)"),
+        ("1 x\n\nHe 0 0 0", "in:1: `1 x` (the number of atoms of a frame expected)"),
         ("1\ncharge=x\nHe 0 0 0", "in:2: `charge=x` (a number expected)"),
         ("1\nmultiplicity=-1\nHe 0 0 0", "in:2: `multiplicity=-1` (a positive integer expected)"),
         ("1\nLattice=\"1 0 0\"\nHe 0 0 0", "in:2: a periodic cell (`Lattice=`) is not a molecule"),
         (
-            "1\nProperties=pos:R:3:species:S:1\n0 0 0 He",
-            "in:2: `Properties=pos:R:3:species:S:1` (columns `species:S:1:pos:R:3` first expected)",
+            "1\nProperties=pos:R:3:tag:S:1\n0 0 0 He",
+            "in:2: `Properties=pos:R:3:tag:S:1` (columns `species:S:1` or `Z:I:1`, and `pos:R:3`, expected)",
         ),
         (
             "1\nmultiplicity=2\nHe 0 0 0",

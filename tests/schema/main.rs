@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used)]
 
 mod documents;
+mod formats;
 mod hashes;
 mod intake;
 mod properties;
 mod refusals;
+mod xyz;

@@ -70,9 +70,9 @@ class Book:
                 })
             return number
 
-    def live(self):
-        """How many jobs are not over."""
-        return sum(job["state"] in LIVE for job in self.jobs())
+    def live(self, queue=None):
+        """How many jobs are not over, in one queue or in all."""
+        return sum(job["state"] in LIVE and queue in (None, job["queue"]) for job in self.jobs())
 
 
 def matches(job, number, index=None):

@@ -27,6 +27,7 @@ SWITCHES = "-x -H -r -N -B".split()
 # Of IBM's only; volclava takes most of them for something else.
 NEW_WITH_VALUE, NEW_SWITCHES = "-sla -wa -wt -gpu -app -U".split(), ["-rn"]
 AWAY = "Connection refused by server"
+SECOND_TRY = "batch system daemon not responding ... still trying\n"
 
 
 class Product:
@@ -84,7 +85,7 @@ def run(book, mischief, program, arguments, product="LSF 10.1.0.9"):
         return Reply(out=product.lsid())
     return {
         "bsub": bsub, "bjobs": bjobs, "bhist": bhist, "bkill": bkill, "bstop": bstop, "bresume": bresume,
-        "bparams": bparams, "busers": busers, "badmin": badmin,
+        "bparams": bparams, "bqueues": bqueues, "busers": busers, "badmin": badmin,
     }[program](book, mischief, product, arguments)
 
 
@@ -122,7 +123,7 @@ def bsub(book, mischief, product, arguments):
 
 def submitted(book, mischief, product, arguments):
     given, command = options(arguments, product)
-    text = f"#!/bin/sh\n{' '.join(command)}\n" if command else sys.stdin.read()
+    text = f"#!/bin/sh\n{' '.join(command)}\n" if command else standard_input()
     if not command and not any(line.strip() and not line.startswith("#") for line in text.splitlines()):
         return not_submitted("No command is specified in the script file")
     lines = [] if command else [line[6:] for line in text.splitlines() if line.startswith("#BSUB ")]
@@ -147,10 +148,25 @@ def submitted(book, mischief, product, arguments):
         who = f"User <{user_name()}>" if product.is_ibm else "System"
         return not_submitted(f"{who}: Pending job threshold reached")
     request = request_of(asked, product, mischief, name, is_array)
+    broken = mischief.broken_limit(book, queue, len(indexes), request["walltime"] if request["walltime"] < 1e9 else 0)
+    if broken:
+        return not_submitted({
+            "array_size": "Job array index too large", "submitted": f"Queue <{queue}>: Pending job threshold reached",
+            "walltime": "RUNLIMIT: Cannot exceed queue's hard limit(s)"}[broken])
     request["script"] = spooled(book, text)
     request["command"] = " ".join(command) or ";".join(line for line in text.splitlines() if line)
     number = book.submit(mischief, request, indexes)
     return Reply(out=f"Job <{number}> is submitted to {'' if '-q' in asked else 'default '}queue <{queue}>.\n")
+
+
+READ = []
+
+
+def standard_input():
+    """The same for a client that sends its request a second time."""
+    if not READ:
+        READ.append(sys.stdin.read())
+    return READ[0]
 
 
 def spooled(book, text):
@@ -379,6 +395,9 @@ def history(job, product):
 def bhist(book, mischief, product, arguments):
     rest = [word for at, word in enumerate(arguments) if not word.startswith("-") and arguments[at - 1] != "-n"]
     known = [] if mischief.get("no_accounting", False) else mischief.booked(book.jobs())
+    if "-n" not in arguments:
+        # Logs of before are read only when asked for.
+        known = [job for job in known if (job["ended"] or time.time()) >= mischief.get("events_since", 0)]
     jobs, _ = chosen_jobs(known, rest)
     if not jobs:
         return Reply(out="No matching job found\n", code=255)
@@ -427,6 +446,24 @@ def bresume(book, _mischief, product, arguments):
 
 
 # -- settings
+
+
+def bqueues(book, mischief, _product, _arguments):
+    """`bqueues -l`."""
+    out = ""
+    for name in mischief.get("queues", ["normal"]):
+        limits, live = mischief.get("queue_limits", {}).get(name, {}), book.live(name)
+        most = f"\nMAXIMUM LIMITS:\n {'RUNLIMIT':<24}\n {limits['walltime'] / 60:.1f} min{'':<17}\n" if "walltime" in limits else ""
+        out += (
+            f"\nQUEUE: {name}\n  -- A queue.\n\nPARAMETERS/STATISTICS\n"
+            "PRIO NICE STATUS          MAX JL/U JL/P JL/H NJOBS  PEND   RUN SSUSP USUSP  RSV \n"
+            f" 30    0  Open:Active       -    {limits.get('running', '-')}    -    - {live:>5}     0     0     0     0    0\n"
+            f"Interval for a host to accept two jobs is 0 seconds\n{most}\nSCHEDULING PARAMETERS\n"
+            "           r15s   r1m  r15m   ut      pg    io   ls    it    tmp    swp    mem\n"
+            " loadSched   -     -     -     -       -     -    -     -     -      -      -  \n"
+            " loadStop    -     -     -     -       -     -    -     -     -      -      -  \n\nUSERS:  all\nHOSTS:  all\n\n"
+            + "-" * 79 + "\n")
+    return Reply(out=out)
 
 
 def bparams(_book, mischief, _product, arguments):

@@ -28,6 +28,16 @@ class Mischief:
         """A setting."""
         return self.wanted.get(name, default)
 
+    def broken_limit(self, book, queue, size, walltime):
+        """The first limit of a queue that a submission breaks: array_size, submitted or walltime."""
+        limits = self.get("queue_limits", {}).get(queue, {})
+        most = lambda name: limits.get(name, 1 << 40)
+        if size > most("array_size"):
+            return "array_size"
+        if book.live(queue) + size > most("submitted"):
+            return "submitted"
+        return "walltime" if walltime > most("walltime") else None
+
     def takes(self, name):
         """Whether this goes wrong now; a number counts down."""
         if not self.wanted.get(name):
@@ -55,6 +65,9 @@ class Mischief:
         if kind == "submit" and self.takes("refuses"):
             return dialect.refusal(program, self.get("refusal", "policy"))
         reply = command()
+        if kind == "submit" and reply.code == 0 and self.takes("submits_twice"):
+            reply = command()
+            reply.err += dialect.SECOND_TRY
         if kind == "submit" and reply.code == 0:
             if self.takes("answer_lost"):
                 return dialect.answer_lost(program)
@@ -67,6 +80,7 @@ class Mischief:
                 return Reply()
             if self.takes("torn"):
                 reply.out = reply.out[: max(1, len(reply.out) // 2 + 1)]
+            reply.out += self.get("listed_too", "")
         if self.get("banner", ""):
             reply.out = self.get("banner", "") + reply.out
         if self.get("complains", ""):

@@ -11,6 +11,8 @@ KINDS = {"qsub": "submit", "qstat": "list", "qselect": "list"}
 REFUSALS = {
     "limit": ("would exceed queue generic's per-user limit", 38), "queue": ("Unknown queue", 170),
     "policy": ("Job violates queue and/or server resource limits", 188), "busy": ("Queue is not enabled", 185),
+    "array": ("Array job exceeds server or queue size limit", 3),
+    "user": (f"Maximum number of jobs for user {pwd.getpwuid(os.geteuid()).pw_name} already in queue", 38),
 }
 USAGE = """usage: qsub [-a date_time] [-A account_string] [-c interval]
 \t[-C directive_prefix] [-e path] [-f ] [-h ] [-I [-X]] [-j oe|eo] [-J X-Y[:Z]]
@@ -90,7 +92,11 @@ def qsub(book, mischief, arguments):
         indexes = list(range(int(first), int(last) + 1))
     if book.live() + len(indexes) > mischief.get("submit_limit", 1 << 30):
         return refusal("qsub", "limit")
-    number = book.submit(mischief, request_of(asked, resources, words[0], len(indexes) > 1), indexes)
+    request = request_of(asked, resources, words[0], len(indexes) > 1)
+    broken = mischief.broken_limit(book, request["queue"], len(indexes), request["walltime"])
+    if broken:
+        return refusal("qsub", {"array_size": "array", "submitted": "user", "walltime": "policy"}[broken])
+    number = book.submit(mischief, request, indexes)
     return Reply(out=f"{number}{'[]' if len(indexes) > 1 else ''}.{SERVER}\n")
 
 
@@ -131,7 +137,9 @@ def state_of(job, whole_is_over):
         return "F" if job["index"] is None or whole_is_over else "X"
     if job["end_as"]:
         return "E"
-    return {"QUEUED": "Q", "HELD": "H", "RUNNING": "R", "SUSPENDED": "S"}[job["state"]]
+    # Elements of a held array wait, held as they are.
+    held = "H" if job["index"] is None else "Q"
+    return {"QUEUED": "Q", "HELD": held, "RUNNING": "R", "SUSPENDED": "S"}[job["state"]]
 
 
 def ending(job):
@@ -148,7 +156,7 @@ def date(moment):
     return time.strftime("%a %b %d %H:%M:%S %Y", time.localtime(moment))
 
 
-def attributes(job, whole_is_over):
+def attributes(job, whole_is_over, no_history=False):
     """The attributes of `qstat -f` in its order."""
     substate = {"QUEUED": 10, "HELD": 20, "RUNNING": 42, "SUSPENDED": 43}.get(job["state"])
     status, comment = None, job["reason"]
@@ -158,6 +166,10 @@ def attributes(job, whole_is_over):
     if substate is None:
         substate, status, how = ending(job)
         comment = f"{comment} {how}" if comment else None
+        if job["index"] is not None and no_history:
+            # Nothing is kept of an element: its array's attributes are shown, with a state and a comment of its own.
+            comment = {91: "Subjob terminated", 92: "Subjob finished", 93: "Subjob failed"}[substate]
+            substate, status = 70, 1
     pairs = [
         ("Job_Name", job["name"]), ("Job_Owner", f"{job['user']}@{SERVER}"),
         ("resources_used.cput", "00:00:00" if job["started"] else None), ("resources_used.mem", "1024kb" if job["started"] else None),
@@ -172,11 +184,13 @@ def attributes(job, whole_is_over):
 
 
 def qstat(book, mischief, arguments):
-    asked, words = parse(arguments, {"-E", "-t", "-f", "-x", "-B"})
+    asked, words = parse(arguments, {"-E", "-t", "-f", "-x", "-B", "-Q"})
     if "--version" in asked:
         return Reply(out="pbs_version = 23.06.06\n")
     if "-B" in asked:
         return server(book, mischief, "-f" in asked)
+    if "-Q" in asked:
+        return Reply(out="".join(queue_attributes(book, name, mischief) for name in mischief.get("queues", ["workq"])))
     if "-x" in asked and mischief.get("no_accounting", False):
         return Reply(err="qstat: PBS is not configured to maintain job history \n")
     every = book.jobs()
@@ -194,9 +208,28 @@ def qstat(book, mischief, arguments):
         if not chosen and "-E" not in asked:
             err += f"qstat: Unknown Job Id {full(word)}\n"
         for job in chosen:
-            pairs = attributes(job, over(every, job["id"]))
+            pairs = attributes(job, over(every, job["id"]), mischief.get("no_accounting", False))
             out += f"Job Id: {ident(job)}\x1f" + "\x1f".join(f"{name}={value}" for name, value in pairs) + "\n"
     return Reply(out=out, err=err, code=153 if err else 0)
+
+
+def queue_attributes(book, name, mischief):
+    """One queue of `qstat -Q -f`."""
+    limits = {} if mischief.get("tells_no_limits", False) else mischief.get("queue_limits", {}).get(name, {})
+    user = pwd.getpwuid(os.geteuid()).pw_name
+    pairs = [
+        ("queue_type", "Execution"), ("total_jobs", book.live(name)),
+        ("state_count", "Transit:0 Queued:0 Held:0 Waiting:0 Running:0 Exiting:0 Begun:0 "),
+        ("resources_max.walltime", clock(limits["walltime"]) if "walltime" in limits else None),
+        ("max_array_size", limits.get("array_size")), ("enabled", "True"), ("started", "True"),
+        ("max_queued", f"[u:PBS_GENERIC=1],[u:{user}={limits['submitted']}]" if "submitted" in limits else None),
+        ("kill_delay", limits.get("kill_wait")),
+    ]
+    return f"Queue: {name}\n" + "".join(f"    {key} = {value}\n" for key, value in pairs if value is not None) + "\n"
+
+
+def clock(seconds):
+    return f"{int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
 
 
 def server(book, mischief, in_full):

@@ -354,9 +354,25 @@ def qrls(book, _mischief, arguments):
     return each(book, arguments, 3, release)
 
 
+def queue_settings(name, mischief):
+    """One queue of `qconf -sq`."""
+    limits = mischief.get("queue_limits", {}).get(name, {})
+    clock = lambda seconds: f"{int(seconds) // 3600:02d}:{int(seconds) // 60 % 60:02d}:{int(seconds) % 60:02d}"
+    settings = {
+        "qname": name, "hostlist": "@allhosts", "seq_no": "0", "load_thresholds": "np_load_avg=1.75", "notify": clock(limits.get("kill_wait", 60)),
+        "slots": mischief.get("slots", 8), "shell": "/bin/sh", "s_rt": "INFINITY",
+        "h_rt": clock(limits["walltime"]) if "walltime" in limits else "INFINITY", "h_vmem": "INFINITY",
+    }
+    return "".join(f"{key:<21} {value}\n" for key, value in settings.items())
+
+
 def qconf(_book, mischief, arguments):
     if arguments == ["-sss"]:
         return Reply(out=f"{HOST}\n")
+    if arguments[0] == "-sq":
+        return Reply(out="\n".join(queue_settings(name, mischief) for name in mischief.get("queues", ["main"])))
+    if arguments == ["-ssconf"]:
+        return Reply(out=f"algorithm                         default\nmaxujobs                          {mischief.get('running_limit', 0)}\n")
     settings = {
         "execd_spool_dir": "/cell/spool/execd", "reporting_params": "accounting=true reporting=false \\\n                             flush_time=00:00:00",
         "max_aj_instances": "2000", "max_aj_tasks": mischief.get("array_size_max", 75000), "max_u_jobs": mischief.get("submit_limit", 0),

@@ -128,7 +128,13 @@ def sbatch(book, mischief, arguments):
         return Reply(err=f"{FAILED}Invalid job array specification\n", code=1)
     if book.live() + len(indexes) > mischief.get("submit_limit", 1 << 30):
         return refusal("sbatch", "limit")
-    number = book.submit(mischief, request_of(asked, script, queue, words[1:]), indexes)
+    request = request_of(asked, script, queue, words[1:])
+    broken = mischief.broken_limit(book, queue, len(indexes), request["walltime"])
+    if broken:
+        return Reply(err={
+            "array_size": f"{FAILED}Invalid job array specification\n", "submitted": f"sbatch: error: QOSMaxSubmitJobPerUserLimit\n{FAILED}{POLICY}\n",
+            "walltime": f"{FAILED}Requested time limit is invalid (missing or exceeds some limit)\n"}[broken], code=1)
+    number = book.submit(mischief, request, indexes)
     return Reply(out=f"{number}\n" if "--parsable" in asked else f"Submitted batch job {number}\n")
 
 
@@ -309,9 +315,28 @@ def scontrol(book, mischief, arguments):
         }
         lines = "".join(f"{name:<23} = {value}\n" for name, value in settings.items())
         return Reply(out=f"Configuration data as of {moment(time.time())}\n{lines}\nSlurmctld(primary) at node1 is UP\n")
+    if arguments == ["--oneliner", "show", "partition"]:
+        return Reply(out="".join(partition(name, mischief) for name in mischief.get("queues", ["main"])))
     if arguments[0] in ("hold", "release"):
         return hold(book, arguments[0] == "hold", arguments[1].split(","))
     return Reply(err=f"invalid keyword: {arguments[0]}\n", code=1)
+
+
+def partition(name, mischief):
+    """One line of `scontrol --oneliner show partition`."""
+    limits = mischief.get("queue_limits", {}).get(name, {})
+    most = days(limits["walltime"]) if "walltime" in limits else "UNLIMITED"
+    return (
+        f"PartitionName={name} AllowGroups=ALL AllowAccounts=ALL AllowQos=ALL AllocNodes=ALL Default=YES QoS=N/A DefaultTime=NONE "
+        f"DisableRootJobs=NO ExclusiveUser=NO GraceTime=0 Hidden=NO MaxNodes=UNLIMITED MaxTime={most} MinNodes=0 LLN=NO "
+        f"MaxCPUsPerNode=UNLIMITED Nodes=node1 PriorityJobFactor=1 PriorityTier=1 RootOnly=NO ReqResv=NO OverSubscribe=NO "
+        f"OverTimeLimit=NONE PreemptMode=OFF State={limits.get('state', 'UP')} TotalCPUs={mischief.get('slots', 8)} TotalNodes=1 SelectTypeParameters=NONE "
+        "JobDefaults=(null) DefMemPerNode=UNLIMITED MaxMemPerNode=UNLIMITED\n")
+
+
+def days(seconds):
+    seconds = int(seconds)
+    return f"{seconds // 86400}-{seconds // 3600 % 24:02d}:{seconds // 60 % 60:02d}:{seconds % 60:02d}"
 
 
 def hold(book, wanted, words):
@@ -329,8 +354,15 @@ def hold(book, wanted, words):
     return Reply()
 
 
-def sacctmgr(_book, mischief, _arguments):
+def sacctmgr(_book, mischief, arguments):
     if mischief.get("no_accounting", False):
         return Reply(err="You are not running a supported accounting_storage plugin\nOnly 'accounting_storage/slurmdbd' is supported.\n", code=1)
     most = mischief.get("submit_limit", "")
+    if arguments[-1] == "format=name,maxwall,maxjobspu,maxsubmitpu,grpsubmit":
+        limits = mischief.get("qos_limits", {})
+        rows = {"normal": {}, **limits}
+        return Reply(out="".join(
+            f"{name}|{days(of['walltime']) if 'walltime' in of else ''}|{of.get('running', '')}|{of.get('submitted', '')}|\n" for name, of in rows.items()))
+    if arguments[-1] == "format=account,partition,maxwall,maxjobs,maxsubmit":
+        return Reply(out=f"chem|||{mischief.get('slots', '')}|{most}\n")
     return Reply(out=f"cluster|chem|{pwd.getpwuid(os.geteuid()).pw_name}||{mischief.get('slots', '')}|{most}\n")

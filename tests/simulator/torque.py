@@ -6,11 +6,12 @@ import pwd
 import time
 
 from book import LIVE, Reply, request_end
-from pbs import SERVER, date, each_named, full, ident, parent, parse, seconds
+from pbs import SERVER, clock, date, each_named, full, ident, parent, parse, seconds
 
 KINDS = {"qsub": "submit", "qstat": "list"}
 # Numbers and words of the table of error codes; commands exit with what is left of the number in a byte.
 UNKNOWN_JOB, BAD_STATE, AWAY = (15001, "Unknown Job Id Error"), (15018, "Request invalid for state of job"), (111, "Connection refused")
+SECOND_TRY = "Connection to server timed out. Trying again"
 WHOSE = f"user alice@{SERVER}, queue batch"
 REFUSALS = {
     "limit": (15076, f"Maximum number of jobs already in queue for user MSG=total number of current user's jobs exceeds the queue limit: {WHOSE}"),
@@ -19,7 +20,7 @@ REFUSALS = {
     "busy": (15023, f"Queue is not enabled MSG=queue is disabled: {WHOSE}"),
     "array": (15083, "Bad Job Array Request"), "lost": (15114, "Premature End of File"),
 }
-SWITCHES = {"-f", "-1", "-t", "-B", "-h", "-V", "-z"}
+SWITCHES = {"-f", "-1", "-t", "-B", "-Q", "-h", "-V", "-z"}
 
 
 def kind(program):
@@ -64,7 +65,11 @@ def qsub(book, mischief, arguments):
         return refusal("qsub", "array")
     if book.live() + len(indexes) > mischief.get("submit_limit", 1 << 30):
         return refusal("qsub", "limit")
-    number = book.submit(mischief, request_of(asked, resources, words[0], bool(first)), indexes)
+    request = request_of(asked, resources, words[0], bool(first))
+    broken = mischief.broken_limit(book, request["queue"], len(indexes), request["walltime"])
+    if broken:
+        return refusal("qsub", {"array_size": "array", "submitted": "limit", "walltime": "policy"}[broken])
+    number = book.submit(mischief, request, indexes)
     return Reply(out=f"{number}{'[]' if first else ''}.{SERVER}\n")
 
 
@@ -139,6 +144,8 @@ def qstat(book, mischief, arguments):
         return Reply(err="Version: 6.1.3\nCommit: 662fc7cb0a2b5f4f3b5bd3b5b5c2a1b0c5a0e2ad\n")
     if "-B" in asked:
         return server(book, mischief, "-f" in asked)
+    if "-Q" in asked:
+        return Reply(out="".join(queue_attributes(book, name, mischief) for name in mischief.get("queues", ["batch"])))
     kept = 0 if mischief.get("no_accounting", False) else mischief.get("finished_kept", 300)
     known = mischief.listed(book.jobs(), kept)
     if not words:
@@ -160,6 +167,17 @@ def qstat(book, mischief, arguments):
 
 def whole(jobs):
     return of_array(jobs) if jobs[0]["index"] is not None else "".join(of_element(job) for job in jobs)
+
+
+def queue_attributes(book, name, mischief):
+    """One queue of `qstat -Q -f`."""
+    limits = mischief.get("queue_limits", {}).get(name, {})
+    pairs = [
+        ("queue_type", "Execution"), ("max_user_queuable", limits.get("submitted")), ("total_jobs", book.live(name)),
+        ("resources_max.walltime", clock(limits["walltime"]) if "walltime" in limits else None),
+        ("kill_delay", limits.get("kill_wait")), ("mtime", 1400000000), ("enabled", True), ("started", True),
+    ]
+    return f"Queue: {name}\n" + "".join(f"    {key} = {value}\n" for key, value in pairs if value is not None) + "\n"
 
 
 def server(book, mischief, in_full):

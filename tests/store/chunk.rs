@@ -254,3 +254,21 @@ async fn an_old_fence_stages_nothing() {
     }
     assert_eq!(world.store.unclaimed_chunks(SITE).await.unwrap().len(), 2);
 }
+
+#[tokio::test]
+async fn a_name_in_a_directory_gives_no_job_the_tasks_of_another() {
+    let world = World::new().await;
+    world.add_waters(4).await;
+    let chunks = ids(&stage(&world, 2).await);
+    let (owner, other) = (pilot(&world).await, pilot(&world).await);
+    world.writer.note_claims(&[(chunks[0], owner)]).await.unwrap();
+    // The other job ends with a file of that name in its directory, and one that nobody was seen to have claimed.
+    let released = world.writer.end_job(end(other, Charged::All, chunks.clone()), &decide).await.unwrap();
+    assert_eq!(released, ReleasedTasks { returned: 2, failed: 0 });
+    assert_eq!(orders(&world, chunks[0]).await.len(), 2, "the owner is at work on them");
+    let held = format!("SELECT count(*) AS value FROM task WHERE job_id = {owner}");
+    assert_eq!(world.number(&held).await, 2);
+    assert_eq!(world.number("SELECT count(*) AS value FROM chunk").await, 1);
+    let end = world.writer.end_job(end(owner, Charged::All, vec![]), &decide).await.unwrap();
+    assert_eq!(end, ReleasedTasks { returned: 2, failed: 0 });
+}

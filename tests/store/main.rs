@@ -9,12 +9,15 @@ mod export;
 #[path = "../postgres/fixture.rs"]
 #[allow(dead_code, reason = "shared with another test target")]
 mod fixture;
+mod identity;
 mod ingest;
 mod intake;
 mod looking;
 mod measure;
 mod migration;
 mod nodes;
+mod numbers;
+mod poison;
 mod queue;
 mod recall;
 mod removal;

@@ -73,6 +73,13 @@ async fn results_and_outputs_of_the_first_version_are_read() {
         let found = store.list(&filter, None, 10).await.unwrap().records;
         assert_eq!(found.iter().map(|line| line.id).collect::<Vec<_>>(), [RecordId(id)]);
     }
+    // It has an id like any other, and what waited before says nothing of what it asks.
+    let lineage = store.lineage().await.unwrap();
+    assert_eq!(lineage.former, []);
+    assert!(store.migrate().await.unwrap().is_empty());
+    assert_eq!(store.lineage().await.unwrap(), lineage);
+    let bare = "SELECT count(*) AS value FROM task WHERE calculation_hash IS NULL";
+    assert_eq!(crate::fixture::number(&mut conn, bare).await, 2);
     // A row that is added now has an id of its own.
     let next = "INSERT INTO compute_history (record_id, attempt, status) VALUES (3, 0, 'error') RETURNING id AS value";
     assert_eq!(crate::fixture::number(&mut conn, next).await, 4);

@@ -203,6 +203,7 @@ pub fn planned(jobs: Vec<Vec<TaskId>>) -> PlannedSubmission {
 
 fn report(job: JobId, task: &StagedTask, outcome: TaskOutcome) -> TaskReport {
     TaskReport {
+        issue: task.issue,
         task_id: task.task_id,
         record_id: task.record_id,
         attempt: task.attempt,

@@ -1,6 +1,7 @@
 //! Reading requests: JSON of bounded size, and streamed JSON lines of any length with bounded memory.
 
 use std::io;
+use std::time::Duration;
 
 use axum::Json;
 use axum::body::{Body, BodyDataStream};
@@ -8,13 +9,18 @@ use axum::extract::{FromRequest, Request};
 use futures_util::{StreamExt, stream};
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, BufReader};
+use tokio::time::timeout;
 use tokio_util::io::StreamReader;
 
 use super::error::ApiError;
 use crate::api::wire::ErrorCode;
 
-/// Largest line of a stream: one document with room to spare.
-const LONGEST_LINE: u64 = 256 << 20;
+/// Longest line of a stream. What a document may have is less, and configured; a longer one is read so far to say which
+/// member of it is large.
+const LONGEST_LINE: u64 = 72 << 20;
+
+/// How long the rest of a refused request is read.
+const DRAIN_LIMIT: Duration = Duration::from_secs(30);
 
 /// A JSON request whose faults are told in our envelope.
 pub(super) struct Query<T>(pub T);
@@ -63,16 +69,18 @@ impl BodyLines {
         Ok(Some(line))
     }
 
-    /// Reads what is left, so that the client sees the answer instead of a broken connection.
+    /// Reads what is left, so that the client sees the answer instead of a broken connection; not for ever.
     pub(super) async fn drain(mut self) {
-        loop {
-            match self.reader.fill_buf().await {
-                Ok([]) | Err(_) => return,
-                Ok(buffer) => {
-                    let length = buffer.len();
-                    self.reader.consume(length);
+        let drained = async {
+            while let Ok(buffer) = self.reader.fill_buf().await {
+                let length = buffer.len();
+                if length == 0 {
+                    return;
                 }
+                self.reader.consume(length);
             }
-        }
+        };
+        // A client that is still sending after that is one whose connection breaks.
+        let _ = timeout(DRAIN_LIMIT, drained).await;
     }
 }

@@ -62,6 +62,11 @@ impl ApiError {
             .with_hint("start it with: qcbatch daemon")
     }
 
+    /// Submissions are taken in one at a time.
+    pub(super) fn busy(message: impl Into<String>) -> ApiError {
+        ApiError::new(ErrorCode::Busy, message).with_hint("submit it again in a moment")
+    }
+
     /// A bug of ours; `cause` goes to the log.
     pub(super) fn internal(cause: &dyn std::fmt::Display) -> ApiError {
         tracing::error!(error = %cause, "a request failed by a bug of qcbatch: {cause}");
@@ -92,6 +97,9 @@ pub(super) fn refusal_message(refused: usize, most: usize) -> String {
 
 impl From<StoreError> for ApiError {
     fn from(error: StoreError) -> ApiError {
+        if matches!(error, StoreError::Busy) {
+            return ApiError::busy("another submission is being taken in; nothing of this one was stored");
+        }
         if error.is_away() {
             return ApiError::new(ErrorCode::DatabaseUnavailable, chain(&error))
                 .with_hint("the daemon goes on by itself once the database answers; try again then");

@@ -9,7 +9,8 @@ use crate::config::{self, Config};
 use crate::failpoint::{self, FailPoint};
 use crate::intake::{Batches, Inputs, IntakeError, ReadOptions};
 use crate::model::calculation::Calculation;
-use crate::model::ids::PoolName;
+use crate::model::ids::{COMPUTE_TAG_RULE, PoolName, is_compute_tag};
+use crate::model::json_size::DocumentLimits;
 use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
@@ -56,8 +57,15 @@ impl RecordRequest {
                 format!("there is no pool `{asked}`; the pools are {}", known.join(", ")),
             ));
         }
+        let compute_tag = options.compute_tag.as_ref().unwrap_or(&defaults.compute_tag);
+        if !is_compute_tag(compute_tag) {
+            return Err(ApiError::new(
+                ErrorCode::BadInput,
+                format!("the compute tag {compute_tag:?} is not {COMPUTE_TAG_RULE}"),
+            ));
+        }
         Ok(RecordRequest {
-            compute_tag: options.compute_tag.clone().unwrap_or_else(|| defaults.compute_tag.clone()),
+            compute_tag: compute_tag.clone(),
             compute_priority: options.compute_priority.unwrap_or(match defaults.compute_priority {
                 config::ComputePriority::Low => ComputePriority::Low,
                 config::ComputePriority::Normal => ComputePriority::Normal,
@@ -73,6 +81,11 @@ impl RecordRequest {
             },
             owner_user,
         })
+    }
+
+    /// The memory that the submission itself asks for.
+    pub(super) fn memory_asked(&self) -> Option<u64> {
+        self.resources.memory_bytes
     }
 
     /// What a task of it that needs `required_programs` demands of a pool.
@@ -137,10 +150,12 @@ pub async fn take_in_file(
     .await
     .map_err(stopped)?
     .map_err(refused)?;
+    let limits = super::submit::document_limits(config);
     let mut receipt = SubmitReceipt::default();
     let mut intake: Option<Intake> = None;
     loop {
-        let (rest, read) = tokio::task::spawn_blocking(move || next_batch(batches)).await.map_err(stopped)?;
+        let (rest, read) =
+            tokio::task::spawn_blocking(move || next_batch(batches, limits)).await.map_err(stopped)?;
         batches = rest;
         let calculations = match read {
             Ok(Some(calculations)) => calculations,
@@ -154,7 +169,7 @@ pub async fn take_in_file(
         };
         let open = match &mut intake {
             Some(open) => open,
-            none => none.insert(writer.begin_intake().await?),
+            none => none.insert(writer.begin_intake_within(config.intake.wait).await?),
         };
         for added in open.add(request.records(calculations)).await? {
             if added.novelty == Novelty::Existing {
@@ -177,7 +192,10 @@ pub async fn take_in_file(
 type FileBatches = Batches<Inputs>;
 
 /// The calculations of the next batch, or the problems of it and of what follows.
-fn next_batch(mut batches: FileBatches) -> (FileBatches, Result<Option<Vec<Calculation>>, IntakeProblem>) {
+fn next_batch(
+    mut batches: FileBatches,
+    limits: DocumentLimits,
+) -> (FileBatches, Result<Option<Vec<Calculation>>, IntakeProblem>) {
     let defaults = InputDefaults::default();
     let (mut calculations, mut problems) = (Vec::new(), Vec::new());
     while problems.len() < MOST_PROBLEMS {
@@ -193,7 +211,7 @@ fn next_batch(mut batches: FileBatches) -> (FileBatches, Result<Option<Vec<Calcu
             }
         };
         for document in batch {
-            match document.calculation(&defaults) {
+            match document.calculation_within(&defaults, limits) {
                 Ok(calculation) => calculations.push(calculation),
                 Err(error) => problems.extend(Problem::of_intake(&error)),
             }

@@ -24,7 +24,7 @@ pub(super) async fn predict(
     State(state): State<Arc<ApiState>>,
     body: Body,
 ) -> Result<Json<Vec<PredictedCalculation>>, ApiError> {
-    let (calculations, options) = preview::calculations(body).await?;
+    let (calculations, options) = preview::calculations(&state, body).await?;
     let request = RecordRequest::new(&options, &state.config, peer::own_user_name())?;
     let asked: Vec<Asked> = calculations.iter().map(Asked::of).collect();
     let wanted: Vec<_> = asked.iter().filter_map(Asked::basis).collect();

@@ -8,7 +8,7 @@ use axum::extract::State;
 
 use super::error::ApiError;
 use super::state::ApiState;
-use super::submit::{Batches, Checked};
+use super::submit::{Batches, Checked, document_limits};
 use crate::api::wire::{ErrorCode, PreviewedSubmission, SubmitOptions};
 use crate::model::calculation::Calculation;
 
@@ -20,7 +20,7 @@ pub(super) async fn preview(
     State(state): State<Arc<ApiState>>,
     body: Body,
 ) -> Result<Json<Vec<PreviewedSubmission>>, ApiError> {
-    let (calculations, options) = calculations(body).await?;
+    let (calculations, options) = calculations(&state, body).await?;
     let planned = tokio::task::spawn_blocking(move || (state.preview)(calculations, options)).await?;
     planned.map(Json).map_err(|refused| {
         let error = ApiError::new(ErrorCode::Conflict, refused.message);
@@ -32,8 +32,11 @@ pub(super) async fn preview(
 }
 
 /// All the calculations of a request, and its options.
-pub(super) async fn calculations(body: Body) -> Result<(Vec<Calculation>, SubmitOptions), ApiError> {
-    let mut batches = Batches::begin(body).await?;
+pub(super) async fn calculations(
+    state: &ApiState,
+    body: Body,
+) -> Result<(Vec<Calculation>, SubmitOptions), ApiError> {
+    let mut batches = Batches::begin(body, document_limits(&state.config)).await?;
     let mut calculations = Vec::new();
     while let Some(checked) = batches.next().await? {
         let Checked::Good(batch) = checked else { break };

@@ -26,6 +26,13 @@ impl RunCheck {
         RunCheck { offers, request, unrunnable, known: HashMap::new() }
     }
 
+    /// The refusal of a submission that asks for more memory than any pool has: it could only wait for ever.
+    pub(super) fn refusal(&self) -> Option<ApiError> {
+        let reason = fit::more_memory_than_any(&self.offers, self.request.memory_asked()?)?;
+        let message = format!("{reason}; nothing was stored");
+        Some(ApiError::new(ErrorCode::Conflict, message).with_hint("ask for less memory"))
+    }
+
     /// What stands in the way of each of them, or the refusal that was asked for.
     pub(super) fn obstacles(&mut self, calculations: &[Calculation]) -> Result<Vec<Obstacle>, ApiError> {
         let mut obstacles = Vec::with_capacity(calculations.len());

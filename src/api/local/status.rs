@@ -1,9 +1,11 @@
 //! `GET /v1/status`: what the loops know, with the store's counts.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Json;
 use axum::extract::State;
+use tokio::time::timeout;
 
 use super::error::chain;
 use super::state::ApiState;
@@ -11,6 +13,9 @@ use crate::model::view::{PoolSummary, StatusSummary};
 use crate::plan::fit::{self, Demand};
 use crate::store::StoreError;
 use crate::store::waiting::MOST_COUNTED;
+
+/// How long counting may take: who asks while the database is in trouble wants an answer.
+const COUNT_LIMIT: Duration = Duration::from_secs(10);
 
 /// Answers also while the database is away: that is when people ask.
 pub(super) async fn status(State(state): State<Arc<ApiState>>) -> Json<StatusSummary> {
@@ -22,19 +27,24 @@ pub(super) async fn status(State(state): State<Arc<ApiState>>) -> Json<StatusSum
         hostname: daemon.hostname,
         started_on: daemon.started_on,
         records: Default::default(),
+        reports_aside: 0,
+        database_away: None,
         pools: daemon.pools,
         waiting: Vec::new(),
         troubles: daemon.troubles,
     };
-    match state.store.status(&summary.site).await {
-        Ok(counts) => {
+    let counted = timeout(COUNT_LIMIT, state.store.status(&summary.site)).await;
+    match counted.map_err(|_| format!("no answer within {} s", COUNT_LIMIT.as_secs())) {
+        Ok(Ok(counts)) => {
             summary.records = counts.records;
+            summary.reports_aside = counts.reports_aside;
             for pool in &mut summary.pools {
                 pool.jobs = counts.jobs.get(&pool.name).cloned().unwrap_or_default();
             }
             summary.waiting = waiting(&state, &summary.pools).await.unwrap_or_default();
         }
-        Err(error) => summary.troubles.push(format!("database: {}", chain(&error))),
+        Ok(Err(error)) => summary.database_away = Some(chain(&error)),
+        Err(message) => summary.database_away = Some(message),
     }
     Json(summary)
 }

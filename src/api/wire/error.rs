@@ -69,7 +69,15 @@ impl Problem {
                 path: String::new(),
                 reason: reason.clone(),
             }),
-            IntakeError::Read { .. } | IntakeError::EmptyDirectory { .. } => None,
+            IntakeError::Archive { name } => Some(Problem {
+                source: name.to_string(),
+                line: None,
+                path: String::new(),
+                reason: "an archive, which is not looked into (unpack it, and name the directory)".to_owned(),
+            }),
+            IntakeError::Read { .. } | IntakeError::EmptyDirectory { .. } | IntakeError::Unseen { .. } => {
+                None
+            }
         }
     }
 }
@@ -109,6 +117,8 @@ pub enum ErrorCode {
     Internal,
     /// The database does not answer.
     DatabaseUnavailable,
+    /// Another submission is being taken in, or this one took too long.
+    Busy,
     /// This daemon does not hold the site's lease, so it writes nothing.
     NotActive,
     /// The daemon is stopping.
@@ -117,7 +127,7 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code.
-    pub const ALL: [ErrorCode; 11] = [
+    pub const ALL: [ErrorCode; 12] = [
         ErrorCode::BadRequest,
         ErrorCode::Forbidden,
         ErrorCode::NotFound,
@@ -127,6 +137,7 @@ impl ErrorCode {
         ErrorCode::BadInput,
         ErrorCode::Internal,
         ErrorCode::DatabaseUnavailable,
+        ErrorCode::Busy,
         ErrorCode::NotActive,
         ErrorCode::Stopping,
     ];
@@ -143,6 +154,7 @@ impl ErrorCode {
             ErrorCode::BadInput => "bad_input",
             ErrorCode::Internal => "internal",
             ErrorCode::DatabaseUnavailable => "database_unavailable",
+            ErrorCode::Busy => "busy",
             ErrorCode::NotActive => "not_active",
             ErrorCode::Stopping => "stopping",
         }
@@ -159,7 +171,9 @@ impl ErrorCode {
             ErrorCode::TooLarge => 413,
             ErrorCode::BadInput => 422,
             ErrorCode::Internal => 500,
-            ErrorCode::DatabaseUnavailable | ErrorCode::NotActive | ErrorCode::Stopping => 503,
+            ErrorCode::DatabaseUnavailable | ErrorCode::Busy | ErrorCode::NotActive | ErrorCode::Stopping => {
+                503
+            }
         }
     }
 }

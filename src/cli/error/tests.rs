@@ -78,3 +78,9 @@ fn a_closed_pipe_is_silent_success() {
     assert_eq!(CliError::PipeClosed.render(), "");
     assert_eq!(CliError::PipeClosed.exit_code(), ExitCode::Success);
 }
+
+#[test]
+fn what_an_error_quotes_does_not_steer_the_terminal() {
+    let error = CliError::usage("no such tag \u{1b}]0;owned\u{7}\nsecond line");
+    assert_eq!(shown(&error), "error: no such tag \u{fffd}]0;owned\u{fffd}\nsecond line\nexit 2");
+}

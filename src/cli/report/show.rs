@@ -99,9 +99,9 @@ fn describe_task(text: &mut String, task: &TaskLine, screen: &Screen) {
     if let Some(job) = &task.job {
         let known = job.scheduler_job_id.as_ref().map(|id| format!(" ({id})")).unwrap_or_default();
         field(text, "job", &format!("{}{known} in {}: {}", job.id, job.pool, state_word(job)));
-        field(text, "job's reason", &printable(job.reason.as_deref().unwrap_or_default()));
+        field(text, "job's reason", job.reason.as_deref().unwrap_or_default());
     }
-    field(text, "waits because", &printable(task.waiting_reason.as_deref().unwrap_or_default()));
+    field(text, "waits because", task.waiting_reason.as_deref().unwrap_or_default());
     if let Some(not_before) = task.not_before.filter(|at| *at > screen.now) {
         field(text, "not before", &format::exact_moment(not_before, &screen.zone));
     }

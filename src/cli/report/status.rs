@@ -35,30 +35,52 @@ impl Report for StatusSummary {
                 (count > 0).then(|| format!("{count} {}", status.as_str()))
             })
             .collect();
-        let counts = if counts.is_empty() { "none".to_owned() } else { counts.join(", ") };
-        text.push_str(&format!("records: {counts}\n\n"));
+        let counts = match &self.database_away {
+            Some(_) => "not known, the database is away".to_owned(),
+            None if counts.is_empty() => "none".to_owned(),
+            None => counts.join(", "),
+        };
+        text.push_str(&format!("records: {counts}\n"));
+        if self.reports_aside > 0 {
+            text.push_str(&format!(
+                "kept aside: {} no task; see qcbatch spool aside list\n",
+                match self.reports_aside {
+                    1 => "1 report that fits".to_owned(),
+                    several => format!("{several} reports that fit"),
+                }
+            ));
+        }
+        text.push('\n');
         let rows: Vec<Vec<String>> = self.pools.iter().map(|pool| row(pool, screen)).collect();
         text.push_str(&render(&POOLS, &rows, screen.width, screen.colour));
-        if !self.waiting.is_empty() || !self.troubles.is_empty() {
+        for pool in self.pools.iter().filter(|pool| !pool.limits.is_empty()) {
+            text.push_str(&format!("limits of pool {}: {}\n", pool.name, printable(&pool.limits)));
+        }
+        let troubles = self.quiet();
+        if !self.waiting.is_empty() || !troubles.is_empty() {
             text.push('\n');
         }
         for line in &self.waiting {
             text.push_str(&format!("waiting: {}\n", printable(line)));
         }
-        for trouble in &self.troubles {
-            text.push_str(&format!("trouble: {}\n", printable(trouble)));
-        }
+        text.extend(troubles.lines().map(|trouble| format!("trouble: {trouble}\n")));
         text
     }
 
     fn quiet(&self) -> String {
-        self.troubles.iter().map(|trouble| format!("{}\n", printable(trouble))).collect()
+        let away = self
+            .database_away
+            .iter()
+            .map(|cause| format!("database: {cause}; the daemon goes on once it answers"));
+        let troubles = away.chain(self.troubles.iter().cloned());
+        troubles.map(|trouble| format!("{}\n", printable(&trouble))).collect()
     }
 }
 
 fn row(pool: &PoolSummary, screen: &Screen) -> Vec<String> {
     let of = |states: &[JobState]| -> i64 { states.iter().filter_map(|state| pool.jobs.get(state)).sum() };
-    let (waiting, running) = ([JobState::Planned, JobState::Queued], [JobState::Running, JobState::Ending]);
+    // What is planned is not in the scheduler's queue yet, if it ever will be.
+    let (waiting, running) = ([JobState::Queued], [JobState::Running, JobState::Ending]);
     let all: i64 =
         pool.jobs.iter().filter(|(state, _)| **state != JobState::Ended).map(|(_, count)| count).sum();
     let polled = pool.polled_on.map(|at| format::age(at, screen.now));

@@ -145,9 +145,16 @@ fn status() {
             cluster: Some("epyc".to_owned()),
             variants: [("poll (squeue)".to_owned(), "usual".to_owned())].into(),
         },
-        jobs: [(JobState::Queued, 3), (JobState::Running, 12), (JobState::Blocked, 1)].into(),
+        jobs: [
+            (JobState::Planned, 2),
+            (JobState::Queued, 3),
+            (JobState::Running, 12),
+            (JobState::Blocked, 1),
+        ]
+        .into(),
         paused: Some("sbatch: error: Batch job submission failed: Invalid account".to_owned()),
         polled_on: Some(at("2026-11-22T11:59:40Z")),
+        limits: "walltime 2 h, arrays of 100".to_owned(),
     };
     let idle = PoolSummary {
         obstacles: vec![],
@@ -157,14 +164,17 @@ fn status() {
         jobs: [].into(),
         paused: None,
         polled_on: None,
+        limits: String::new(),
     };
     let summary = StatusSummary {
+        reports_aside: 3,
         waiting: vec![],
         site: "default".to_owned(),
         version: "0.1.0".to_owned(),
         pid: 4242,
         hostname: "login1".to_owned(),
         started_on: at("2026-11-22T09:57:00Z"),
+        database_away: None,
         records: [(RecordStatus::Waiting, 3), (RecordStatus::Complete, 1200)].into(),
         pools: vec![pool, idle],
         troubles: vec!["spool /scratch/qcb: 98 % full".to_owned()],
@@ -172,6 +182,11 @@ fn status() {
     insta::assert_snapshot!("status_tables", at_widths(&summary));
     insta::assert_json_snapshot!("status_json", summary);
     assert_eq!(summary.quiet(), "spool /scratch/qcb: 98 % full\n");
+    let away =
+        StatusSummary { records: [].into(), database_away: Some("cannot connect".to_owned()), ..summary };
+    let table = away.table(&screen(None));
+    assert!(table.contains("records: not known, the database is away\n"), "{table}");
+    assert!(away.quiet().starts_with("database: cannot connect; the daemon goes on once it answers\n"));
 }
 
 #[test]

@@ -93,11 +93,11 @@ pub struct DocumentArgs {
     #[arg(long, value_name = "NAME", conflicts_with = "driver", help_heading = CALCULATION)]
     pub optimizer: Option<String>,
 
-    /// Charge of molecules read from XYZ
+    /// Charge of molecules read from XYZ, SDF or Psi4
     #[arg(long, value_name = "NUMBER", allow_negative_numbers = true, help_heading = CALCULATION)]
     pub charge: Option<f64>,
 
-    /// Spin multiplicity (2S+1) of molecules read from XYZ
+    /// Multiplicity (2S+1) of molecules read from XYZ, SDF or Psi4
     #[arg(long, value_name = "NUMBER", value_parser = clap::value_parser!(u32).range(1..), help_heading = CALCULATION)]
     pub multiplicity: Option<u32>,
 }

@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
@@ -15,6 +16,7 @@ use crate::api::wire::{DocumentLine, Problem, SubmitOptions};
 use crate::cli::error::CliError;
 use crate::cli::screen::Screen;
 use crate::intake::{Content, Document, Documents, Inputs, IntakeError, ReadOptions, STDIN};
+use crate::model::qcschema;
 
 /// Bytes of one piece of the request.
 const PIECE: usize = 128 << 10;
@@ -22,11 +24,14 @@ const PIECE: usize = 128 << 10;
 /// Between two updates of the line of progress.
 const PROGRESS_PAUSE: Duration = Duration::from_millis(200);
 
-/// The inputs and the line of options that goes before them.
+/// The inputs and the line of options that goes before them. Clones send the same again.
+#[derive(Clone)]
 pub(super) struct Source {
     paths: Vec<PathBuf>,
     read: ReadOptions,
     options: Vec<u8>,
+    /// Standard input, once it was read.
+    stdin: Arc<OnceLock<File>>,
 }
 
 /// Where the request's lines go: pieces are sent as they fill.
@@ -42,7 +47,7 @@ impl Source {
     pub(super) fn new(args: &DocumentArgs, options: &SubmitOptions) -> Result<Source, CliError> {
         let read = ReadOptions { format: None, charge: args.charge, multiplicity: args.multiplicity };
         let options = serde_json::to_vec(options).map_err(|source| CliError::Render { source })?;
-        Ok(Source { paths: args.inputs.clone(), read, options })
+        Ok(Source { paths: args.inputs.clone(), read, options, stdin: Arc::default() })
     }
 
     /// Sends everything and then the end. Returns early, and well, when the daemon does not listen any more.
@@ -76,11 +81,29 @@ impl Source {
         path: &Path,
     ) -> Result<Box<dyn Iterator<Item = Result<Document, CliError>>>, CliError> {
         if path == Path::new(STDIN) {
-            let documents = Documents::from_reader(STDIN, spooled_stdin()?, &self.read);
+            let documents = Documents::from_reader(STDIN, self.stdin()?, &self.read);
             return Ok(Box::new(documents.map(|document| document.map_err(refused))));
         }
         let inputs = Inputs::open([path.to_owned()], &self.read).map_err(refused)?;
         Ok(Box::new(inputs.map(|document| document.map_err(refused))))
+    }
+}
+
+impl Source {
+    /// Standard input from its start to its end. A slow pipe is read to its end first, into a file without a name: the
+    /// daemon's transaction does not wait for it, and it can be sent again.
+    fn stdin(&self) -> Result<File, CliError> {
+        let failed = |source| CliError::Read { path: PathBuf::from("standard input"), source };
+        if self.stdin.get().is_none() {
+            let mut file = tempfile::tempfile().map_err(failed)?;
+            io::copy(&mut io::stdin().lock(), &mut file).map_err(failed)?;
+            // Nobody else reads it: one request follows the other.
+            let _ = self.stdin.set(file);
+        }
+        let missing = || failed(io::ErrorKind::NotFound.into());
+        let mut file = self.stdin.get().ok_or_else(missing)?.try_clone().map_err(failed)?;
+        file.seek(SeekFrom::Start(0)).map_err(failed)?;
+        Ok(file)
     }
 }
 
@@ -102,36 +125,35 @@ impl Outlet<'_> {
     }
 }
 
-/// Standard input from its start to its end. A slow pipe is read to its end first, into a file without a name: the
-/// daemon's transaction does not wait for it.
-fn spooled_stdin() -> Result<File, CliError> {
-    let failed = |source| CliError::Read { path: PathBuf::from("standard input"), source };
-    let mut file = tempfile::tempfile().map_err(failed)?;
-    io::copy(&mut io::stdin().lock(), &mut file).map_err(failed)?;
-    file.seek(SeekFrom::Start(0)).map_err(failed)?;
-    Ok(file)
-}
-
 /// The line of one document. Line ends inside it become carriage returns, which its JSON takes for white space too.
 fn line_of(document: Document) -> Result<Vec<u8>, CliError> {
     let (source, line) = (document.source.to_string(), document.line);
-    let text = match document.content {
-        Content::Json(text) => text.replace("\r\n", "\n").replace('\n', "\r"),
-        Content::Molecule(molecule) => molecule.to_qcschema().to_string(),
+    let document = match document.content {
+        Content::Json(text) => RawValue::from_string(text.replace("\r\n", "\n").replace('\n', "\r"))
+            .map_err(|error| not_json(&source, line, &text, &error))?,
+        Content::Molecule(molecule) => RawValue::from_string(molecule.to_qcschema().to_string())
+            .map_err(|source| CliError::Render { source })?,
     };
-    let document = RawValue::from_string(text).map_err(|error| not_json(&source, line, &error))?;
     serde_json::to_vec(&DocumentLine { source, line, document }).map_err(|source| CliError::Render { source })
 }
 
-fn not_json(source: &str, line: u64, error: &serde_json::Error) -> CliError {
-    let message = error.to_string();
-    let reason = message.rsplit_once(" at line ").map_or(message.as_str(), |(reason, _)| reason);
-    input_error(Problem {
-        source: source.to_owned(),
-        line: Some(line),
-        path: String::new(),
-        reason: format!("not valid JSON: {reason}"),
-    })
+/// The fault in `text`, which starts on `line` of its source.
+fn not_json(source: &str, line: u64, text: &str, error: &serde_json::Error) -> CliError {
+    let problem = match qcschema::syntax_error(text) {
+        Some(fault) => Problem {
+            source: source.to_owned(),
+            line: Some(line + fault.line_offset),
+            path: String::new(),
+            reason: fault.message(),
+        },
+        None => Problem {
+            source: source.to_owned(),
+            line: Some(line),
+            path: String::new(),
+            reason: format!("not valid JSON: {error}"),
+        },
+    };
+    input_error(problem)
 }
 
 fn refused(error: IntakeError) -> CliError {
@@ -173,8 +195,21 @@ mod tests {
 
     #[test]
     fn what_is_no_json_is_refused_with_its_place() {
-        let error = line("{\"a\": }").unwrap_err();
-        let CliError::Input { problems, .. } = error else { panic!("{error}") };
-        assert_eq!(problems[0].to_string(), "a.json:7: not valid JSON: expected value");
+        for (text, expected) in [
+            ("{\"a\": }", "a.json:7: not valid JSON at column 7: expected value"),
+            ("{\r\n \"a\": 1,\n \"b\" 2}", "a.json:9: not valid JSON at column 6: expected `:`"),
+            (
+                "{\n \"a\": [1,\n NaN]}",
+                "a.json:9: not valid JSON at column 2: NaN is no number of JSON (a finite number, or text expected)",
+            ),
+            (
+                "{\"a\": -Infinity}",
+                "a.json:7: not valid JSON at column 8: -Infinity is no number of JSON (a finite number, or text expected)",
+            ),
+        ] {
+            let error = line(text).unwrap_err();
+            let CliError::Input { problems, .. } = error else { panic!("{error}") };
+            assert_eq!(problems[0].to_string(), expected);
+        }
     }
 }

@@ -16,6 +16,7 @@ pub(in super::super) const SECTIONS: &[Section] = &[
     Section { name: "spool", doc: "The directory through which the daemon and its jobs talk." },
     Section { name: "daemon", doc: "The daemon itself." },
     Section { name: "scheduler", doc: "How scheduler commands are run, in all pools." },
+    Section { name: "intake", doc: "How submissions are taken in, one at a time." },
     Section { name: "inbox", doc: "The directory whose JSON files are taken in as submissions." },
     Section { name: "defaults", doc: "What a task asks for when its submitter does not say." },
     Section { name: "retry", doc: "How often a failed task is tried again." },
@@ -62,7 +63,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "database.url", DatabaseUrl, Absent("private cluster"), "External server. Never shown in logs or by `config show`; refused on the command line.";
     "database.url_file", Path, Absent("none"), "File that holds the URL on one line, in place of `url`. Mode 0600.";
     "database.password_file", Path, Absent("none"), "File that holds the password on one line, to go with a URL without one. Mode 0600.";
-    "database.pool_size", integer(2, 100), Value("8"), "Most connections that the daemon opens.";
+    "database.pool_size", integer(4, 100), Value("10"), "Maximum number of connections that the daemon opens: one for its lease, one for the submission that is being taken in, a third of the rest for the local API, the others for its loops.";
     "database.bin_dir", Path, Absent("searched for"), "Directory of `initdb` and `pg_ctl`, for the private cluster.";
     "database.server_user", Name, Absent("`postgres`, else `nobody`"), "User that the private server runs as when root starts it; PostgreSQL refuses to run as root.";
     "database.shared_filesystem", Choice(&["refuse", "allow"]), Value("refuse"), "Whether the private cluster may lie on NFS, Lustre and their like, whose locks and fsync PostgreSQL cannot rely on everywhere.";
@@ -84,7 +85,12 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "scheduler.search_path", List(&Path), Value("[]"), "Directories that scheduler commands are looked for in, before the daemon's own `PATH`.";
     "scheduler.pass_environment", List(&VariableName), Value("[]"), "Variables that scheduler commands see, besides `PATH`, `HOME`, `USER` and those that the adapter names.";
 
-    "inbox.path", Path, Value("{state}/inbox"), "Files that are renamed into it are taken in.";
+    "intake.wait", duration(SECOND, HOUR), Value("10s"), "How long a submission waits for the one before it, before it is answered that the daemon is busy. `qcbatch submit` says so and tries again.";
+    "intake.life", duration(10 * SECOND, DAY), Value("15m"), "How long taking one submission in may last altogether. What is not finished by then is undone.";
+    "intake.document_bytes", Size { least_bytes: 1 << 10 }, Value("8MiB"), "Maximum size of one document. Larger ones are refused.";
+    "intake.document_elements", integer(1_000, 100_000_000), Value("1000000"), "Maximum number of values (numbers, texts, lists, members) in one document. Each costs the daemon some 100 bytes while it takes the document in.";
+
+    "inbox.path", Path, Value("{state}/inbox"), "A file that is put into it is taken in once it has not changed for a second.";
     "inbox.scan_interval", duration(SECOND, HOUR), Value("10s"), "Time between two scans.";
 
     "defaults.pool", Name, Absent("any pool that fits"), "Pool that tasks go to.";
@@ -102,6 +108,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "worker.native_programs", List(&Choice(&["mopac", "xtb"])), Value(r#"["mopac", "xtb"]"#), "Programs that jobs start directly, without QCEngine, for inputs they understand; where one is not in the job's `PATH`, QCEngine is asked.";
     "worker.recycle_after", integer(1, 1_000_000), Value("500"), "Tasks after which a worker is replaced by a fresh one.";
     "worker.recycle_growth", Size { least_bytes: MEBIBYTE }, Value("1GiB"), "A worker that has grown by so much is replaced by a fresh one.";
+    "worker.result_bytes", Size { least_bytes: MEBIBYTE }, Value("64MiB"), "Maximum size of one result as JSON, at most 1 GiB. A larger one is a failure of its task that says so; the daemon needs some ten times as much memory while it stores one.";
     "worker.heartbeat", duration(SECOND, HOUR), Value("10s"), "Time between two signs of life of a job.";
 
     "pool.name", Name, Required, "Name of the pool. A later layer's pool of the same name changes single keys of it.";
@@ -125,7 +132,7 @@ pub(in super::super) const KEYS: &[Key] = keys![
     "pool.tasks_per_job", integer(1, 100_000), Absent("no limit"), "Most tasks that one job takes; then it ends.";
     "pool.max_jobs", integer(1, 100_000), MachineCores("20"), "Most live jobs (array elements counted one by one).";
     "pool.filling", Choice(&["fill", "spread"]), LocalElse("spread", "fill"), "`fill` submits as few jobs as get the work done in about an hour each; `spread` submits as many as may be free, one for each task that can run.";
-    "pool.idle", duration(SECOND, DAY), Value("2m"), "How long a job without work waits for more before it ends.";
+    "pool.idle", duration(SECOND, DAY), LocalElse("15s", "2m"), "How long a job without work waits for more before it ends. On this machine another one starts at once, and cores that wait are taken from others.";
     "pool.max_array", integer(1, 100_000), Value("1000"), "Most elements of one job array; 1 means no arrays.";
     "pool.task_nodes", integer(1, 10_000), Value("1"), "Most nodes of one task. A task over several of them gets a job of its own with whole nodes, whatever `nodes` says, and a scheduler task on every core.";
     "pool.mpiexec", MpiCommand, Absent("no task has several nodes"), "Starts an MPI program in a job, as QCEngine's `mpiexec_command`: `{total_ranks}`, `{ranks_per_node}`, `{nnodes}` and `{cores_per_rank}` stand for the task's numbers.";

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::super::units::{DURATION_FORMS, SIZE_FORMS, format_duration, format_size};
+use crate::model::ids::COMPUTE_TAG_RULE;
 
 /// What a value may be. Reading is in `value`.
 #[derive(Clone, Copy, Debug)]
@@ -82,7 +83,7 @@ impl Kind {
             Kind::Program => "a program's name, or a path as `/usr/bin/python3` or `~/venv/bin/python`".into(),
             Kind::FileName => "a file name without `/`".into(),
             Kind::ProgramName => "a program's name in lower case (letters, digits, `_`, `.`, `+`, `-`), or `*`".into(),
-            Kind::ComputeTag => "a tag of at most 64 lower-case letters, digits, `_`, `.` and `-`, or `*`".into(),
+            Kind::ComputeTag => COMPUTE_TAG_RULE.into(),
             Kind::ShellLine => "one line of shell".into(),
             Kind::MpiCommand => {
                 "a command with `{ranks_per_node}` and one of `{total_ranks}` and `{nnodes}`, such as \"mpiexec -n {total_ranks} -N {ranks_per_node}\"".into()

@@ -42,8 +42,9 @@ impl TryFrom<MoleculeDocument> for Molecule {
         let nuclei = nuclei::settle(&document)?;
         let ranges = fragment_ranges(document.fragments.as_deref(), atoms)?;
         let settled = settle_charges(&document, &ranges)?;
+        let order = if document.validated == Some(true) { BondOrder::AsGiven } else { BondOrder::Sorted };
         let connectivity =
-            document.connectivity.as_deref().map(|bonds| bonds_of(bonds, atoms)).transpose()?;
+            document.connectivity.as_deref().map(|bonds| bonds_of(bonds, atoms, order)).transpose()?;
         Ok(Molecule {
             elements: document.symbols,
             geometry,
@@ -269,8 +270,16 @@ fn fragments_of(ranges: Vec<Range<u32>>, settled: &Settled) -> Option<Vec<Fragme
     )
 }
 
-/// Bonds with the smaller atom first, in the order of that atom, as QCElemental keeps them.
-fn bonds_of(bonds: &[(f64, f64, f64)], atoms: usize) -> Result<Vec<Bond>, InputError> {
+/// In which order bonds are kept; it enters the molecule's hash.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum BondOrder {
+    /// As QCElemental keeps those of a document that says `validated`.
+    AsGiven,
+    /// The smaller atom first, in the order of that atom, as QCElemental keeps the others.
+    Sorted,
+}
+
+fn bonds_of(bonds: &[(f64, f64, f64)], atoms: usize, kept: BondOrder) -> Result<Vec<Bond>, InputError> {
     let mut checked = Vec::with_capacity(bonds.len());
     for (index, (first, second, order)) in bonds.iter().enumerate() {
         for (position, atom) in [first, second].into_iter().enumerate() {
@@ -287,13 +296,15 @@ fn bonds_of(bonds: &[(f64, f64, f64)], atoms: usize) -> Result<Vec<Bond>, InputE
             let path = format!("$.connectivity[{index}][2]");
             return Err(InputError::new(path, format!("bond order {order}"), "0 to 5"));
         }
-        checked.push(Bond {
-            first: first.min(*second) as u32,
-            second: first.max(*second) as u32,
-            order: *order,
-        });
+        let (first, second) = match kept {
+            BondOrder::AsGiven => (*first, *second),
+            BondOrder::Sorted => (first.min(*second), first.max(*second)),
+        };
+        checked.push(Bond { first: first as u32, second: second as u32, order: *order });
     }
-    checked.sort_by_key(|bond| bond.first);
+    if kept == BondOrder::Sorted {
+        checked.sort_by_key(|bond| bond.first);
+    }
     Ok(checked)
 }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 use super::element::Element;
+use super::numbers;
 
 /// A molecule as a document has it. Unknown keys are refused; whether the values make sense is `Molecule`'s affair.
 #[derive(Clone, Default, Debug, Deserialize)]
@@ -14,8 +15,7 @@ use super::element::Element;
 pub struct MoleculeDocument {
     pub(super) schema_name: Option<String>,
     pub(super) schema_version: Option<f64>,
-    #[serde(default, rename = "validated")]
-    _validated: Option<bool>,
+    pub(super) validated: Option<bool>,
     pub(super) symbols: Vec<Element>,
     #[serde(deserialize_with = "coordinates")]
     pub(super) geometry: Vec<f64>,
@@ -25,9 +25,12 @@ pub struct MoleculeDocument {
     pub(super) molecular_charge: Option<f64>,
     pub(super) molecular_multiplicity: Option<f64>,
     pub(super) masses: Option<Vec<Option<f64>>>,
+    #[serde(default, deserialize_with = "numbers::truths")]
     pub(super) real: Option<Vec<bool>>,
     pub(super) atom_labels: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "numbers::integers")]
     pub(super) atomic_numbers: Option<Vec<i64>>,
+    #[serde(default, deserialize_with = "numbers::integers_and_nulls")]
     pub(super) mass_numbers: Option<Vec<Option<i64>>>,
     pub(super) connectivity: Option<Vec<(f64, f64, f64)>>,
     pub(super) fragments: Option<Vec<Vec<u64>>>,
@@ -54,6 +57,44 @@ impl MoleculeDocument {
     pub fn charged(mut self, charge: Option<f64>, multiplicity: Option<u32>) -> MoleculeDocument {
         self.molecular_charge = charge;
         self.molecular_multiplicity = multiplicity.map(f64::from);
+        self
+    }
+
+    /// The same with a name.
+    pub fn named(mut self, name: Option<String>) -> MoleculeDocument {
+        self.name = name;
+        self
+    }
+
+    /// The same with the mass numbers of isotopes, where they are known.
+    pub fn of_isotopes(mut self, mass_numbers: Vec<Option<i64>>) -> MoleculeDocument {
+        self.mass_numbers = mass_numbers.iter().any(Option::is_some).then_some(mass_numbers);
+        self
+    }
+
+    /// The same with some of its atoms ghosts.
+    pub fn with_ghosts(mut self, real: Vec<bool>) -> MoleculeDocument {
+        self.real = Some(real);
+        self
+    }
+
+    /// The same with bonds: two atoms, counted from 0, and an order.
+    pub fn bonded(mut self, bonds: Vec<(f64, f64, f64)>) -> MoleculeDocument {
+        self.connectivity = (!bonds.is_empty()).then_some(bonds);
+        self
+    }
+
+    /// The same in fragments: so many atoms each, and what is known of its charge and multiplicity.
+    pub fn in_fragments(mut self, fragments: &[(u64, Option<f64>, Option<u32>)]) -> MoleculeDocument {
+        let mut first = 0;
+        let mut atoms_of = |atoms: u64| {
+            first += atoms;
+            (first - atoms..first).collect()
+        };
+        self.fragments = Some(fragments.iter().map(|(atoms, ..)| atoms_of(*atoms)).collect());
+        self.fragment_charges = Some(fragments.iter().map(|(_, charge, _)| *charge).collect());
+        self.fragment_multiplicities =
+            Some(fragments.iter().map(|(.., multiplicity)| multiplicity.map(f64::from)).collect());
         self
     }
 

@@ -10,6 +10,7 @@ mod formula;
 mod hash;
 mod json;
 mod nuclei;
+mod numbers;
 mod overlap;
 
 use serde_json::{Map, Value};
@@ -32,7 +33,7 @@ pub struct Molecule {
     /// Absent where no atom is a ghost.
     real: Option<Vec<bool>>,
     atom_labels: Option<Vec<String>>,
-    /// Smaller atom first, sorted by it.
+    /// Smaller atom first, sorted by it; as they came where the document says that it was validated before.
     connectivity: Option<Vec<Bond>>,
     /// Absent where the molecule is one fragment with the molecule's own charge and multiplicity.
     fragments: Option<Vec<Fragment>>,
@@ -95,6 +96,11 @@ impl Molecule {
     /// Whether this atom has nucleus and electrons; a ghost brings only its basis functions.
     pub fn is_real(&self, atom: usize) -> bool {
         self.real.as_ref().is_none_or(|real| real[atom])
+    }
+
+    /// Whether a list of bonds came with it.
+    pub fn has_bonds(&self) -> bool {
+        self.connectivity.is_some()
     }
 
     /// What the user calls it.

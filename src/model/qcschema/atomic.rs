@@ -88,13 +88,13 @@ pub(super) struct Model {
     basis: Option<Basis>,
 }
 
-/// A basis by name. QCSchema also has whole basis sets here; QCArchive, like us, has names only.
+/// A basis by name. QCSchema also has whole basis sets here, which no program under QCEngine takes and QCArchive does not store.
 struct Basis(String);
 
 impl<'de> Deserialize<'de> for Basis {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Basis, D::Error> {
         struct Name;
-        impl serde::de::Visitor<'_> for Name {
+        impl<'de> serde::de::Visitor<'de> for Name {
             type Value = Basis;
 
             fn expecting(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
@@ -103,6 +103,12 @@ impl<'de> Deserialize<'de> for Basis {
 
             fn visit_str<E>(self, name: &str) -> Result<Basis, E> {
                 Ok(Basis(name.to_owned()))
+            }
+
+            fn visit_map<A: serde::de::MapAccess<'de>>(self, _members: A) -> Result<Basis, A::Error> {
+                Err(serde::de::Error::custom(
+                    "a whole basis set, which no program under QCEngine takes, expected the name of a basis set",
+                ))
             }
         }
         deserializer.deserialize_any(Name)

@@ -4,6 +4,8 @@
 use serde::Deserialize;
 use serde_path_to_error::Segment;
 
+use super::place;
+
 /// Characters of a path, and of what a document says in a message.
 const LONGEST_PATH: usize = 120;
 const LONGEST_REASON: usize = 200;
@@ -44,6 +46,15 @@ impl InputError {
         self
     }
 
+    /// The same error with the line of its path in `text`, where it has none yet.
+    pub fn found_in(self, text: &str) -> InputError {
+        if self.line_offset > 0 {
+            return self;
+        }
+        let line_offset = place::lines_before(text, &self.path);
+        InputError { line_offset, ..self }
+    }
+
     /// The same error in a document that starts `lines` further down.
     pub fn below(mut self, lines: u64) -> InputError {
         self.line_offset += lines;
@@ -58,10 +69,16 @@ pub(super) fn read<'a, T: Deserialize<'a>>(text: &'a str) -> Result<T, InputErro
     serde_json::from_str(text).or_else(|_| {
         let mut reader = serde_json::Deserializer::from_str(text);
         let value = serde_path_to_error::deserialize(&mut reader)
-            .map_err(|error| translate(json_path(error.path()), error.inner()))?;
-        reader.end().map_err(|error| translate("$".to_owned(), &error))?;
+            .map_err(|error| translate(text, json_path(error.path()), error.inner()))?;
+        reader.end().map_err(|error| translate(text, "$".to_owned(), &error))?;
         Ok(value)
     })
+}
+
+/// What is wrong with `text` as JSON, with the line; none where it is JSON.
+pub fn syntax_error(text: &str) -> Option<InputError> {
+    let error = serde_json::from_str::<serde::de::IgnoredAny>(text).err()?;
+    Some(translate(text, "$".to_owned(), &error))
 }
 
 fn json_path(path: &serde_path_to_error::Path) -> String {
@@ -86,7 +103,7 @@ fn push_key(path: &mut String, key: &str) {
     }
 }
 
-fn translate(path: String, error: &serde_json::Error) -> InputError {
+fn translate(text: &str, path: String, error: &serde_json::Error) -> InputError {
     let message = error.to_string();
     let message = message.rsplit_once(" at line ").map_or(message.as_str(), |(message, _)| message);
     let (path, reason, expected) = match error.classify() {
@@ -97,11 +114,33 @@ fn translate(path: String, error: &serde_json::Error) -> InputError {
         _ if message.starts_with("recursion limit") => {
             (path, "nested too deeply".to_owned(), "at most 127 levels".to_owned())
         }
-        _ => {
-            ("$".to_owned(), format!("not valid JSON at column {}: {message}", error.column()), String::new())
-        }
+        _ => match no_number(text, error) {
+            Some(word) => {
+                let reason =
+                    format!("not valid JSON at column {}: {word} is no number of JSON", error.column());
+                ("$".to_owned(), reason, "a finite number, or text".to_owned())
+            }
+            None => {
+                let reason = format!("not valid JSON at column {}: {message}", error.column());
+                ("$".to_owned(), reason, String::new())
+            }
+        },
     };
     InputError { path, reason, expected, line_offset: (error.line() as u64).saturating_sub(1) }
+}
+
+/// The word of Python for a number that JSON does not have, where that is what `error` met.
+fn no_number<'a>(text: &'a str, error: &serde_json::Error) -> Option<&'a str> {
+    let line = text.split('\n').nth(error.line().checked_sub(1)?)?;
+    // the column is that of the character that was read last, from 1
+    let met = error.column().saturating_sub(1).min(line.len());
+    let is_of_word = |byte: &u8| byte.is_ascii_alphabetic() || *byte == b'-';
+    let start = met - line.as_bytes()[..met].iter().rev().take_while(|byte| is_of_word(byte)).count();
+    let end = met + line.as_bytes()[met..].iter().take_while(|byte| is_of_word(byte)).count();
+    let word = line.get(start..end)?;
+    ["NaN", "nan", "Infinity", "-Infinity", "inf", "-inf", "Inf", "-Inf", "-NaN"]
+        .contains(&word)
+        .then_some(word)
 }
 
 /// Cuts serde's `…, expected …` in two and says it in our words.
@@ -148,4 +187,28 @@ fn shortened(mut text: String, most_characters: usize) -> String {
         text.push('…');
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::syntax_error;
+
+    #[test]
+    fn a_syntax_error_has_its_own_line_and_names_what_is_no_number() {
+        let told = |text: &str| syntax_error(text).map(|error| (error.line_offset, error.message()));
+        assert_eq!(told("{\"a\": [1, 2.5e3]}"), None);
+        for (text, line, words) in [
+            ("{\n\"a\": NaN}", 1, "NaN is no number"),
+            ("{\"a\":\n\n[0, Infinity]}", 2, "Infinity is no number"),
+            ("{\"a\": -Infinity}", 0, "-Infinity is no number"),
+            ("{\"a\": nan}", 0, "nan is no number"),
+            ("{\n\"a\": nul}", 1, "expected ident"),
+            ("{\n\"a\": 1,\n}", 2, "key must be a string"),
+            ("{\"é\": NaN}", 0, "NaN is no number"),
+        ] {
+            let (found, message) = told(text).unwrap();
+            assert_eq!(found, line, "{text}");
+            assert!(message.contains(words), "{text}: {message}");
+        }
+    }
 }

@@ -3,7 +3,9 @@
 mod atomic;
 mod error;
 mod kind;
+mod numbers;
 mod optimization;
+mod place;
 mod protocols;
 pub(crate) mod python_json;
 mod specification_hash;
@@ -12,11 +14,12 @@ mod write;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use error::InputError;
+pub use error::{InputError, syntax_error};
 pub use specification_hash::{qc_specification_hash, specification_hash};
 pub use write::{to_document, to_input_data};
 
 use super::calculation::{Calculation, Driver};
+use super::capability;
 use super::molecule::{Molecule, MoleculeDocument};
 use kind::Kind;
 
@@ -52,24 +55,32 @@ pub fn parse(text: &str, defaults: &InputDefaults) -> Result<Calculation, InputE
         return Err(InputError::new("$", reason, format!("at most {MAX_DOCUMENT_BYTES}")));
     }
     refuse_nul(text)?;
+    let text = &*numbers::exact(text)?;
     match kind::of(text)? {
         Kind::Wrapper => {
             let wrapper = kind::Wrapper::read(text)?;
             let line = text[..wrapper.input_data_start].matches('\n').count() as u64;
             let program = wrapper.program.as_deref().map(|program| word(program, "$.program")).transpose()?;
             parse_input_data(wrapper.input_data, program.as_deref(), defaults)
-                .map_err(|error| error.inside("$.input_data").below(line))
+                .map_err(|error| error.found_in(wrapper.input_data).inside("$.input_data").below(line))
         }
-        _ => parse_input_data(text, None, defaults),
+        _ => parse_input_data(text, None, defaults).map_err(|error| error.found_in(text)),
     }
 }
 
 /// Makes a calculation of a molecule and nothing but defaults.
 pub fn from_molecule(molecule: Molecule, defaults: &InputDefaults) -> Result<Calculation, InputError> {
-    match &defaults.optimizer {
-        Some(optimizer) => optimization::from_molecule(molecule, optimizer, defaults),
-        None => atomic::from_molecule(molecule, defaults),
-    }
+    let calculation = match &defaults.optimizer {
+        Some(optimizer) => optimization::from_molecule(molecule, optimizer, defaults)?,
+        None => atomic::from_molecule(molecule, defaults)?,
+    };
+    representable(calculation, "$", "$")
+}
+
+/// `calculation`, unless its program would compute something else. Molecule and driver are at these paths.
+fn representable(calculation: Calculation, molecule: &str, driver: &str) -> Result<Calculation, InputError> {
+    capability::check(&calculation).map_err(|misfit| misfit.at(molecule, driver))?;
+    Ok(calculation)
 }
 
 /// `program` is the wrapper's: of a single point its program, of an optimization its optimizer.
@@ -80,10 +91,19 @@ fn parse_input_data(
 ) -> Result<Calculation, InputError> {
     match kind::of(text)? {
         Kind::Wrapper => Err(InputError::new("$", "`input_data` inside `input_data`", "one level")),
-        Kind::AtomicV1 => atomic::parse_v1(text, program, defaults),
-        Kind::AtomicV2 => atomic::parse_v2(text, program, defaults),
-        Kind::OptimizationV1 => optimization::parse_v1(text, program, defaults),
-        Kind::OptimizationV2 => optimization::parse_v2(text, program, defaults),
+        Kind::AtomicV1 => representable(atomic::parse_v1(text, program, defaults)?, "$.molecule", "$.driver"),
+        Kind::AtomicV2 => {
+            let calculation = atomic::parse_v2(text, program, defaults)?;
+            representable(calculation, "$.molecule", "$.specification.driver")
+        }
+        Kind::OptimizationV1 => {
+            let calculation = optimization::parse_v1(text, program, defaults)?;
+            representable(calculation, "$.initial_molecule", "$.keywords.program")
+        }
+        Kind::OptimizationV2 => {
+            let calculation = optimization::parse_v2(text, program, defaults)?;
+            representable(calculation, "$.initial_molecule", "$.specification.specification.program")
+        }
         Kind::Molecule => {
             let molecule = Molecule::try_from(error::read::<MoleculeDocument>(text)?)?;
             let mut defaults = defaults.clone();

@@ -146,6 +146,7 @@ pub fn failure(finished: &Finished, creator: &str, failed: Failed, output: Strin
         error: Some(ReplyError { error_type: failed.error_type.into(), error_message: failed.message }),
         stdout: Some(output).filter(|text| !text.is_empty()),
         stderr: Some(finished.stderr.clone()).filter(|text| !text.is_empty()),
+        exit_code: finished.status.and_then(|status| status.code().or(status.signal().map(|number| -number))),
         ..bare(finished, creator, None)
     }
 }
@@ -160,6 +161,7 @@ fn bare(finished: &Finished, creator: &str, version: Option<String>) -> Reply {
         cpu_seconds: finished.cpu_seconds,
         program: Some(creator.to_owned()),
         program_version: version,
+        exit_code: None,
     }
 }
 
@@ -179,6 +181,14 @@ pub fn unless_failed(program: &str, finished: &Finished) -> Result<(), Failed> {
             Err(Failed::unknown(format!("{program} ended with exit code {code}\n{}", finished.stderr)))
         }
     }
+}
+
+/// The output, and behind it what was left out of the result because it could not be read, each with its file.
+pub fn with_notes<'a>(output: &str, left_out: impl Iterator<Item = (&'a str, String)>) -> String {
+    left_out.fold(output.to_owned(), |mut text, (file, why)| {
+        text.push_str(&format!("\n[qcbatch: of {file} this could not be read and is left out: {why}]\n"));
+        text
+    })
 }
 
 /// Variables by which programs learn how many threads they may start.

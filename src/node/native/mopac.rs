@@ -52,15 +52,17 @@ impl NativeProgram for Mopac {
                 Failed { error_type: "input_error", message: "MOPAC runs single points only".into() };
             return answer::failure(finished, self.name(), failed, output);
         };
-        match found(specification, text(AUX).as_deref(), finished, &output) {
-            Ok(found) => answer::reply(calculation, specification, finished, Found { output, ..found }),
+        match found(calculation, specification, text(AUX).as_deref(), finished, &output) {
+            Ok(found) => answer::reply(calculation, specification, finished, found),
             Err(failed) => answer::failure(finished, self.name(), failed, output),
         }
     }
 }
 
-/// Judges as QCEngine's harness does: first what is in the files, then the exit status.
+/// Judges as QCEngine's harness does: first what is in the files, then the exit status. Asks of the files only what the
+/// driver needs.
 fn found(
+    calculation: &Calculation,
     specification: &QcSpecification,
     aux: Option<&str>,
     finished: &Finished,
@@ -68,18 +70,40 @@ fn found(
 ) -> Result<Found, Failed> {
     answer::unless_killed("mopac", finished)?;
     let Some(aux) = aux else {
+        answer::unless_failed("mopac", finished)?;
         let nothing = "An unknown error occured and no results were captured.";
         return Err(Failed::unknown(if output.is_empty() { nothing } else { output }));
     };
-    let Aux { version, heat_of_formation, gradient, extras } = aux::read(aux).map_err(Failed::unknown)?;
+    let Aux { version, heat_of_formation, gradient, extras, left_out, errors } =
+        aux::read(aux).map_err(Failed::unknown)?;
     answer::unless_failed("mopac", finished)?;
+    if gradient.is_none() && !errors.is_empty() {
+        return Err(Failed::unknown(errors.join("\n")));
+    }
     let mut properties = Map::new();
     properties.insert("return_energy".to_owned(), Value::from(heat_of_formation));
-    let return_result = match specification.driver {
-        Driver::Energy => Value::from(heat_of_formation),
-        _ => Value::from(gradient),
+    let atoms = calculation.molecule.atoms();
+    let return_result = match (specification.driver, gradient) {
+        (Driver::Energy, _) => Value::from(heat_of_formation),
+        (_, Some(gradient)) if gradient.len() == 3 * atoms => Value::from(gradient),
+        // MOPAC prints no gradient of a single atom: it is zero.
+        (_, None) if atoms == 1 && !left_out.contains_key("gradients") => Value::from(vec![0.0; 3]),
+        (_, Some(gradient)) => {
+            return Err(Failed::unknown(format!(
+                "the MOPAC output has a gradient of {} numbers",
+                gradient.len()
+            )));
+        }
+        (_, None) => {
+            let why = left_out.get("gradients").cloned();
+            return Err(Failed::unknown(
+                why.unwrap_or_else(|| "the MOPAC output has no gradient".to_owned()),
+            ));
+        }
     };
-    Ok(Found { creator: "mopac", version, properties, return_result, extras, output: String::new() })
+    let output =
+        answer::with_notes(output, left_out.iter().map(|(name, why)| (AUX, format!("`{name}`: {why}"))));
+    Ok(Found { creator: "mopac", version, properties, return_result, extras, output })
 }
 
 #[cfg(test)]

@@ -202,7 +202,8 @@ impl NativeSlots {
         let slot = self.slots.len();
         let (sender, tasks) = mpsc::channel::<NativeTask>();
         let (context, ends) = (self.context.clone(), self.ends.clone());
-        let mut encoder = Encoder::new().map_err(|error| NodeError::Start(io::Error::other(error)))?;
+        let mut encoder =
+            Encoder::within(context.limits).map_err(|error| NodeError::Start(io::Error::other(error)))?;
         let log = tracing::dispatcher::get_default(Clone::clone);
         let work = move || {
             let _log = tracing::dispatcher::set_default(&log);
@@ -379,6 +380,10 @@ fn report(
                 hostname: reporter.environment.hostname.clone(),
             };
             let reply = prepared.program.read(&order.calculation, share, &finished);
+            let reply = match scratch {
+                Some(scratch) => scratch.explain(reply),
+                None => reply,
+            };
             Some(reporter.answered(order, facts, reply, None))
         }
     }

@@ -1,7 +1,8 @@
 //! A program that computes nothing, for `qcbatch bench`: it measures the way of a task, not the task. Pure.
 //!
 //! Method `null` answers at once, `sleep` after keyword `milliseconds`, `true` when `/bin/true` has ended. Keyword
-//! `payload_bytes` asks for so much text as standard output; it is made from the input and hardly compresses.
+//! `payload_bytes` asks for so much text as standard output; it is made from the input and hardly compresses. The energy is
+//! the sum of the molecule's coordinates: a result that was stored tells which molecule it is of.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -64,6 +65,7 @@ impl NativeProgram for Synthetic {
             cpu_seconds: finished.cpu_seconds,
             program: Some(NAME.into()),
             program_version: Some(env!("CARGO_PKG_VERSION").into()),
+            exit_code: None,
         }
     }
 }
@@ -90,6 +92,7 @@ fn answer(
     if !specification.basis.is_empty() {
         model["basis"] = specification.basis.clone().into();
     }
+    let energy: f64 = calculation.molecule.geometry().iter().sum();
     let result = json!({
         "schema_name": "qcschema_output",
         "schema_version": 1,
@@ -100,8 +103,8 @@ fn answer(
         "protocols": specification.protocols,
         "extras": calculation.extras,
         "provenance": {"creator": NAME, "version": env!("CARGO_PKG_VERSION"), "routine": format!("{NATIVE_ROUTINE}{NAME}")},
-        "properties": {"return_energy": 0.0},
-        "return_result": 0.0,
+        "properties": {"return_energy": energy},
+        "return_result": energy,
         "success": true,
     });
     to_raw_value(&result).map_err(|error| error.to_string())

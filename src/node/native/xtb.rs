@@ -11,7 +11,7 @@ mod output;
 use serde_json::{Map, Value, json};
 
 use self::input::{Method, Request};
-use self::output::Printed;
+use self::output::{Printed, Unread};
 use super::answer::{self, Failed, Found};
 use super::{Finished, Invocation, NativeProgram, Step};
 use crate::model::calculation::{Calculation, Driver, QcSpecification};
@@ -60,7 +60,7 @@ impl NativeProgram for Xtb {
             return answer::failure(finished, self.name(), failed, output);
         };
         match found(specification, calculation, finished) {
-            Ok(found) => answer::reply(calculation, specification, finished, Found { output, ..found }),
+            Ok(found) => answer::reply(calculation, specification, finished, found),
             Err(failed) => answer::failure(finished, self.name(), failed, output),
         }
     }
@@ -76,51 +76,57 @@ fn found(
     }
     answer::unless_killed("xtb", finished)?;
     answer::unless_failed("xtb", finished)?;
-    let text = |name: &str| {
-        let bytes = finished.files.get(name);
-        bytes.map(|bytes| String::from_utf8_lossy(bytes)).ok_or_else(|| format!("xtb wrote no file `{name}`"))
+    let text = |file: &'static str| {
+        let bytes = finished.files.get(file);
+        let missing = || Unread { file, why: "xtb did not write it".to_owned() };
+        bytes.map(|bytes| String::from_utf8_lossy(bytes)).ok_or_else(missing)
     };
-    let printed = || -> Result<Printed, String> {
-        match Method::of(specification) {
-            Some(Method::ForceField) => output::of_force_field(
-                &calculation.molecule,
-                &finished.stdout,
-                &text(GRADIENT)?,
-                &text(FORCE_FIELD_CHARGES)?,
-            ),
-            _ => output::of_tight_binding(
-                &calculation.molecule,
-                &finished.stdout,
-                &text(GRADIENT)?,
-                &text(REPORT)?,
-                &text(BONDS)?,
-            ),
+    let molecule = &calculation.molecule;
+    let printed = match Method::of(specification) {
+        Some(Method::ForceField) => {
+            output::of_force_field(molecule, &finished.stdout, &text(GRADIENT), &text(FORCE_FIELD_CHARGES))
+        }
+        _ => {
+            output::of_tight_binding(molecule, &finished.stdout, &text(GRADIENT), &text(REPORT), &text(BONDS))
         }
     };
-    let printed = printed().map_err(Failed::unknown)?;
+    told(specification.driver, printed.map_err(Failed::unknown)?, &finished.stdout)
+}
+
+/// The answer to what `driver` asks. What it does not need and cannot be read is left out, and the output says so.
+fn told(driver: Driver, printed: Printed, stdout: &str) -> Result<Found, Failed> {
+    let mut left_out: Vec<(&'static str, String)> = vec![];
     let mut properties = Map::new();
-    properties.insert("return_energy".to_owned(), Value::from(printed.energy));
-    properties.insert("scf_dipole_moment".to_owned(), Value::from(printed.dipole.to_vec()));
-    let return_result = match specification.driver {
-        Driver::Energy => Value::from(printed.energy),
-        _ => Value::from(printed.gradient.clone()),
-    };
     let mut of_program = Map::new();
-    of_program.insert("return_gradient".to_owned(), Value::from(printed.gradient));
-    if let Some(states) = printed.wavefunction {
-        of_program.insert("mulliken_charges".to_owned(), Value::from(states.charges));
-        let bonds: Vec<Value> =
-            states.bonds.iter().map(|(first, second, order)| json!([first, second, order])).collect();
-        of_program.insert("mayer_bonds".to_owned(), Value::from(bonds));
+    let mut keep = |map: &mut Map<String, Value>, name: &str, value: Result<Value, Unread>| match value {
+        Ok(value) => drop(map.insert(name.to_owned(), value)),
+        Err(Unread { file, why }) => left_out.push((file, why)),
+    };
+    let return_result = match (driver, &printed.gradient) {
+        (Driver::Energy, _) => Value::from(printed.energy),
+        (_, Ok(gradient)) => Value::from(gradient.clone()),
+        (_, Err(Unread { file, why })) => return Err(Failed::unknown(format!("`{file}`: {why}"))),
+    };
+    keep(&mut properties, "return_energy", Ok(Value::from(printed.energy)));
+    keep(&mut properties, "scf_dipole_moment", printed.dipole.map(|dipole| Value::from(dipole.to_vec())));
+    keep(&mut of_program, "return_gradient", printed.gradient.map(Value::from));
+    if let Some(charges) = printed.charges {
+        keep(&mut of_program, "mulliken_charges", charges.map(Value::from));
     }
-    let extras = Map::from_iter([("xtb".to_owned(), Value::Object(of_program))]);
+    if let Some(bonds) = printed.bonds {
+        let listed = |bonds: Vec<_>| {
+            bonds.iter().map(|(first, second, order)| json!([first, second, order])).collect::<Vec<Value>>()
+        };
+        keep(&mut of_program, "mayer_bonds", bonds.map(|bonds| Value::from(listed(bonds))));
+    }
+    left_out.dedup();
     Ok(Found {
         creator: "xtb",
         version: printed.version,
         properties,
         return_result,
-        extras,
-        output: String::new(),
+        extras: Map::from_iter([("xtb".to_owned(), Value::Object(of_program))]),
+        output: answer::with_notes(stdout, left_out.into_iter()),
     })
 }
 

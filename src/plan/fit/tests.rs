@@ -67,3 +67,19 @@ fn a_tag_that_nobody_serves_is_named() {
     assert_eq!(no_pool(&offers, &Demand { compute_tag: "*", ..demand.clone() }), None);
     assert_eq!(no_pool(&offers, &Demand { compute_tag: "gpu", ..demand }), None);
 }
+
+#[test]
+fn more_memory_than_any_pool_has_is_told_unless_one_has_no_limit() {
+    let with = |memory_bytes: Option<u64>| {
+        let offer = offer("local", &["*"], 4);
+        Offer { most: TaskResources { memory_bytes, ..offer.most.clone() }, ..offer }
+    };
+    let gib = 1u64 << 30;
+    let offers = [with(Some(8 * gib)), with(Some(23 * gib))];
+    assert_eq!(
+        more_memory_than_any(&offers, 400 * gib).unwrap(),
+        "400.0 GiB of memory are asked for, and no pool has more than 23.0 GiB"
+    );
+    assert_eq!(more_memory_than_any(&offers, 20 * gib), None);
+    assert_eq!(more_memory_than_any(&[with(Some(8 * gib)), with(None)], 400 * gib), None);
+}

@@ -57,3 +57,19 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn pools_that_hold_others_up_go_last_and_doubts_first() {
+    use SubmissionState::{Planned, Unknown};
+    let mut open = [
+        ("a", Planned, Pace::Slow),
+        ("b", Unknown, Pace::Slow),
+        ("c", Planned, Pace::Quick),
+        ("d", Unknown, Pace::Quick),
+        ("e", Planned, Pace::Quick),
+    ];
+    open.sort_by_key(|(_, state, pace)| turn(*state, *pace));
+    assert_eq!(open.map(|(name, ..)| name), ["d", "c", "e", "b", "a"]);
+    assert_eq!(Pace::of(Duration::from_secs(9)), Pace::Quick);
+    assert_eq!(Pace::of(Duration::from_secs(60)), Pace::Slow);
+}

@@ -39,6 +39,7 @@ pub struct Document {
     pub hold: Option<Spanned<CallDocument>>,
     pub release: Option<Spanned<CallDocument>>,
     pub limits: Option<Spanned<CallDocument>>,
+    pub queues: Table<Spanned<QueuesDocument>>,
     pub alive: Option<Spanned<CallDocument>>,
 }
 
@@ -85,6 +86,8 @@ pub struct ScriptDocument {
     pub array_index_variable: Text,
     pub job_id: Text,
     pub warns_itself: Option<Spanned<WarnsItself>>,
+    pub warning: Text,
+    pub kill_wait: Text,
     pub hosts: Text,
     pub launch: Text,
     pub log_name: Text,
@@ -118,6 +121,7 @@ pub struct RuleDocument {
     pub lacks: Vec<Spanned<String>>,
     pub exceeds: Option<Spanned<ExceedsDocument>>,
     pub then: Text,
+    pub exit: Text,
 }
 
 /// An amount of memory above a limit that another field tells.
@@ -164,12 +168,46 @@ pub struct ProbeDocument {
     pub texts: Table<Spanned<String>>,
 }
 
+/// One call that tells limits of queues, qualities of service or accounts, a row for each.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct QueuesDocument {
+    pub rank: i64,
+    pub call: CallDocument,
+    pub queue: Text,
+    pub qos: Text,
+    pub account: Text,
+    pub closed: Option<Spanned<ClosedDocument>>,
+    pub array_size: Vec<Spanned<AllowedDocument>>,
+    pub submitted: Vec<Spanned<AllowedDocument>>,
+    pub running: Vec<Spanned<AllowedDocument>>,
+    pub walltime: Vec<Spanned<AllowedDocument>>,
+    pub kill_wait: Vec<Spanned<AllowedDocument>>,
+}
+
+/// A limit in a field: the whole of it, or what the first pattern finds that finds any.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AllowedDocument {
+    pub field: Text,
+    pub first: Vec<Spanned<String>>,
+}
+
+/// A queue is closed unless the field matches.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ClosedDocument {
+    pub field: Text,
+    pub open: Text,
+}
+
 /// A number read from a field.
 #[derive(Clone, Default, Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct NumberDocument {
     pub field: Text,
     pub subtract: u64,
+    pub times: Option<u64>,
 }
 
 /// An optional service: there unless the field matches.
@@ -197,6 +235,7 @@ pub struct CallDocument {
     pub ids_per_call: Option<Spanned<u32>>,
     pub columns: Option<Spanned<Vec<String>>>,
     pub columns_listed_in: Text,
+    pub retries: Table<Spanned<RetryDocument>>,
     pub read: Option<Spanned<ReadDocument>>,
     pub variants: Table<Spanned<CallDocument>>,
 }
@@ -219,10 +258,19 @@ impl CallDocument {
             ids_per_call: self.ids_per_call.or(base.ids_per_call),
             columns: self.columns.or(base.columns),
             columns_listed_in: self.columns_listed_in.or(base.columns_listed_in),
+            retries: if self.retries.is_empty() { base.retries } else { self.retries },
             read: self.read.or(base.read),
             variants: BTreeMap::new(),
         }
     }
+}
+
+/// What a client says that is about to send its request again.
+#[derive(Clone, Default, Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RetryDocument {
+    pub pattern: Text,
+    pub after: Text,
 }
 
 /// How an answer becomes rows of fields.
@@ -240,6 +288,7 @@ pub struct ReadDocument {
     pub take: Text,
     pub unmatched: Text,
     pub ignore: Vec<Spanned<String>>,
+    pub ours: Text,
     pub fields: Table<Spanned<Names>>,
     pub step: Text,
     pub must_contain: Text,

@@ -168,7 +168,7 @@ fn an_adapter_from_nothing_is_told_what_it_needs() {
 #[test]
 fn each_kind_of_mistake_is_told_with_what_to_do() {
     let table = [
-        ("unknown_key", "[poll]\nargv = [\"squeue\"]\nretries = 3\n"),
+        ("unknown_key", "[poll]\nargv = [\"squeue\"]\nattempts = 3\n"),
         ("pattern_does_not_compile", "[messages.mine]\nclass = \"limit\"\npattern = 'too (many jobs'\n"),
         ("missing_group_of_submit", "[submit]\nread = { lines = '^Submitted batch job \\d+$' }\n"),
         (

@@ -79,13 +79,15 @@ pub enum Verb {
     Release,
     /// Limits on the user's jobs.
     Limits,
+    /// Limits of queues, qualities of service and accounts.
+    Queues,
     /// Whether the scheduler answers at all.
     Alive,
 }
 
 impl Verb {
     /// Every verb.
-    pub const ALL: [Verb; 11] = [
+    pub const ALL: [Verb; 12] = [
         Verb::Probe,
         Verb::Submit,
         Verb::FindByTag,
@@ -96,6 +98,7 @@ impl Verb {
         Verb::Hold,
         Verb::Release,
         Verb::Limits,
+        Verb::Queues,
         Verb::Alive,
     ];
 
@@ -112,6 +115,7 @@ impl Verb {
             Verb::Hold => "hold",
             Verb::Release => "release",
             Verb::Limits => "limits",
+            Verb::Queues => "queues",
             Verb::Alive => "alive",
         }
     }

@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use super::capabilities::Capabilities;
 use super::version::VersionRange;
+use crate::model::task::Warning;
 pub use ids::IdForm;
 pub use layers::built_in_names;
 use messages::{Messages, Verb};
@@ -138,6 +139,8 @@ pub struct Adapter {
     pub release: Option<Variants>,
     /// Limits on the user's jobs.
     pub limits: Option<Variants>,
+    /// Limits of queues, qualities of service and accounts, in order.
+    pub queues: Vec<LimitTable>,
     /// Whether the scheduler answers at all.
     pub alive: Option<Variants>,
 }
@@ -153,6 +156,10 @@ pub struct ScriptFacts {
     pub job_id: Option<String>,
     /// Versions that cannot warn jobs before their walltime: the script does.
     pub warns_itself: Option<VersionRange>,
+    /// What the scheduler's USR2 announces.
+    pub warning: Warning,
+    /// Time between the request to end and the kill, where neither the probe nor a queue tells.
+    pub kill_wait: Option<Duration>,
     /// Name of the file for the scheduler's own output of a single job.
     pub log_name: String,
     /// The same for an array, with the scheduler's own pattern for the index.
@@ -201,6 +208,8 @@ pub struct Call {
     pub columns: Vec<String>,
     /// The probed list that says which columns there are.
     pub columns_listed_in: Option<String>,
+    /// What its client says that is about to send the request again: it is ended there.
+    pub retries: Vec<Retry>,
     /// How its answer is read.
     pub read: Option<Reading>,
 }
@@ -213,6 +222,24 @@ impl Call {
             listed.is_none_or(|listed| listed.iter().any(|one| one.eq_ignore_ascii_case(name)))
         };
         self.columns.iter().filter(|name| there(name)).cloned().collect()
+    }
+}
+
+/// A client that sends a request a second time by itself may have it taken twice.
+#[derive(Clone, Debug)]
+pub struct Retry {
+    /// What it says on standard error; its group `seconds`, if there is one, tells how long it sleeps.
+    pub pattern: regex::Regex,
+    /// The least time between its start and the second request, where the text does not tell.
+    pub after: Duration,
+}
+
+impl Retry {
+    /// The least time between the client's start and its second request, when it says that it will send one.
+    pub fn comes_after(&self, stderr: &str) -> Option<Duration> {
+        let said = self.pattern.captures(stderr)?;
+        let seconds = said.name("seconds").and_then(|seconds| seconds.as_str().parse().ok());
+        Some(seconds.map_or(self.after, Duration::from_secs))
     }
 }
 
@@ -230,6 +257,52 @@ impl Variants {
     }
 }
 
+/// One call that tells limits, and where they are in its rows.
+#[derive(Clone, Debug)]
+pub struct LimitTable {
+    /// The call.
+    pub call: Variants,
+    /// Field with the queue that a row is about.
+    pub queue: Option<String>,
+    /// Field with the quality of service.
+    pub qos: Option<String>,
+    /// Field with the account.
+    pub account: Option<String>,
+    /// Field that tells whether a queue is open, and the pattern of an open one.
+    pub closed: Option<(String, regex::Regex)>,
+    /// The strictest of several counts.
+    pub array_size: Vec<LimitField>,
+    /// As before.
+    pub submitted: Vec<LimitField>,
+    /// As before.
+    pub running: Vec<LimitField>,
+    /// As before.
+    pub walltime: Vec<LimitField>,
+    /// As before.
+    pub kill_wait: Vec<LimitField>,
+}
+
+/// Where a limit is in a row.
+#[derive(Clone, Debug)]
+pub struct LimitField {
+    /// The field.
+    pub field: String,
+    /// Patterns with the group `most`, in which `{user}` is the user's name: the first counts that finds any. None: the
+    /// whole field.
+    pub first: Vec<String>,
+}
+
+/// A number that a probe reads from a field.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProbedNumber {
+    /// The field.
+    pub field: String,
+    /// What is taken off.
+    pub subtract: u64,
+    /// What the rest is multiplied with.
+    pub times: u64,
+}
+
 /// One call of the probe and what is learned from it.
 #[derive(Clone, Debug)]
 pub struct Probe {
@@ -241,8 +314,8 @@ pub struct Probe {
     pub proves: Option<String>,
     /// Field with the cluster's name.
     pub cluster: Option<String>,
-    /// Numbers: name, field, what is taken off.
-    pub numbers: Vec<(String, String, u64)>,
+    /// Numbers by name.
+    pub numbers: Vec<(String, ProbedNumber)>,
     /// Services: name, field, pattern of its absence.
     pub services: Vec<(String, String, regex::Regex)>,
     /// Lists: name, field.
@@ -282,11 +355,13 @@ impl Adapter {
             (Verb::Alive, self.alive.as_ref()),
         ];
         let others = optional.into_iter().filter_map(|(verb, variants)| Some((verb, variants?)));
+        let queues = self.queues.iter().map(|table| (Verb::Queues, &table.call));
         probes
             .chain([(Verb::Submit, &self.submit)])
             .chain(lookups)
             .chain([(Verb::Poll, &self.poll)])
             .chain(others)
+            .chain(queues)
             .collect()
     }
 }

@@ -66,7 +66,7 @@ pub fn of_verb(verb: Verb) -> Vec<Placeholder> {
         Verb::PostMortem => &BOOKS,
         Verb::Cancel | Verb::Hold | Verb::Release => &IDS,
         Verb::Poll => &POLL,
-        Verb::Probe | Verb::PollIds | Verb::Limits | Verb::Alive => &[],
+        Verb::Probe | Verb::PollIds | Verb::Limits | Verb::Queues | Verb::Alive => &[],
     };
     own.iter().chain(&EVERYWHERE).copied().collect()
 }
@@ -78,13 +78,15 @@ pub fn fields_of_verb(verb: Verb) -> (&'static [&'static str], &'static [&'stati
         Verb::FindByTag => (&["id"], &["submitted", "tag"]),
         Verb::PollIds => (&["id"], &[]),
         Verb::Poll => {
-            (&["id", "state"], &["index", "owner", "reason", "exit", "started", "expected_start", "hostname"])
+            let more =
+                &["index", "owner", "tag", "hold", "reason", "exit", "started", "expected_start", "hostname"];
+            (&["id", "state"], more)
         }
         Verb::PostMortem => (
             &["id", "state"],
             &["index", "reason", "exit", "started", "ended", "submitted", "hostname", "max_memory"],
         ),
         Verb::Limits => (&[], &["submitted_max", "running_max"]),
-        Verb::Probe | Verb::Cancel | Verb::Hold | Verb::Release | Verb::Alive => (&[], &[]),
+        Verb::Probe | Verb::Cancel | Verb::Hold | Verb::Release | Verb::Queues | Verb::Alive => (&[], &[]),
     }
 }

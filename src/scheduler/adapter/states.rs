@@ -33,6 +33,17 @@ pub struct Rule {
     pub exceeds: Option<Exceeds>,
     /// What then holds.
     pub then: SchedulerState,
+    /// Whose exit code the row shows.
+    pub exit: ExitOf,
+}
+
+/// Whose exit code a row shows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ExitOf {
+    /// The job's own.
+    Own,
+    /// Another's, such as that of the array whose element it is.
+    Another,
 }
 
 /// An amount of memory and the limit that the job had for it.
@@ -102,6 +113,9 @@ impl StateMap {
 
     /// The exit code and signal that `row` shows.
     pub fn exit(&self, row: &Row) -> ExitStatus {
+        if self.rules.iter().find(|rule| rule.holds(row)).is_some_and(|rule| rule.exit == ExitOf::Another) {
+            return ExitStatus::default();
+        }
         let Some(text) = row.get("exit") else { return ExitStatus::default() };
         self.exits.iter().find_map(|encoding| encoding.decode(text)).unwrap_or_default()
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+use super::slots::Use;
 use crate::model::ids::Tag;
 use crate::process::ProcessMark;
 
@@ -20,6 +21,12 @@ pub struct Entry {
     pub cores: u32,
     /// Cores that all elements of all submissions may use together.
     pub cores_total: u32,
+    /// Memory of each element; 0 where it is not known.
+    #[serde(default)]
+    pub memory_bytes: u64,
+    /// Memory that all elements of all submissions may use together; 0 where it is not known.
+    #[serde(default)]
+    pub memory_total_bytes: u64,
     /// An element is ended after this.
     pub walltime_seconds: u64,
     /// It is warned (USR2) so long before.
@@ -38,6 +45,17 @@ impl Entry {
     /// The id of element `index` as `list` shows it.
     pub fn element_id(&self, index: u32) -> String {
         if self.array_size > 1 { format!("{}_{index}", self.id) } else { self.id.to_string() }
+    }
+
+    /// What one of its elements uses.
+    pub(super) fn use_of_element(&self) -> Use {
+        Use { cores: self.cores, memory_bytes: self.memory_bytes }
+    }
+
+    /// What the machine has.
+    pub(super) fn machine(&self) -> Use {
+        let memory_bytes = if self.memory_total_bytes == 0 { u64::MAX } else { self.memory_total_bytes };
+        Use { cores: self.cores_total, memory_bytes }
     }
 
     /// The log file of element `index`.
@@ -125,7 +143,7 @@ impl Element {
             (code, signal) => format!("{}:{}", code.unwrap_or(0), signal.unwrap_or(0)),
         };
         let reason = match self.phase {
-            Phase::Queued => "cores",
+            Phase::Queued => "cores or memory",
             Phase::Held => "held",
             Phase::NodeFailure => "its supervisor died",
             _ => "",

@@ -48,7 +48,8 @@ fn settled(state: &LocalState, entry: &Entry) -> Result<Vec<Element>, LocalError
     let over = status.elements.iter().all(|element| element.phase.is_ended());
     if !over && status.supervisor.is_surely_gone() {
         bury(&mut status);
-        state.put_status(entry.id, &status)?;
+        // What cannot be written now is found again by the next listing.
+        let _ = state.put_status(entry.id, &status);
     }
     Ok(status.elements)
 }

@@ -12,6 +12,10 @@ use super::LocalError;
 use super::entry::{Entry, Status};
 use crate::model::ids::Tag;
 
+/// Room kept for a status: its file, a page for the new name, and what each element may say.
+const RESERVE_BYTES: usize = 8 << 10;
+const RESERVE_BYTES_PER_ELEMENT: usize = 256;
+
 /// The directory.
 #[derive(Clone, Debug)]
 pub struct LocalState {
@@ -108,6 +112,27 @@ impl LocalState {
     /// Stores what the supervisor says.
     pub fn put_status(&self, id: u64, status: &Status) -> Result<(), LocalError> {
         write_json(&self.job(id).join("status.json"), status)
+    }
+
+    /// Keeps room for the supervisor's status on disk, so that its last word fits when the disk is full.
+    pub fn put_reserve(&self, id: u64, array_size: u32) -> Result<(), LocalError> {
+        let path = self.reserve(id);
+        let bytes = vec![b'.'; RESERVE_BYTES + RESERVE_BYTES_PER_ELEMENT * array_size as usize];
+        let write = || -> io::Result<()> {
+            let mut file = File::options().write(true).create(true).truncate(true).mode(0o600).open(&path)?;
+            file.write_all(&bytes)?;
+            file.sync_all()
+        };
+        write().map_err(failed("write", &path))
+    }
+
+    /// Gives the room up. An error means that it is gone already.
+    pub fn free_reserve(&self, id: u64) {
+        let _ = fs::remove_file(self.reserve(id));
+    }
+
+    fn reserve(&self, id: u64) -> PathBuf {
+        self.job(id).join("reserve")
     }
 
     /// All submissions, oldest first.

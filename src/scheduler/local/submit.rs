@@ -31,6 +31,11 @@ pub fn submit(state: &LocalState, mut entry: Entry, supervisor: &[String]) -> Re
     }
     entry.id = state.next_id()?;
     state.put_entry(&entry)?;
+    if let Err(error) = state.put_reserve(entry.id, entry.array_size) {
+        // Without a tag nobody would ever ask for it.
+        state.remove(&entry)?;
+        return Err(error);
+    }
     state.set_id_of(&entry.tag, entry.id)?;
     sweep(state)?;
     drop(lock);

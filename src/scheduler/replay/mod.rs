@@ -294,7 +294,9 @@ impl Scheduler {
                     (format!("refused, {}: {message}", refusal(kind)), true)
                 }
                 SubmitAnswer::NotCalled { message } | SubmitAnswer::Unclear { message } => {
-                    (format!("unclear: {message}"), known == Some(MessageClass::Unclear))
+                    let again =
+                        call.retries.iter().any(|retry| retry.comes_after(&recording.stderr).is_some());
+                    (format!("unclear: {message}"), again || known == Some(MessageClass::Unclear))
                 }
             };
         }

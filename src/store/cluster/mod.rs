@@ -12,6 +12,7 @@ mod filesystem;
 mod initialise;
 mod place;
 mod programs;
+mod revive;
 pub(in crate::store) mod run;
 mod server;
 
@@ -20,6 +21,7 @@ use std::path::PathBuf;
 pub use error::ClusterError;
 pub use filesystem::SharedFilesystem;
 pub use programs::Programs;
+pub use revive::Revived;
 pub use server::{ClusterStatus, Started, Stopped};
 
 use super::target::DatabaseTarget;

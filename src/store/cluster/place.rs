@@ -15,7 +15,7 @@ use super::{PrivateCluster, filesystem, run};
 
 /// Longest path of a Unix socket that the kernel takes: 108 bytes with the closing zero (unix(7)).
 const SOCKET_PATH_BYTES: usize = 107;
-const SOCKET: &str = ".s.PGSQL.5432";
+pub(super) const SOCKET: &str = ".s.PGSQL.5432";
 
 /// In the directory that was asked for: where the cluster is instead.
 const MOVED: &str = "location";

@@ -5,34 +5,50 @@ use std::sync::Arc;
 
 use diesel_async::{AsyncConnection, AsyncPgConnection};
 
+use super::judge::Court;
 use super::parts::{self, Parts};
 use super::prepare::{self, Prepared, refused};
-use super::{IngestOutcome, Span, Stored, store};
-use crate::model::ids::JobId;
+use super::{Batch, IngestOutcome, Judged, Span, Stored, store};
 use crate::model::task::TaskReport;
 use crate::store::error::StoreError;
 use crate::store::event::{self, NewEvent};
 use crate::store::release::Decide;
 use crate::store::restart::Underway;
-use crate::store::write::Writer;
+use crate::store::write::{Weight, Writer};
 
 impl Writer {
+    /// Stores a batch report by report. What the database refuses for what it is ends its record in error; so does what it
+    /// fails to store for `Suspicion::IsRefusal`.
+    pub async fn ingest_batch_apart(
+        &self,
+        batch: Batch,
+        suspicion: Suspicion,
+        decide: Decide<'_>,
+    ) -> Result<IngestOutcome, StoreError> {
+        let Batch { way, underway, reports, .. } = batch;
+        self.ingest_apart(way, &underway, &reports, suspicion, decide).await
+    }
+
     /// As [`Writer::ingest`], each report behind a savepoint of its own.
     pub(super) async fn ingest_apart(
         &self,
         way: Span,
         underway: &Underway,
         reports: &Arc<Vec<TaskReport>>,
+        suspicion: Suspicion,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
+        let lineage = self.lineage().await?;
+        let court = Court { job_id: way.job_id, lineage, decide };
         let prepared = prepare::prepare(way.job_id, Arc::clone(reports)).await?;
         let mut with_parts = Vec::with_capacity(prepared.len());
         for report in prepared {
             let report = vec![report];
-            let parts = parts::store(&self.store, &report).await;
-            with_parts.push((report, unless_away(parts)?));
+            let parts = parts::store(&self.store, &report, Weight::Light).await;
+            with_parts.push((report, unless_away(parts, suspicion)?));
         }
         let mut transaction = self.begin().await?;
+        transaction.carries(Weight::Heavy);
         let conn = transaction.conn();
         if let Some(offset) = self.move_offset(conn, way).await? {
             transaction.roll_back().await?;
@@ -40,17 +56,31 @@ impl Writer {
         }
         let mut all = Stored::default();
         for (report, (prepared, parts)) in reports.iter().zip(with_parts) {
-            all += store_one(conn, way.job_id, report, prepared, parts, decide).await?;
+            let judged = Judged { site: &self.site, court, reports: std::slice::from_ref(report) };
+            all += store_one(conn, judged, report, prepared, parts, suspicion).await?;
         }
-        underway.remember(conn).await?;
+        underway.remember(conn, lineage).await?;
         transaction.commit().await?;
         Ok(IngestOutcome::Stored(all))
     }
 }
 
+/// What a statement that took too long or too much memory means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Suspicion {
+    /// The database may be in trouble: the same is tried again.
+    IsTrouble,
+    /// It has been tried often enough: the report cannot be stored.
+    IsRefusal,
+}
+
 /// What the database refuses for what it is comes back as a value; that the database is away stays an error.
-fn unless_away<T>(outcome: Result<T, StoreError>) -> Result<Result<T, StoreError>, StoreError> {
+fn unless_away<T>(
+    outcome: Result<T, StoreError>,
+    suspicion: Suspicion,
+) -> Result<Result<T, StoreError>, StoreError> {
     match outcome {
+        Err(error) if suspicion == Suspicion::IsRefusal && error.may_be_the_statement() => Ok(Err(error)),
         Err(error) if error.is_away() || !matches!(error, StoreError::Query { .. }) => Err(error),
         outcome => Ok(outcome),
     }
@@ -58,14 +88,15 @@ fn unless_away<T>(outcome: Result<T, StoreError>) -> Result<Result<T, StoreError
 
 async fn store_one(
     conn: &mut AsyncPgConnection,
-    job_id: JobId,
+    judged: Judged<'_>,
     report: &TaskReport,
     prepared: Vec<Prepared>,
     parts: Result<Parts, StoreError>,
-    decide: Decide<'_>,
+    suspicion: Suspicion,
 ) -> Result<Stored, StoreError> {
+    let job_id = judged.court.job_id;
     let refusal = match parts {
-        Ok(parts) => match unless_away(attempt(conn, job_id, prepared, &parts, decide).await)? {
+        Ok(parts) => match unless_away(attempt(conn, judged, prepared, &parts).await, suspicion)? {
             Ok(stored) => return Ok(stored),
             Err(error) => error,
         },
@@ -77,7 +108,8 @@ async fn store_one(
     };
     let failed = refused(job_id, report, &why)
         .map_err(|error| StoreError::Stored { what: "a refusal".to_owned(), source: Box::new(error) })?;
-    match unless_away(attempt(conn, job_id, vec![failed], &Parts::default(), decide).await)? {
+    let ended = attempt(conn, judged, vec![failed], &Parts::default()).await;
+    match unless_away(ended, Suspicion::IsTrouble)? {
         Ok(stored) => Ok(stored),
         Err(_) => {
             // Not even that: the record stays with its job, whose end gives it back.
@@ -97,12 +129,11 @@ async fn store_one(
 /// Stores behind a savepoint.
 async fn attempt(
     conn: &mut AsyncPgConnection,
-    job_id: JobId,
+    judged: Judged<'_>,
     prepared: Vec<Prepared>,
     parts: &Parts,
-    decide: Decide<'_>,
 ) -> Result<Stored, StoreError> {
-    conn.transaction(async |conn| store(conn, job_id, prepared, parts, decide).await).await
+    conn.transaction(async |conn| store(conn, judged, prepared, parts).await).await
 }
 
 impl std::ops::AddAssign for Stored {
@@ -112,6 +143,7 @@ impl std::ops::AddAssign for Stored {
         self.retried += other.retried;
         self.duplicates += other.duplicates;
         self.dropped += other.dropped;
+        self.aside += other.aside;
         self.returned += other.returned;
     }
 }

@@ -5,6 +5,9 @@ use std::collections::{HashMap, HashSet};
 
 use super::prepare::{Body, Prepared, Retry};
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
+use crate::model::identity::{
+    CalculationHash, Holding, Known, Lineage, Misfit, Origin, check_source, check_task,
+};
 use crate::model::ids::{ChunkId, JobId, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::store::release::Decide;
@@ -28,6 +31,8 @@ pub(super) struct StandingTask {
     pub(super) job_id: Option<JobId>,
     /// The chunk that it lies in.
     pub(super) chunk_id: Option<ChunkId>,
+    /// What its record asks, where that was stored.
+    pub(super) calculation: Option<CalculationHash>,
 }
 
 impl StandingTask {
@@ -36,6 +41,20 @@ impl StandingTask {
         match self.job_id {
             Some(holder) => holder == job_id,
             None => self.chunk_id.is_some(),
+        }
+    }
+
+    /// The same for the comparison with what a report of `job_id` says.
+    pub(super) fn known(&self, job_id: JobId) -> Known {
+        Known {
+            task_id: self.id,
+            attempt: u32::try_from(self.attempt).ok(),
+            calculation: self.calculation,
+            holding: match self.held_by(job_id) {
+                true => Holding::ThisJob,
+                false if self.job_id.is_some() => Holding::OtherJob,
+                false => Holding::Nobody,
+            },
         }
     }
 }
@@ -51,25 +70,35 @@ pub(super) enum Verdict {
     Duplicate,
     /// It is of no use any more, for this reason.
     Dropped(&'static str),
+    /// It fits no task: a person may look at it.
+    Aside(Misfit),
 }
 
 /// Why a report is dropped whose record was removed since: nothing is told of it, for there is nobody to ask.
 pub(super) const NO_RECORD: &str = "there is no such record";
 
-/// Judges the reports of `job_id`.
+/// What reports are judged by.
+#[derive(Clone, Copy)]
+pub(super) struct Court<'a> {
+    /// The job in whose results they lie.
+    pub(super) job_id: JobId,
+    /// Who the database is.
+    pub(super) lineage: &'a Lineage,
+    /// Whether a failed task is tried again.
+    pub(super) decide: Decide<'a>,
+}
+
+/// Judges the reports of a job.
 pub(super) fn judge(
-    job_id: JobId,
+    court: Court<'_>,
     prepared: &[Prepared],
     standings: &mut HashMap<RecordId, Standing>,
     settled: &mut HashSet<(RecordId, i32)>,
-    decide: Decide<'_>,
 ) -> Vec<Verdict> {
     let mut verdicts = Vec::with_capacity(prepared.len());
     for report in prepared {
-        let verdict = match standings.get_mut(&report.record_id) {
-            None => Verdict::Dropped(NO_RECORD),
-            Some(standing) => judge_one(job_id, report, standing, settled, decide),
-        };
+        let standing = standings.get_mut(&report.record_id);
+        let verdict = judge_one(court, report, standing, settled).unwrap_or_else(Verdict::Aside);
         if matches!(verdict, Verdict::Complete | Verdict::Failed { .. }) {
             settled.insert((report.record_id, report.attempt));
         }
@@ -79,38 +108,51 @@ pub(super) fn judge(
 }
 
 fn judge_one(
-    job_id: JobId,
+    court: Court<'_>,
     report: &Prepared,
-    standing: &mut Standing,
+    standing: Option<&mut Standing>,
     settled: &HashSet<(RecordId, i32)>,
-    decide: Decide<'_>,
-) -> Verdict {
+) -> Result<Verdict, Misfit> {
+    let origin = check_source(&report.said, court.job_id, court.lineage)?;
+    let Some(standing) = standing else {
+        return match origin {
+            Origin::Current => Ok(Verdict::Dropped(NO_RECORD)),
+            _ => Err(Misfit::NoRecord),
+        };
+    };
     match standing.status {
-        RecordStatus::Complete | RecordStatus::Invalid => return Verdict::Duplicate,
-        RecordStatus::Cancelled => return Verdict::Dropped("the record was cancelled"),
-        RecordStatus::Deleted => return Verdict::Dropped("the record was deleted"),
+        RecordStatus::Complete | RecordStatus::Invalid => return Ok(Verdict::Duplicate),
+        RecordStatus::Cancelled => return Ok(Verdict::Dropped("the record was cancelled")),
+        RecordStatus::Deleted => return Ok(Verdict::Dropped("the record was deleted")),
         RecordStatus::Waiting | RecordStatus::Running | RecordStatus::Error => {}
     }
+    let task = standing.task.as_mut().ok_or(Misfit::OtherTask)?;
+    let fits = check_task(&report.said, &task.known(court.job_id));
     match &report.body {
         // A good result is good whichever attempt brought it. From `error` the way leads through `waiting`.
-        Body::Complete(answer) if answer.record_type == standing.record_type => {
+        Body::Complete(answer) => {
+            fits?;
+            if answer.record_type != standing.record_type {
+                return Err(Misfit::OtherType);
+            }
             standing.status = RecordStatus::Complete;
             standing.task = None;
-            Verdict::Complete
+            Ok(Verdict::Complete)
         }
-        Body::Complete(_) => Verdict::Dropped("the result is of another type than the record"),
         Body::Error { class, retry, .. } => {
-            let current = standing.task.as_mut().filter(|task| {
-                task.id == report.task_id && task.attempt == report.attempt && task.held_by(job_id)
-            });
-            let Some(task) = current else {
-                return match settled.contains(&(report.record_id, report.attempt)) {
+            match fits {
+                // What is known of the attempt says nothing against it; who holds it is asked below.
+                Ok(()) | Err(Misfit::Unidentified) => {}
+                Err(misfit) => return Err(misfit),
+            }
+            if task.attempt != report.attempt || !task.held_by(court.job_id) {
+                return Ok(match settled.contains(&(report.record_id, report.attempt)) {
                     true => Verdict::Duplicate,
                     false => Verdict::Dropped("its task was given back before"),
-                };
-            };
+                });
+            }
             let decision = match retry {
-                Retry::Ask => decide(&task.tally, *class),
+                Retry::Ask => (court.decide)(&task.tally, *class),
                 Retry::Never => RetryDecision::Fail,
             };
             task.job_id = None;
@@ -119,7 +161,7 @@ fn judge_one(
                 RetryDecision::Retry { .. } => RecordStatus::Waiting,
                 RetryDecision::Fail => RecordStatus::Error,
             };
-            Verdict::Failed { task_id: task.id, class: *class, decision }
+            Ok(Verdict::Failed { task_id: task.id, class: *class, decision })
         }
     }
 }

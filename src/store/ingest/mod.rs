@@ -3,6 +3,7 @@
 
 mod answer;
 mod apart;
+mod aside;
 mod judge;
 mod parts;
 mod prepare;
@@ -12,10 +13,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use diesel::OptionalExtension;
-use diesel::sql_types::{Array, BigInt, Text};
+use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
-use self::judge::{Standing, StandingTask, Verdict};
+pub use self::apart::Suspicion;
+use self::judge::{Court, Standing, StandingTask, Verdict};
 use self::parts::Parts;
 use self::prepare::{Body, Prepared};
 use super::error::{Doing, StoreError};
@@ -23,8 +25,9 @@ use super::history;
 use super::release::Decide;
 use super::restart::Underway;
 use super::types::{Count, bigint, raw};
-use super::write::Writer;
+use super::write::{Weight, Writer};
 use crate::model::failure::{RetryDecision, TaskTally};
+use crate::model::identity::CalculationHash;
 use crate::model::ids::{ChunkId, JobId, NodeIndex, RecordId, TaskId};
 use crate::model::record::{RecordStatus, RecordType};
 use crate::model::task::TaskReport;
@@ -54,6 +57,8 @@ pub struct Stored {
     pub duplicates: usize,
     /// Reports of what nobody waits for any more.
     pub dropped: usize,
+    /// Reports that fit no task: kept, not stored as results.
+    pub aside: usize,
     /// Tasks that were given back unbegun.
     pub returned: usize,
 }
@@ -69,7 +74,12 @@ pub struct Batch {
     underway: Underway,
     reports: Arc<Vec<TaskReport>>,
     prepared: Vec<Prepared>,
+    /// Length of the reports as JSON.
+    report_bytes: usize,
 }
+
+/// After a batch beyond this the connection is given up: its buffers, and the server's, stay as large as they were.
+const HEAVY_BYTES: usize = 16 << 20;
 
 impl Batch {
     /// Prepares `reports` on a thread of its own: it takes processor time, which the batch before need not wait for.
@@ -79,16 +89,22 @@ impl Batch {
         to_offset: u64,
         reports: Vec<TaskReport>,
     ) -> Result<Batch, StoreError> {
-        let (underway, reports) = Underway::split(reports);
+        let (underway, reports) = Underway::split(job_id, reports);
         let reports = Arc::new(reports);
         let prepared = prepare::prepare(job_id, Arc::clone(&reports)).await?;
         let way = Span { job_id, node: NodeIndex::FIRST, from: from_offset, to: to_offset };
-        Ok(Batch { way, underway, reports, prepared })
+        Ok(Batch { way, underway, reports, prepared, report_bytes: 0 })
     }
 
     /// The same, of the result file of another node than the first.
     pub fn of_node(mut self, node: NodeIndex) -> Batch {
         self.way.node = node;
+        self
+    }
+
+    /// The same, its reports so long as JSON.
+    pub fn of_bytes(mut self, report_bytes: usize) -> Batch {
+        self.report_bytes = report_bytes;
         self
     }
 
@@ -128,6 +144,8 @@ struct TasksRow {
     losses: u32,
     job_id: Option<JobId>,
     chunk_id: Option<ChunkId>,
+    #[diesel(sql_type = Array<Nullable<Binary>>)]
+    hashes: Vec<Option<CalculationHash>>,
 }
 
 /// Records that stand alike.
@@ -157,14 +175,16 @@ impl Writer {
     /// Stores a batch and moves the position. `decide` is asked about each failure of a current attempt; it is given what
     /// the task had gone through before.
     ///
-    /// A good result of an earlier attempt counts as well, as long as its record is not complete. A result that cannot
-    /// be read ends its own record in error and stops no other.
+    /// A good result of an earlier attempt counts as well, as long as it answers what its record asks and that is not
+    /// complete. A result that cannot be read ends its own record in error and stops no other. What fits no task is kept
+    /// aside.
     pub async fn ingest_batch(&self, batch: Batch, decide: Decide<'_>) -> Result<IngestOutcome, StoreError> {
-        let Batch { way, underway, reports, prepared } = batch;
+        let Batch { way, underway, reports, prepared, report_bytes } = batch;
+        let weight = if report_bytes > HEAVY_BYTES { Weight::Heavy } else { Weight::Light };
         // In a transaction of its own, which changes nothing when it is repeated: one that locks tasks twice could wait in a
         // circle with another.
         let returned = self.take_back(&underway).await?;
-        let outcome = self.ingest_ends(way, &underway, &reports, prepared, decide).await?;
+        let outcome = self.ingest_ends(way, &underway, &reports, prepared, weight, decide).await?;
         Ok(match outcome {
             IngestOutcome::Stored(stored) => IngestOutcome::Stored(Stored { returned, ..stored }),
             moved @ IngestOutcome::Moved { .. } => moved,
@@ -175,8 +195,9 @@ impl Writer {
         if !underway.gives_back() {
             return Ok(0);
         }
+        let lineage = self.lineage().await?;
         let mut transaction = self.begin().await?;
-        let returned = underway.give_back(transaction.conn()).await?;
+        let returned = underway.give_back(transaction.conn(), lineage).await?;
         transaction.commit().await?;
         Ok(returned)
     }
@@ -187,13 +208,14 @@ impl Writer {
         underway: &Underway,
         reports: &Arc<Vec<TaskReport>>,
         prepared: Vec<Prepared>,
+        weight: Weight,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
-        match self.ingest_together(way, underway, prepared, decide).await {
+        match self.ingest_together(way, underway, prepared, reports, weight, decide).await {
             // Not the network, not the disk, not the lease: something in the batch is refused. Find out which.
             Err(error @ StoreError::Query { .. }) if !error.is_away() => {
                 tracing::warn!(job.id = way.job_id.0, error = ?error, "a batch of results is refused: one by one then");
-                self.ingest_apart(way, underway, reports, decide).await
+                self.ingest_apart(way, underway, reports, Suspicion::IsTrouble, decide).await
             }
             outcome => outcome,
         }
@@ -205,18 +227,24 @@ impl Writer {
         way: Span,
         underway: &Underway,
         prepared: Vec<Prepared>,
+        reports: &[TaskReport],
+        weight: Weight,
         decide: Decide<'_>,
     ) -> Result<IngestOutcome, StoreError> {
-        let parts = parts::store(&self.store, &prepared).await?;
+        let lineage = self.lineage().await?;
+        let court = Court { job_id: way.job_id, lineage, decide };
+        let parts = parts::store(&self.store, &prepared, weight).await?;
         let mut transaction = self.begin().await?;
+        transaction.carries(weight);
         let conn = transaction.conn();
         conn.batch_execute(BY_INDEX).await.doing("preparing a transaction")?;
         if let Some(offset) = self.move_offset(conn, way).await? {
             transaction.roll_back().await?;
             return Ok(IngestOutcome::Moved { offset });
         }
-        let stored = store(conn, way.job_id, prepared, &parts, decide).await?;
-        underway.remember(conn).await?;
+        let judged = Judged { site: &self.site, court, reports };
+        let stored = store(conn, judged, prepared, &parts).await?;
+        underway.remember(conn, lineage).await?;
         transaction.commit().await?;
         Ok(IngestOutcome::Stored(stored))
     }
@@ -274,24 +302,33 @@ const POSITION: &str = "
 /// Judges reports and stores what follows.
 async fn store(
     conn: &mut AsyncPgConnection,
-    job_id: JobId,
+    Judged { site, court, reports }: Judged<'_>,
     prepared: Vec<Prepared>,
     parts: &Parts,
-    decide: Decide<'_>,
 ) -> Result<Stored, StoreError> {
     let mut standings = standings(conn, &prepared).await?;
-    let mut settled = settled_failures(conn, job_id, &prepared, &standings).await?;
-    let verdicts = judge::judge(job_id, &prepared, &mut standings, &mut settled, decide);
+    let mut settled = settled_failures(conn, court.job_id, &prepared, &standings).await?;
+    let verdicts = judge::judge(court, &prepared, &mut standings, &mut settled);
     let stored = tally(&verdicts);
-    write::write(conn, job_id, prepared, verdicts, parts).await?;
+    aside::keep(conn, site, court.job_id, reports, &verdicts, &standings).await?;
+    write::write(conn, court.job_id, prepared, verdicts, parts).await?;
     Ok(stored)
+}
+
+/// Reports as they came, where they are stored and by what they are judged.
+#[derive(Clone, Copy)]
+struct Judged<'a> {
+    site: &'a str,
+    court: Court<'a>,
+    reports: &'a [TaskReport],
 }
 
 const LOCK_TASKS: &str = "
     WITH locked AS (
-        SELECT id, record_id, attempt, tries, losses, job_id, chunk_id FROM task WHERE record_id = ANY($1)
+        SELECT id, record_id, attempt, tries, losses, job_id, chunk_id, calculation_hash FROM task WHERE record_id = ANY($1)
         ORDER BY id FOR UPDATE)
-    SELECT array_agg(id) AS ids, array_agg(record_id) AS record_ids, attempt, tries, losses, job_id, chunk_id
+    SELECT array_agg(id) AS ids, array_agg(record_id) AS record_ids, array_agg(calculation_hash) AS hashes, attempt,
+        tries, losses, job_id, chunk_id
     FROM locked GROUP BY attempt, tries, losses, job_id, chunk_id";
 
 const LOCK_RECORDS: &str = "
@@ -321,22 +358,23 @@ async fn standings(
         standings.extend(row.ids.iter().map(|id| (*id, standing.clone())));
     }
     for row in &tasks {
-        for (id, record_id) in row.ids.iter().zip(&row.record_ids) {
+        for ((id, record_id), hash) in row.ids.iter().zip(&row.record_ids).zip(&row.hashes) {
             if let Some(standing) = standings.get_mut(record_id) {
-                standing.task = Some(standing_task(*id, row));
+                standing.task = Some(standing_task(*id, *hash, row));
             }
         }
     }
     Ok(standings)
 }
 
-fn standing_task(id: TaskId, row: &TasksRow) -> StandingTask {
+fn standing_task(id: TaskId, calculation: Option<CalculationHash>, row: &TasksRow) -> StandingTask {
     StandingTask {
         id,
         attempt: row.attempt,
         tally: TaskTally { tries: row.tries, losses: row.losses },
         job_id: row.job_id,
         chunk_id: row.chunk_id,
+        calculation,
     }
 }
 
@@ -369,6 +407,7 @@ fn tally(verdicts: &[Verdict]) -> Stored {
             Verdict::Failed { .. } => stored.retried += 1,
             Verdict::Duplicate => stored.duplicates += 1,
             Verdict::Dropped(_) => stored.dropped += 1,
+            Verdict::Aside(_) => stored.aside += 1,
         }
     }
     stored

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use diesel::sql_types::{BigInt, Bool};
+use diesel_async::pooled_connection::deadpool::Object;
 use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl};
 
 use super::prepare::{Body, Prepared};
@@ -14,9 +15,10 @@ use crate::model::calculation::Specification;
 use crate::model::ids::{MoleculeId, SpecificationId};
 use crate::store::connect::Store;
 use crate::store::error::{Doing, StoreError};
-use crate::store::intake::INTAKE_LOCK;
 use crate::store::molecule::{self, MoleculeRow};
 use crate::store::specification::{self, SpecificationKey};
+use crate::store::turn::INTAKE_LOCK;
+use crate::store::write::Weight;
 
 /// Ids of what results point to.
 #[derive(Default)]
@@ -42,12 +44,24 @@ struct LockedRow {
 }
 
 /// Finds or adds what the optimizations among `prepared` bring.
-pub(super) async fn store(store: &Store, prepared: &[Prepared]) -> Result<Parts, StoreError> {
+pub(super) async fn store(store: &Store, prepared: &[Prepared], weight: Weight) -> Result<Parts, StoreError> {
     let (molecules, specifications) = collect(prepared);
     if molecules.is_empty() {
         return Ok(Parts::default());
     }
     let mut conn = store.conn().await?;
+    let parts = store_on(&mut conn, molecules, specifications).await;
+    if weight == Weight::Heavy {
+        drop(Object::take(conn));
+    }
+    parts
+}
+
+async fn store_on(
+    conn: &mut AsyncPgConnection,
+    molecules: Vec<&MoleculeRow>,
+    specifications: BTreeMap<SpecificationKey, &Specification>,
+) -> Result<Parts, StoreError> {
     let together = conn
         .transaction::<Option<Parts>, StoreError, _>(async |conn| {
             if !lock(conn).await? {
@@ -63,10 +77,10 @@ pub(super) async fn store(store: &Store, prepared: &[Prepared]) -> Result<Parts,
     }
     let mut parts = Parts::default();
     for molecule in molecules {
-        add(&mut conn, &mut parts, &[molecule], &BTreeMap::new()).await?;
+        add(conn, &mut parts, &[molecule], &BTreeMap::new()).await?;
     }
     for (key, specification) in specifications {
-        add(&mut conn, &mut parts, &[], &BTreeMap::from([(key, specification)])).await?;
+        add(conn, &mut parts, &[], &BTreeMap::from([(key, specification)])).await?;
     }
     Ok(parts)
 }

@@ -8,7 +8,8 @@ use serde_json::json;
 
 use super::answer::{Answer, read_answer};
 use crate::model::failure::FailureClass;
-use crate::model::ids::{JobId, RecordId, TaskId};
+use crate::model::identity::Said;
+use crate::model::ids::{JobId, RecordId};
 use crate::model::record::RecordStatus;
 use crate::model::task::{TaskOutcome, TaskReport};
 use crate::store::error::StoreError;
@@ -21,7 +22,8 @@ const UNREADABLE: &str = "unreadable_result";
 
 /// A report, ready to be stored.
 pub(super) struct Prepared {
-    pub(super) task_id: TaskId,
+    /// What it says of itself.
+    pub(super) said: Said,
     pub(super) record_id: RecordId,
     pub(super) attempt: i32,
     /// Nodes that it ran on.
@@ -93,9 +95,8 @@ fn prepare_one(job_id: JobId, report: &TaskReport) -> Result<Prepared, PackError
             unreadable(&mut row, "it is no end of an attempt")?
         }
     };
-    let (task_id, record_id, attempt, nodes) =
-        (report.task_id, report.record_id, row.attempt, report.provenance.nodes);
-    Ok(Prepared { task_id, record_id, attempt, nodes, row, body })
+    let (record_id, attempt, nodes) = (report.record_id, row.attempt, report.provenance.nodes);
+    Ok(Prepared { said: said(report), record_id, attempt, nodes, row, body })
 }
 
 /// What is stored of a report that was refused as it is: that it was, and why.
@@ -106,7 +107,17 @@ pub(super) fn refused(job_id: JobId, report: &TaskReport, why: &str) -> Result<P
         ..NewAttempt::bare(report.record_id, attempt, RecordStatus::Error)
     };
     let body = unreadable(&mut row, why)?;
-    Ok(Prepared { task_id: report.task_id, record_id: report.record_id, attempt, nodes: 1, row, body })
+    Ok(Prepared { said: said(report), record_id: report.record_id, attempt, nodes: 1, row, body })
+}
+
+/// What `report` says of itself.
+pub(super) fn said(report: &TaskReport) -> Said {
+    Said {
+        issue: report.issue,
+        job_id: report.provenance.job_id,
+        task_id: report.task_id,
+        attempt: report.attempt,
+    }
 }
 
 fn unreadable(row: &mut NewAttempt, why: &str) -> Result<Body, PackError> {
@@ -159,11 +170,9 @@ fn fail(
 /// The failure on one line, shortened: the whole text is among the outputs.
 fn summarise(class: FailureClass, error_type: &str, message: &str) -> String {
     const MOST: usize = 300;
-    // QCEngine ends what it says of a failed program with the traceback of an exception, where there was one.
-    let says = |line: &&str| {
-        line.contains(char::is_alphanumeric) && !matches!(*line, "NoneType: None" | "TRACEBACK:")
-    };
-    let last = message.lines().map(str::trim).rfind(says).unwrap_or_default();
-    let shown: String = last.chars().take(MOST).collect();
+    // The node runner puts the sentence for a person before everything else.
+    let first = message.lines().map(str::trim).find(|line| line.contains(char::is_alphanumeric));
+    let first = first.unwrap_or_default();
+    let shown: String = first.chars().take(MOST).collect();
     storable(&format!("{} failure ({error_type}): {shown}", class.as_str()))
 }

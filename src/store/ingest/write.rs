@@ -120,7 +120,7 @@ impl Batch {
                     format!("attempt {attempt} was reported again by job {job_id}; nothing was stored");
                 self.events.push(event("duplicate", message));
             }
-            (Verdict::Dropped(NO_RECORD), _) => {}
+            (Verdict::Dropped(NO_RECORD) | Verdict::Aside(_), _) => {}
             (Verdict::Dropped(why), _) => {
                 let message = format!("a report of attempt {attempt} by job {job_id} was dropped: {why}");
                 self.events.push(event("dropped", message));

@@ -20,7 +20,7 @@ use serde_json::Value;
 use crate::harness::gridengine::{GridEngine, GridEngineOptions};
 use crate::harness::private_dir::PrivateDir;
 use crate::harness::simulator::{Dialect, Simulator};
-use crate::harness::{Slurm, Within};
+use crate::harness::{Slurm, SlurmOptions, Within};
 
 /// Cores of the only node of every ground but the live ones.
 pub const CORES: u32 = 8;
@@ -78,7 +78,12 @@ impl Ground {
 
     /// A private, real Slurm.
     pub fn real_slurm() -> Ground {
-        let slurm = Slurm::start();
+        Ground::real_slurm_with(SlurmOptions::default())
+    }
+
+    /// The same with other settings.
+    pub fn real_slurm_with(options: SlurmOptions) -> Ground {
+        let slurm = Slurm::start_with(options);
         let (name, conf) = slurm.env();
         let environment = vec![(name, conf.display().to_string())];
         Ground::real("slurm", Some(Box::new(slurm)), &environment)

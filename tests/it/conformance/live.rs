@@ -22,24 +22,29 @@ fn every_scheduler_that_is_named() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
+/// Whoever names a scheduler wants it tested: one that is not there, or does not answer, is a failure.
+#[test]
+fn a_scheduler_that_is_named_and_not_there_fails() {
+    let Ok(Live::Absent(_)) = Ground::live("lsf") else {
+        return say("skipped: a_scheduler_that_is_named_and_not_there_fails: LSF's commands are here");
+    };
+    let failed = live("lsf").concat();
+    assert!(failed.contains("QCBATCH_TEST_LIVE names lsf, and it cannot be used: not on PATH: "), "{failed}");
+}
+
 /// Runs every scenario on the scheduler `name`; what failed.
 fn live(name: &str) -> Vec<String> {
+    let unusable = |why: &str| vec![format!("QCBATCH_TEST_LIVE names {name}, and it cannot be used: {why}")];
     let ground = match Ground::live(name) {
         Ok(Live::Here(ground)) => *ground,
-        Ok(Live::Absent(commands)) => {
-            say(&format!("skipped: conformance on a live {name}: not on PATH: {}", commands.join(", ")));
-            return vec![];
-        }
-        Err(reason) => {
-            return vec![format!("QCBATCH_TEST_LIVE names {name}, and it cannot be used: {reason}")];
-        }
+        Ok(Live::Absent(commands)) => return unusable(&format!("not on PATH: {}", commands.join(", "))),
+        Err(reason) => return unusable(&reason),
     };
     // Commands prove nothing: three schedulers have a `qsub`, and one may be installed without a server.
     let mut answer = None;
     run(async { answer = Some(ground.scheduler.probe().await) });
     if let Some(Err(error)) = answer {
-        say(&format!("skipped: conformance on a live {name}: it does not answer as one: {error}"));
-        return vec![];
+        return unusable(&format!("it does not answer as one: {error}"));
     }
     let mut failed = Vec::new();
     macro_rules! scenario {

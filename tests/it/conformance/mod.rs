@@ -4,8 +4,11 @@
 mod fidelity;
 mod ground;
 mod life;
+mod limits;
 mod live;
 mod lsf;
+mod odd;
+mod slurm_refusals;
 mod trouble;
 mod whole_way;
 

@@ -217,6 +217,12 @@ impl Daemon {
         self.command(arguments).output().expect("cargo built the program")
     }
 
+    /// Begins `qcbatch ARGUMENTS`; what it prints can be read once it has ended.
+    pub fn begin<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Child {
+        let mut command = self.command(arguments);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("cargo built the program")
+    }
+
     /// Runs `qcbatch ARGUMENTS`, which must succeed, and gives its standard output.
     #[track_caller]
     pub fn ask<A: AsRef<OsStr> + std::fmt::Debug>(&self, arguments: impl AsRef<[A]>) -> String {

@@ -76,7 +76,8 @@ impl Dialect {
             Dialect::Pbs => &["qsub", "qstat", "qselect", "qdel", "qhold", "qrls"],
             Dialect::Torque => &["qsub", "qstat", "qdel", "qhold", "qrls"],
             Dialect::Lsf | Dialect::Volclava => &[
-                "bsub", "bjobs", "bhist", "bkill", "bstop", "bresume", "lsid", "bparams", "busers", "badmin",
+                "bsub", "bjobs", "bhist", "bkill", "bstop", "bresume", "lsid", "bparams", "bqueues",
+                "busers", "badmin",
             ],
             Dialect::Sge => &["qsub", "qstat", "qacct", "qdel", "qhold", "qrls", "qconf"],
         }

@@ -30,6 +30,10 @@ pub struct SlurmOptions {
     pub kill_wait_seconds: u32,
     /// Largest array index plus one.
     pub max_array_size: u32,
+    /// Further lines of its configuration.
+    pub more: &'static str,
+    /// The script of its plugin `job_submit/lua`, which `more` has to name.
+    pub job_submit: Option<&'static str>,
 }
 
 impl Default for SlurmOptions {
@@ -42,6 +46,8 @@ impl Default for SlurmOptions {
             message_timeout_seconds: 10,
             kill_wait_seconds: 30,
             max_array_size: 1001,
+            more: "",
+            job_submit: None,
         }
     }
 }
@@ -91,6 +97,9 @@ impl Slurm {
             user: &user,
         };
         fs::write(&conf, render(&identity, &options)).expect("the directory is ours");
+        if let Some(script) = options.job_submit {
+            fs::write(directory.join("job_submit.lua"), script).expect("the directory is ours");
+        }
         let controller = spawn_server("slurmctld", &["-D"], &conf, &directory.join("slurmctld.err"));
         let nodes = names.iter().map(|name| {
             spawn_server("slurmd", &["-D", "-N", name], &conf, &directory.join(&format!("slurmd-{name}.err")))

@@ -33,7 +33,7 @@ pub fn render(identity: &Identity<'_>, options: &SlurmOptions) -> String {
         kill_wait_seconds,
         ..
     } = options;
-    let max_array_size = options.max_array_size;
+    let (max_array_size, more) = (options.max_array_size, options.more);
     let nodes: String = (1..)
         .zip(node_ports)
         .map(|(number, port)| {
@@ -83,6 +83,6 @@ InactiveLimit=0
 DefMemPerCPU=256
 {nodes}PartitionName=main Nodes=ALL Default=YES MaxTime=1-00:00:00 DefaultTime=10 State=UP
 PartitionName=short Nodes=ALL MaxTime=5 DefaultTime=1 State=UP
-"
+{more}"
     )
 }

@@ -1,13 +1,18 @@
 //! From the lines of a submission to batches of checked calculations, and the problems of those that are refused.
 //! Documents are parsed on a blocking thread, beside the transaction that stores the batch before.
 
+use std::borrow::Cow;
+
 use axum::body::Body;
+use serde::Deserialize;
+use serde_json::value::RawValue;
 use tokio::task::spawn_blocking;
 
 use crate::api::local::body::BodyLines;
 use crate::api::local::error::{ApiError, refusal_message};
-use crate::api::wire::{DocumentLine, ErrorCode, Problem, SubmitOptions};
+use crate::api::wire::{ErrorCode, Problem, SubmitOptions};
 use crate::model::calculation::Calculation;
+use crate::model::json_size::DocumentLimits;
 use crate::model::qcschema::{self, InputDefaults};
 
 /// Documents parsed and stored together.
@@ -29,6 +34,7 @@ pub(in crate::api::local) enum Checked {
 
 /// A submission on its way in.
 pub(in crate::api::local) struct Batches {
+    limits: DocumentLimits,
     lines: Option<BodyLines>,
     options: SubmitOptions,
     problems: Vec<Problem>,
@@ -37,13 +43,16 @@ pub(in crate::api::local) struct Batches {
 
 impl Batches {
     /// Reads the line of options.
-    pub(in crate::api::local) async fn begin(body: Body) -> Result<Batches, ApiError> {
+    pub(in crate::api::local) async fn begin(
+        body: Body,
+        limits: DocumentLimits,
+    ) -> Result<Batches, ApiError> {
         let mut lines = BodyLines::new(body);
         let first = lines.next().await?.unwrap_or_default();
         let options: SubmitOptions = serde_json::from_slice(&first).map_err(|error| {
             ApiError::new(ErrorCode::BadRequest, format!("the first line must hold the options: {error}"))
         })?;
-        Ok(Batches { lines: Some(lines), options, problems: Vec::new(), documents: 0 })
+        Ok(Batches { limits, lines: Some(lines), options, problems: Vec::new(), documents: 0 })
     }
 
     /// What was asked for.
@@ -59,8 +68,9 @@ impl Batches {
         }
         self.documents += lines.len() as u64;
         let defaults = self.options.defaults.clone();
-        let room = MOST_PROBLEMS - self.problems.len();
-        let (calculations, problems) = spawn_blocking(move || check(lines, &defaults, room)).await??;
+        let (limits, room) = (self.limits, MOST_PROBLEMS - self.problems.len());
+        let (calculations, problems) =
+            spawn_blocking(move || check(lines, &defaults, limits, room)).await??;
         self.problems.extend(problems);
         Ok(Some(if self.problems.is_empty() { Checked::Good(calculations) } else { Checked::Refused }))
     }
@@ -106,20 +116,34 @@ impl Batches {
     }
 }
 
+/// A [`DocumentLine`](crate::api::wire::DocumentLine) as it lies in the request.
+#[derive(Deserialize)]
+struct BorrowedLine<'a> {
+    #[serde(borrow)]
+    source: Cow<'a, str>,
+    line: u64,
+    #[serde(borrow)]
+    document: &'a RawValue,
+}
+
 /// Parses the lines of one batch; stops at `room` problems.
 fn check(
     lines: Vec<Vec<u8>>,
     defaults: &InputDefaults,
+    limits: DocumentLimits,
     room: usize,
 ) -> Result<(Vec<Calculation>, Vec<Problem>), ApiError> {
     let (mut calculations, mut problems) = (Vec::with_capacity(lines.len()), Vec::new());
     for line in lines {
-        let line: DocumentLine = serde_json::from_slice(&line).map_err(|error| {
+        // Borrowed: a document that is too large is not copied first.
+        let line: BorrowedLine<'_> = serde_json::from_slice(&line).map_err(|error| {
             ApiError::new(ErrorCode::BadRequest, format!("a line of the request holds no document: {error}"))
         })?;
-        // Carriage returns stand for the document's own line ends (see `DocumentLine`).
-        let text = line.document.get().replace('\r', "\n");
-        match qcschema::parse(&text, defaults) {
+        let parsed = limits.check(line.document.get()).and_then(|()| {
+            // Carriage returns stand for the document's own line ends (see `DocumentLine`).
+            qcschema::parse(&line.document.get().replace('\r', "\n"), defaults)
+        });
+        match parsed {
             Ok(calculation) => calculations.push(calculation),
             Err(error) => {
                 problems.push(Problem::of_document(line.source, line.line + error.line_offset, &error))

@@ -1,5 +1,7 @@
 //! MOPAC's auxiliary file, read by the rules of QCEngine's harness: the same members, the same units, the same digits. Pure.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
 /// Units as QCEngine takes them from MOPAC, so that numbers agree to the last digit.
@@ -26,15 +28,23 @@ const KEPT: [&str; 13] = [
     "point_group",
 ];
 
-/// What the file says, in atomic units.
+/// What the file says, in atomic units. What a driver does not need may be missing: it costs no result.
 #[derive(PartialEq, Debug)]
 pub(super) struct Aux {
     pub(super) version: String,
     pub(super) heat_of_formation: f64,
-    pub(super) gradient: Vec<f64>,
+    /// None where MOPAC printed none, as for a single atom.
+    pub(super) gradient: Option<Vec<f64>>,
     /// Everything kept but version and gradient.
     pub(super) extras: Map<String, Value>,
+    /// Members that cannot be read and are left out, and why.
+    pub(super) left_out: BTreeMap<&'static str, String>,
+    /// What MOPAC says went wrong.
+    pub(super) errors: Vec<String>,
 }
+
+/// Members without which there is no result of any driver.
+const NEEDED: &str = "heat_of_formation";
 
 /// One kept member while the file is read.
 enum Member {
@@ -45,9 +55,14 @@ enum Member {
 
 /// Reads the file, or says why it cannot be read.
 pub(super) fn read(text: &str) -> Result<Aux, String> {
-    let mut members: Vec<(&'static str, Member)> = Vec::with_capacity(KEPT.len());
+    let mut members: Vec<(&'static str, Result<Member, String>)> = Vec::with_capacity(KEPT.len());
     let mut open: Option<usize> = None;
+    let mut errors = vec![];
     for line in text.lines() {
+        if let Some(error) = line.trim().strip_prefix("ERROR_MESSAGE=") {
+            errors.push(error.trim_matches('"').to_owned());
+            continue;
+        }
         if line.contains("START") || line.contains("END") || line.contains('#') {
             continue;
         }
@@ -58,45 +73,67 @@ pub(super) fn read(text: &str) -> Result<Aux, String> {
                     open = None;
                     continue;
                 };
-                let member = member(factor(units)?, value)?;
+                let member = factor(units).and_then(|factor| member(factor, value));
                 let at = members.iter().position(|(name, _)| name == kept).unwrap_or_else(|| {
-                    members.push((kept, Member::Number(0.0)));
+                    members.push((kept, Ok(Member::Number(0.0))));
                     members.len() - 1
                 });
                 members[at].1 = member;
                 open = Some(at);
             }
             (None, None) => {}
-            (None, Some(at)) => match &mut members[at].1 {
-                Member::List { factor, numbers } => numbers.append(&mut list(line, *factor)?),
-                _ if line.trim().is_empty() => {}
-                _ => return Err(format!("`{}` goes on in `{}`", members[at].0, line.trim())),
-            },
+            (None, Some(at)) => {
+                let (name, member) = &mut members[at];
+                if let Err(trouble) = go_on(name, member, line) {
+                    *member = Err(trouble);
+                }
+            }
         }
     }
-    sort_out(members)
+    sort_out(members, errors)
 }
 
-fn sort_out(members: Vec<(&'static str, Member)>) -> Result<Aux, String> {
+/// Reads a line that belongs to the member before it.
+fn go_on(name: &str, member: &mut Result<Member, String>, line: &str) -> Result<(), String> {
+    match member {
+        Ok(Member::List { factor, numbers }) => numbers.append(&mut list(line, *factor)?),
+        Err(_) => {}
+        Ok(_) if line.trim().is_empty() => {}
+        Ok(_) => return Err(format!("`{name}` goes on in `{}`", line.trim())),
+    }
+    Ok(())
+}
+
+fn sort_out(
+    members: Vec<(&'static str, Result<Member, String>)>,
+    errors: Vec<String>,
+) -> Result<Aux, String> {
     let (mut version, mut gradient, mut heat_of_formation) = (None, None, None);
     let mut extras = Map::new();
+    let mut left_out = BTreeMap::new();
     for (name, member) in members {
         match (name, member) {
-            ("mopac_version", Member::Text(text)) => version = Some(text),
-            ("gradients", Member::List { numbers, .. }) => gradient = Some(numbers),
-            (name, member) => {
-                if let ("heat_of_formation", Member::Number(number)) = (name, &member) {
+            (name, Err(trouble)) if name == NEEDED => return Err(trouble),
+            (name, Err(trouble)) => {
+                left_out.insert(name, trouble);
+            }
+            ("mopac_version", Ok(Member::Text(text))) => version = Some(text),
+            ("gradients", Ok(Member::List { numbers, .. })) => gradient = Some(numbers),
+            (name, Ok(member)) => {
+                if let (NEEDED, Member::Number(number)) = (name, &member) {
                     heat_of_formation = Some(*number);
                 }
                 extras.insert(name.to_owned(), member.into());
             }
         }
     }
-    let (Some(version), Some(gradient)) = (version, gradient) else {
-        return Err("Could not correctly parse the MOPAC output file.".to_owned());
+    let none = || match errors.is_empty() {
+        true => "the MOPAC output has no heat of formation".to_owned(),
+        false => errors.join("\n"),
     };
-    let heat_of_formation = heat_of_formation.ok_or("the MOPAC output has no heat of formation")?;
-    Ok(Aux { version, heat_of_formation, gradient, extras })
+    let heat_of_formation = heat_of_formation.ok_or_else(none)?;
+    let version = version.unwrap_or_else(|| "unknown".to_owned());
+    Ok(Aux { version, heat_of_formation, gradient, extras, left_out, errors })
 }
 
 /// `GRADIENTS:KCAL/MOL/ANGSTROM[09]` is a name with units and a length, `ATOM_CHARGES[03]` has no units.

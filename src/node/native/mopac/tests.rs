@@ -119,24 +119,71 @@ fn the_auxiliary_file_is_read_in_atomic_units_to_qcengines_last_digit() {
     });
     assert_eq!(Value::Object(aux.extras.clone()), expected);
     assert_eq!(aux.extras["dip_vec"][2], -0.8422287951216786);
-    assert_eq!(aux.gradient.len(), 9);
-    assert_eq!((aux.gradient[0], aux.gradient[2]), (4.3454319993208145e-11, 0.002190056390770094));
+    let gradient = aux.gradient.unwrap();
+    assert_eq!(gradient.len(), 9);
+    assert_eq!((gradient[0], gradient[2]), (4.3454319993208145e-11, 0.002190056390770094));
+    assert!(aux.left_out.is_empty() && aux.errors.is_empty());
 }
 
 #[test]
-fn an_auxiliary_file_that_does_not_read_says_where() {
-    let unfinished = AUX_TEXT.split_once(" GRADIENTS").unwrap().0;
-    assert_eq!(aux::read(unfinished).unwrap_err(), "Could not correctly parse the MOPAC output file.");
+fn what_no_driver_can_do_without_must_be_readable() {
     for (from, to, said) in [
-        ("-0.0565518430810", "**************", "'**************'"),
-        ("GRADIENTS:KCAL/MOL/ANGSTROM", "GRADIENTS:HARTREE", "unit `HARTREE`"),
         ("HEAT_OF_FORMATION:", "HEAT:", "no heat of formation"),
+        ("HEAT_OF_FORMATION:KCAL/MOL", "HEAT_OF_FORMATION:HARTREE", "unit `HARTREE`"),
         ("-0.577900260590450D+02", "NaND+02", "'NaND+02'"),
-        ("POINT_GROUP=C2v", "POINT_GROUP=C2v\n 1.0", "`point_group` goes on"),
     ] {
         let error = aux::read(&AUX_TEXT.replace(from, to)).unwrap_err();
         assert!(error.contains(said), "{error}");
     }
+    let failed = " ERROR_MESSAGE=\"THE SCF CALCULATION FAILED.\"\n ERROR_MESSAGE=\"UNABLE TO ACHIEVE\"\n";
+    assert_eq!(aux::read(failed).unwrap_err(), "THE SCF CALCULATION FAILED.\nUNABLE TO ACHIEVE");
+}
+
+#[test]
+fn an_energy_needs_nothing_but_the_energy() {
+    let unfinished = AUX_TEXT.split_once(" GRADIENTS").unwrap().0.to_owned();
+    let overflown = AUX_TEXT.replace("-0.0565518430810", "**************");
+    let odd = AUX_TEXT.replace("POINT_GROUP=C2v", "POINT_GROUP=C2v\n 1.0");
+    let damaged = AUX_TEXT.replace("DIP_VEC:DEBYE", "DIP_VEC:TESLA");
+    let nameless = AUX_TEXT.replace("MOPAC_VERSION", "VERSION");
+    let cases = [
+        (&unfinished, None),
+        (&overflown, Some("`gradients`: could not convert string to float: '**************'")),
+        (&odd, Some("`point_group` goes on in `1.0`")),
+        (&damaged, Some("unit `TESLA`")),
+        (&nameless, None),
+    ];
+    for (text, left_out) in cases {
+        let energy = calculation("pm7", "energy", json!({}), water(0, 1));
+        let reply = Mopac.read(&energy, SHARE, &finished(&[(AUX, text), (OUTPUT, "printed")], 0));
+        let stdout = reply.stdout.unwrap();
+        let result: Value = serde_json::from_str(reply.result.expect(left_out.unwrap_or("")).get()).unwrap();
+        assert_eq!(result["return_result"], -0.09209435344270761);
+        match left_out {
+            Some(said) => {
+                assert!(stdout.contains("[qcbatch: of dispatch.aux") && stdout.contains(said), "{stdout}")
+            }
+            None => assert_eq!(stdout, "printed"),
+        }
+    }
+    for (text, said) in [(&unfinished, "has no gradient"), (&overflown, "'**************'")] {
+        let gradient = calculation("pm7", "gradient", json!({}), water(0, 1));
+        let error = Mopac.read(&gradient, SHARE, &finished(&[(AUX, text)], 0)).error.unwrap();
+        assert!(error.error_message.contains(said), "{error:?}");
+    }
+}
+
+#[test]
+fn the_gradient_of_an_atom_is_zero_unless_mopac_says_that_it_failed() {
+    let atom = AUX_TEXT.split_once(" GRADIENTS").unwrap().0;
+    let helium = json!({"symbols": ["He"], "geometry": [0, 0, 0]});
+    let calculation = calculation("pm7", "gradient", json!({}), helium);
+    let reply = Mopac.read(&calculation, SHARE, &finished(&[(AUX, atom)], 0));
+    let result: Value = serde_json::from_str(reply.result.unwrap().get()).unwrap();
+    assert_eq!(result["return_result"], json!([0.0, 0.0, 0.0]));
+    let failed = format!("{atom} ERROR_MESSAGE=\"UNABLE TO ACHIEVE SELF-CONSISTENCE\"\n");
+    let error = Mopac.read(&calculation, SHARE, &finished(&[(AUX, &failed)], 0)).error.unwrap();
+    assert_eq!(error.error_message, "UNABLE TO ACHIEVE SELF-CONSISTENCE");
 }
 
 fn finished(files: &[(&str, &str)], wait_status: i32) -> Finished {
@@ -194,7 +241,7 @@ fn a_failure_has_qcengines_type_and_keeps_what_was_printed() {
     assert_eq!(failure(&[(OUTPUT, "no such atom")], 0), ("no such atom".into(), Some("no such atom".into())));
     assert!(failure(&[], 0).0.contains("no results were captured"));
     let (message, stdout) = failure(&[(AUX, "MOPAC_VERSION=1\n"), (OUTPUT, "printed")], 0);
-    assert!(message.contains("Could not correctly parse"), "{message}");
+    assert!(message.contains("no heat of formation"), "{message}");
     assert_eq!(stdout.as_deref(), Some("printed"));
     assert!(failure(&[(AUX, AUX_TEXT)], 2 << 8).0.contains("exit code 2"));
     assert!(failure(&[(AUX, AUX_TEXT)], 9).0.contains("SIGKILL"));

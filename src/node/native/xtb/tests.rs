@@ -177,12 +177,55 @@ fn a_failure_is_told_in_the_programs_words() {
     let said =
         "-3- Single point calculation terminated\n-1- scf: Self consistent charge iterator did not converge";
     assert_eq!(failure(&stopped, &[], 1 << 8), ("runtime_error".to_owned(), said.to_owned()));
-    assert!(failure(STDOUT, &FILES[1..], 0).1.contains("no file `gradient`"));
     assert!(failure(" no basis found for atom", &[], 11).1.contains("SIGSEGV"));
     assert!(failure(STDOUT, FILES, 2 << 8).1.contains("exit code 2"));
+    assert_eq!(failure("* xtb version 6.5.1", FILES, 0).1, "xtb printed no total energy");
+}
+
+#[test]
+fn what_the_driver_does_not_need_costs_no_result() {
+    let energy = calculation("gfn2-xtb", "energy", json!({}), water());
+    let gradient = calculation("gfn2-xtb", "gradient", json!({}), water());
     let short = GRADIENT_TEXT
         .replace("  -8.0727201911224E-18   4.4197944294767E-03  -1.4774487483126E-03\n", "$end\n");
-    assert_eq!(failure(STDOUT, &[(GRADIENT, &short), FILES[1], FILES[2]], 0).1, "`$end` is no number");
     let overflow = REPORT_TEXT.replace("-0.89353133", "**********");
-    assert!(failure(STDOUT, &[FILES[0], (REPORT, &overflow), FILES[2]], 0).1.starts_with("xtbout.json: "));
+    let torn = BONDS_TEXT.replace("0.92021629196566346", "********");
+    // Files, what is missing in the result, what is said of it, whether a gradient is lost with it.
+    let cases: [(&[(&str, &str)], &str, &str, bool); 6] = [
+        (
+            &FILES[1..],
+            "/extras/xtb/return_gradient",
+            "gradient this could not be read and is left out: xtb did not write it",
+            true,
+        ),
+        (
+            &[(GRADIENT, &short), FILES[1], FILES[2]],
+            "/extras/xtb/return_gradient",
+            "`$end` is no number",
+            true,
+        ),
+        (
+            &[FILES[0], (REPORT, &overflow), FILES[2]],
+            "/properties/scf_dipole_moment",
+            "of xtbout.json",
+            false,
+        ),
+        (&[FILES[0], (REPORT, &overflow), FILES[2]], "/extras/xtb/mulliken_charges", "of xtbout.json", false),
+        (&[FILES[0], FILES[1], (BONDS, &torn)], "/extras/xtb/mayer_bonds", "of wbo", false),
+        (&[FILES[0], FILES[1]], "/extras/xtb/mayer_bonds", "of wbo", false),
+    ];
+    for (files, missing, said, needed) in cases {
+        let reply = Xtb.read(&energy, SHARE, &finished(STDOUT, files, 0));
+        let result: Value = serde_json::from_str(reply.result.expect(said).get()).unwrap();
+        assert_eq!(result["return_result"], -5.070370651327);
+        assert_eq!(result.pointer(missing), None, "{missing}");
+        let stdout = reply.stdout.unwrap();
+        assert_eq!(stdout.matches("[qcbatch: ").count(), 1, "{stdout}");
+        assert!(stdout.starts_with(STDOUT) && stdout.contains(said), "{stdout}");
+        let reply = Xtb.read(&gradient, SHARE, &finished(STDOUT, files, 0));
+        assert_eq!(reply.result.is_none(), needed, "{missing}");
+        if needed {
+            assert!(reply.error.unwrap().error_message.starts_with("`gradient`: "));
+        }
+    }
 }

@@ -5,10 +5,12 @@ use std::collections::BTreeMap;
 use toml::Spanned;
 
 use super::{Checker, Span};
-use crate::scheduler::adapter::document::{CallDocument, ConditionalDocument, PieceDocument, ProbeDocument};
+use crate::scheduler::adapter::document::{
+    CallDocument, ConditionalDocument, NumberDocument, PieceDocument, ProbeDocument, RetryDocument,
+};
 use crate::scheduler::adapter::messages::Verb;
 use crate::scheduler::adapter::template::{Joined, Piece, Placeholder, Template};
-use crate::scheduler::adapter::{Call, Probe, Variants, placeholders};
+use crate::scheduler::adapter::{Call, Probe, ProbedNumber, Retry, Variants, placeholders};
 use crate::scheduler::capabilities::NUMBERS;
 use crate::scheduler::version::VersionRange;
 
@@ -71,8 +73,24 @@ impl Checker {
             },
             columns,
             columns_listed_in: call.columns_listed_in.map(Spanned::into_inner),
+            retries: self.retries(verb, call.retries),
             read,
         })
+    }
+
+    fn retries(&mut self, verb: Verb, retries: BTreeMap<String, Spanned<RetryDocument>>) -> Vec<Retry> {
+        let mut checked = Vec::new();
+        for retry in retries.into_values() {
+            if verb != Verb::Submit {
+                let title = format!("`{}` may be asked twice", verb.as_str());
+                self.problems.add(retry.span(), title, "`retries` of [submit] only");
+            }
+            let RetryDocument { pattern, after } = retry.into_inner();
+            let pattern = self.required(pattern, "pattern", "what the client says before it tries again");
+            let Some(pattern) = pattern.and_then(|text| self.regex(&text, &[])) else { continue };
+            checked.push(Retry { pattern, after: self.span(after).unwrap_or_default() });
+        }
+        checked
     }
 
     /// Checks the pieces of a command or of the directives.
@@ -204,11 +222,10 @@ impl Checker {
                 let title = format!("unknown number `{name}`");
                 self.problems.add(number.span(), title, format!("one of {}", NUMBERS.join(", ")));
             }
-            let subtract = number.get_ref().subtract;
-            if let Some(field) =
-                self.required(number.into_inner().field, "field", "the field that holds the number")
-            {
-                numbers.push((name, field.into_inner(), subtract));
+            let NumberDocument { field, subtract, times } = number.into_inner();
+            if let Some(field) = self.required(field, "field", "the field that holds the number") {
+                let field = field.into_inner();
+                numbers.push((name, ProbedNumber { field, subtract, times: times.unwrap_or(1) }));
             }
         }
         let mut services = Vec::new();

@@ -8,7 +8,8 @@ use toml::Spanned;
 use super::{Checker, Text};
 use crate::scheduler::adapter::document::{ExceedsDocument, ExitDocument, MessageDocument, RuleDocument};
 use crate::scheduler::adapter::messages::{Message, MessageClass, Messages, Verb};
-use crate::scheduler::adapter::states::{Exceeds, ExitEncoding, Rule, StateMap, target, targets};
+use crate::scheduler::adapter::placeholders::fields_of_verb;
+use crate::scheduler::adapter::states::{Exceeds, ExitEncoding, ExitOf, Rule, StateMap, target, targets};
 use crate::scheduler::answer::SchedulerState;
 
 impl Checker {
@@ -85,7 +86,20 @@ impl Checker {
             lacks: rule.lacks.into_iter().map(Spanned::into_inner).collect(),
             exceeds,
             then: self.target(&then)?,
+            exit: rule.exit.map_or(ExitOf::Own, |word| self.exit_of(&word)),
         })
+    }
+
+    fn exit_of(&mut self, word: &Spanned<String>) -> ExitOf {
+        match word.get_ref().as_str() {
+            "own" => {}
+            "another" => return ExitOf::Another,
+            other => {
+                let title = format!("`{other}` has no exit code");
+                self.problems.add(word.span(), title, "`own` or `another`");
+            }
+        }
+        ExitOf::Own
     }
 
     fn exceeds(&mut self, amount: ExceedsDocument) -> Option<Exceeds> {
@@ -104,7 +118,9 @@ impl Checker {
     }
 
     fn check_field(&mut self, field: &str, span: std::ops::Range<usize>) {
-        if !self.row_fields.contains(field) {
+        // A site's own reading may lack what the built-in rules look at.
+        let usual = fields_of_verb(Verb::Poll).1.contains(&field);
+        if !usual && !self.row_fields.contains(field) {
             let there: Vec<&str> = self.row_fields.iter().map(String::as_str).collect();
             let allowed = format!("fields of poll and post_mortem: {}", there.join(", "));
             self.problems.add(span, format!("no answer has a field `{field}`"), allowed);

@@ -2,6 +2,7 @@
 
 mod call;
 mod maps;
+mod queues;
 mod reading;
 
 use std::collections::BTreeSet;
@@ -15,6 +16,7 @@ use super::document::{CallDocument, DirectivesDocument, Document, IdsDocument, S
 use super::messages::Verb;
 use super::problems::{Problem, Problems, Sources};
 use super::{Adapter, Call, IdForm, LaunchFacts, ScriptFacts, Variants, placeholders};
+use crate::model::task::Warning;
 use crate::scheduler::times;
 use crate::scheduler::version::{Version, VersionRange};
 
@@ -115,6 +117,7 @@ impl Checker {
             hold: self.optional_verb(Verb::Hold, document.hold),
             release: self.optional_verb(Verb::Release, document.release),
             limits: self.optional_verb(Verb::Limits, document.limits),
+            queues: self.queues(document.queues),
             alive: self.optional_verb(Verb::Alive, document.alive),
         })
     }
@@ -180,6 +183,8 @@ impl Checker {
             first_array_index,
             job_id: script.job_id.map(Spanned::into_inner),
             warns_itself: script.warns_itself.and_then(|written| self.warns_itself(written)),
+            kill_wait: self.span(script.kill_wait),
+            warning: script.warning.map_or(Warning::WalltimeNear, |word| self.warning(&word)),
             array_log_file: script.array_log_file.map(|name| self.array_log_file(name)),
             array_log_name: script.array_log_name.map_or_else(|| log_name.clone(), Spanned::into_inner),
             log_name,
@@ -212,6 +217,18 @@ impl Checker {
                 until: self.version(versions.until.and_then(placed)),
             }),
         }
+    }
+
+    fn warning(&mut self, word: &Spanned<String>) -> Warning {
+        match word.get_ref().as_str() {
+            "walltime" => {}
+            "kill" => return Warning::Kill,
+            other => {
+                let title = format!("unknown meaning `{other}` of a warning");
+                self.problems.add(word.span(), title, "`walltime` or `kill`");
+            }
+        }
+        Warning::WalltimeNear
     }
 
     fn array_log_file(&mut self, name: Spanned<String>) -> String {

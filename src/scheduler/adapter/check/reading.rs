@@ -50,6 +50,7 @@ impl Checker {
             &[("refuse", Unmatched::Refuse), ("skip", Unmatched::Skip)],
         );
         let ignore = read.ignore.iter().filter_map(|text| self.regex(text, &[])).collect();
+        let ours = read.ours.and_then(|text| self.regex(&text, &[]));
         let must_contain = read.must_contain.and_then(|text| self.regex(&text, &[]));
         let leave_out = read
             .leave_out
@@ -100,7 +101,7 @@ impl Checker {
             (Form::Words, Some(BTreeSet::from(["word".to_owned()])))
         };
         self.check_fields(verb, &form, &fields, names.as_ref(), needed, &place);
-        Some(Reading { from, form, ignore, unmatched, take, fields, step, must_contain, leave_out })
+        Some(Reading { from, form, ignore, unmatched, ours, take, fields, step, must_contain, leave_out })
     }
 
     /// That every field named on the right can be there, and that the needed ones are.

@@ -120,6 +120,8 @@ pub struct Reading {
     pub ignore: Vec<Regex>,
     /// What any other line means.
     pub unmatched: Unmatched,
+    /// Found in every line that may be about a job of ours: another line that does not fit is passed over.
+    pub ours: Option<Regex>,
     /// Which rows count.
     pub take: Take,
     /// Our names and where the scheduler's text for them is; the first that is there counts. Empty: names are ours.
@@ -162,7 +164,7 @@ impl Reading {
                 .collect(),
             form => {
                 let lines = self.lines(text)?;
-                text::rows(form, &lines, columns, self.unmatched)?
+                text::rows(form, &lines, columns, |line| self.meaning_of(line))?
                     .iter()
                     .map(|row| self.renamed(row))
                     .collect()
@@ -191,6 +193,14 @@ impl Reading {
             .filter(|line| !line.trim().is_empty())
             .filter(|line| !self.ignore.iter().any(|pattern| pattern.is_match(line)))
             .collect())
+    }
+
+    /// What it means that `line` does not fit.
+    fn meaning_of(&self, line: &str) -> Unmatched {
+        match &self.ours {
+            Some(ours) if !ours.is_match(line) => Unmatched::Skip,
+            _ => self.unmatched,
+        }
     }
 
     fn renamed(&self, row: &Row) -> Row {

@@ -6,7 +6,7 @@ pub(super) fn rows(
     form: &Form,
     lines: &[&str],
     asked_columns: &[String],
-    unmatched: Unmatched,
+    unmatched: impl Fn(&str) -> Unmatched,
 ) -> Result<Vec<Row>, Unreadable> {
     let mut rows = Vec::with_capacity(lines.len());
     for line in lines {
@@ -25,10 +25,12 @@ pub(super) fn rows(
             }
             Form::Records(_) | Form::Sections(_) | Form::Json(_) | Form::Xml(_) => None,
         };
-        match (row, unmatched) {
-            (Some(row), _) => rows.push(row),
-            (None, Unmatched::Skip) => {}
-            (None, Unmatched::Refuse) => return Err(Unreadable::new("a line that does not fit", line)),
+        match row {
+            Some(row) => rows.push(row),
+            None => match unmatched(line) {
+                Unmatched::Skip => {}
+                Unmatched::Refuse => return Err(Unreadable::new("a line that does not fit", line)),
+            },
         }
     }
     Ok(rows)

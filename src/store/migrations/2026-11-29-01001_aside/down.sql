@@ -1,0 +1,2 @@
+DROP TABLE report_aside;
+ALTER TABLE task DROP COLUMN calculation_hash;
