@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use super::board::{Entry, File};
 use super::forecast::Remembered;
 use super::pools::Pool;
-use super::sharing;
+use super::sharing::{self, Shared};
 use super::site::Site;
 use super::stuck;
 use super::troubles::chain;
@@ -49,8 +49,8 @@ struct Memory {
     expected: Remembered,
     /// Since when there were pilots too many, and the least of how many.
     surplus: Option<(Instant, Surplus)>,
-    /// When it was last looked whether jobs hold what others could do.
-    shared_on: Option<Instant>,
+    /// What jobs hold that others could do.
+    shared: Shared,
 }
 
 impl Default for Memory {
@@ -60,7 +60,7 @@ impl Default for Memory {
             counted: None,
             expected: Remembered::default(),
             surplus: None,
-            shared_on: None,
+            shared: Shared::default(),
         }
     }
 }
@@ -181,7 +181,7 @@ async fn plan_pool(
         // There is more, and it may be wanted as well.
         site.planner_bell.notify_one();
     }
-    sharing::share(site, pool, (live, free), &mut memory.shared_on).await?;
+    sharing::share(site, pool, (live, free), &mut memory.shared).await?;
     let_go(site, live, surplus, memory).await
 }
 
