@@ -124,6 +124,9 @@ mod armed {
 
     use super::FailPoint;
 
+    /// The exit code after an action that is not understood (`EX_USAGE` of sysexits.h).
+    const UNKNOWN_ACTION: i32 = 64;
+
     /// What `return(ACTION)` asks for. A word that is not understood ends the process: a test that misspells it fails.
     pub(super) fn act(point: FailPoint, action: Option<&str>) {
         let action = action.unwrap_or_default();
@@ -137,7 +140,10 @@ mod armed {
         let signal = match verb {
             "kill" => Signal::SIGKILL,
             "stop" => Signal::SIGSTOP,
-            _ => panic!("{}: no such action: {action:?}", point.name()),
+            _ => {
+                tracing::error!(point = point.name(), action, "no such action of a fail-point");
+                std::process::exit(UNKNOWN_ACTION);
+            }
         };
         tracing::warn!(point = point.name(), action, "fail-point");
         let _ = raise(signal);

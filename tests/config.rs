@@ -253,7 +253,7 @@ fn a_state_directory_too_deep_for_a_socket_is_told_even_by_default() {
     let world = World::new().set(&format!("site.state=/{}", "x".repeat(100)));
     let said = world.said();
     assert!(said.contains("--set site.state=") && said.contains("a path of at most 103 bytes"), "{said}");
-    World::new().set(&format!("daemon.socket=/{}", "x".repeat(106))).loaded();
+    World::new().set(&format!("daemon.socket=/{}", "x".repeat(102))).loaded();
 }
 
 #[test]
@@ -512,7 +512,7 @@ fn the_template_uncommented_is_valid_and_shows_the_defaults() {
         assert!(line.contains("qcbatch.toml:"), "not in the template: {line}");
     }
     let (shown, defaults) = (loaded.show(Origins::Hidden), minimal.show(Origins::Hidden));
-    let machine_s_own = ["# cores", "max_jobs = 6", "worker_python = \"python3\""];
+    let machine_s_own = ["# cores", "max_jobs = 6", "worker_python = \"python3\"", "idle = \"15s\""];
     for (ours, default) in shown.lines().zip(defaults.lines()) {
         if !default.starts_with("# ") && !machine_s_own.contains(&default) {
             assert_eq!(ours, default);

@@ -178,12 +178,15 @@ impl Board {
         claimed.iter().map(|(job, names)| (*job, with_time(names))).collect()
     }
 
-    /// The holder of this chunk is to give all but so many of its unbegun tasks back, unless it was asked a moment ago.
-    pub fn ask_back(&self, chunk: ChunkId, give_back: GiveBack) {
+    /// The holder of this chunk is to give all but so many of its unbegun tasks back, unless it was asked a moment ago. Says
+    /// whether it is asked now.
+    pub fn ask_back(&self, chunk: ChunkId, give_back: GiveBack) -> bool {
         let mut inner = self.lock();
-        if inner.asked.get(&chunk).is_none_or(|(_, at)| at.elapsed() >= ASK_AGAIN) {
+        let asks = inner.asked.get(&chunk).is_none_or(|(_, at)| at.elapsed() >= ASK_AGAIN);
+        if asks {
             inner.asked.insert(chunk, (give_back, Instant::now()));
         }
+        asks
     }
 
     /// What holders of chunks were asked.

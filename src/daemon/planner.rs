@@ -11,7 +11,7 @@ use super::board::{Entry, File};
 use super::forecast::Remembered;
 use super::pools::Pool;
 use super::python;
-use super::sharing;
+use super::sharing::{self, Shared};
 use super::site::Site;
 use super::stuck;
 use super::troubles::chain;
@@ -51,8 +51,8 @@ struct Memory {
     expected: Remembered,
     /// Since when there were pilots too many, and the least of how many.
     surplus: Option<(Instant, Surplus)>,
-    /// When it was last looked whether jobs hold what others could do.
-    shared_on: Option<Instant>,
+    /// What jobs hold that others could do.
+    shared: Shared,
 }
 
 impl Default for Memory {
@@ -62,7 +62,7 @@ impl Default for Memory {
             counted: None,
             expected: Remembered::default(),
             surplus: None,
-            shared_on: None,
+            shared: Shared::default(),
         }
     }
 }
@@ -189,7 +189,7 @@ async fn plan_pool(
         // There is more, and it may be wanted as well.
         site.planner_bell.notify_one();
     }
-    sharing::share(site, pool, (live, free), &mut memory.shared_on).await?;
+    sharing::share(site, pool, (live, free), &mut memory.shared).await?;
     let_go(site, live, surplus, memory).await
 }
 

@@ -25,14 +25,23 @@ const INTERVAL: Duration = Duration::from_secs(2);
 const MANY_CHUNKS: usize = 200;
 const RARE_INTERVAL: Duration = Duration::from_secs(30);
 
+/// What is remembered of one pool. Losing it means taking what is left of a chunk for all of it.
+#[derive(Default)]
+pub struct Shared {
+    /// When it was last looked.
+    looked_on: Option<Instant>,
+    /// Tasks of each chunk when it was first seen in a job, less those that were asked back since.
+    tasks: HashMap<ChunkId, u32>,
+}
+
 /// Decides for one pool whose jobs are `live` and that may have `free` more.
 pub async fn share(
     site: &Site,
     pool: &Pool,
     (live, free): (&[LiveJobs], u32),
-    shared_on: &mut Option<Instant>,
+    shared: &mut Shared,
 ) -> Result<(), StoreError> {
-    if shared_on.is_some_and(|at| at.elapsed() < INTERVAL) {
+    if shared.looked_on.is_some_and(|at| at.elapsed() < INTERVAL) {
         return Ok(());
     }
     let held = pool.board.held();
@@ -43,17 +52,24 @@ pub async fn share(
     let running =
         || live.iter().filter(|jobs| jobs.pilot && !jobs.cancelling && jobs.state == JobState::Running);
     let all_work = running().flat_map(LiveJobs::ids).all(|id| held.contains_key(&id));
-    if all_work && chunks.len() > MANY_CHUNKS && shared_on.is_some_and(|at| at.elapsed() < RARE_INTERVAL) {
+    if all_work
+        && chunks.len() > MANY_CHUNKS
+        && shared.looked_on.is_some_and(|at| at.elapsed() < RARE_INTERVAL)
+    {
         return Ok(());
     }
-    *shared_on = Some(Instant::now());
+    shared.looked_on = Some(Instant::now());
     let open = site.store.open_tasks(&chunks).await?;
-    let hands = hands(running(), &held, &open);
+    let hands = hands(running(), &held, &open, &mut shared.tasks);
     learn(pool, &hands, &open);
     let new_jobs = if pool.config.filling == Filling::Spread { free } else { 0 };
-    for Give { chunk, keep } in sharing::share(&hands, &pool.board.unclaimed(), new_jobs) {
-        pool.board.ask_back(chunk, GiveBack { number: rand::random(), keep });
-        site.stager_bell.notify_one();
+    for Give { chunk, keep, given } in sharing::share(&hands, &pool.board.unclaimed(), new_jobs) {
+        if pool.board.ask_back(chunk, GiveBack { number: rand::random(), keep }) {
+            if let Some(tasks) = shared.tasks.get_mut(&chunk) {
+                *tasks = tasks.saturating_sub(given);
+            }
+            site.stager_bell.notify_one();
+        }
     }
     Ok(())
 }
@@ -63,17 +79,26 @@ fn hands<'a>(
     running: impl Iterator<Item = &'a LiveJobs>,
     held: &HashMap<JobId, Vec<(ChunkName, Duration)>>,
     open: &[OpenTasks],
+    first: &mut HashMap<ChunkId, u32>,
 ) -> Vec<Hands> {
     let mut left: HashMap<ChunkId, u32> = HashMap::new();
     for tasks in open {
         *left.entry(tasks.chunk_id).or_default() += tasks.tasks;
     }
-    let chunk = |(name, held_for): &(ChunkName, Duration)| HeldChunk {
-        chunk: name.chunk_id,
-        need: name.need.into(),
-        tasks: name.tasks,
-        open: left.get(&name.chunk_id).copied().unwrap_or(0),
-        held_for: *held_for,
+    first.retain(|chunk, _| left.contains_key(chunk));
+    for (chunk, open) in &left {
+        first.entry(*chunk).or_insert(*open);
+    }
+    let first = &*first;
+    let chunk = |(name, held_for): &(ChunkName, Duration)| {
+        let open = left.get(&name.chunk_id).copied().unwrap_or(0);
+        HeldChunk {
+            chunk: name.chunk_id,
+            need: name.need.into(),
+            tasks: first.get(&name.chunk_id).copied().unwrap_or(open).max(open),
+            open,
+            held_for: *held_for,
+        }
     };
     let mut hands = Vec::new();
     for jobs in running {

@@ -148,7 +148,7 @@ mod tests {
         );
         assert!(error.expected.starts_with("at most 1000 values"), "{}", error.expected);
         let error = limits.check(&text(6_000)).unwrap_err();
-        assert!(error.reason.starts_with("the document has 12027 bytes"), "{}", error.reason);
+        assert!(error.reason.starts_with("the document has 12029 bytes"), "{}", error.reason);
     }
 
     #[test]

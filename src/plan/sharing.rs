@@ -37,7 +37,7 @@ pub struct HeldChunk {
     pub chunk: ChunkId,
     /// What each of its tasks needs.
     pub need: Need,
-    /// How many tasks it had.
+    /// How many tasks it had when it was first seen, less those that were asked back since.
     pub tasks: u32,
     /// How many of them are not reported yet.
     pub open: u32,
@@ -52,6 +52,8 @@ pub struct Give {
     pub chunk: ChunkId,
     /// Tasks that may stay.
     pub keep: u32,
+    /// Tasks that are asked back.
+    pub given: u32,
 }
 
 /// How a chunk fares in its job.
@@ -132,8 +134,9 @@ pub fn share(jobs: &[Hands], unclaimed: &[Unclaimed], new_jobs: u32) -> Vec<Give
                 continue;
             };
             if keep < course.unbegun {
-                taken.push((chunk.need, course.unbegun - keep));
-                gives.push(Give { chunk: chunk.chunk, keep });
+                let given = course.unbegun - keep;
+                taken.push((chunk.need, given));
+                gives.push(Give { chunk: chunk.chunk, keep, given });
             }
         }
     }

@@ -51,7 +51,7 @@ fn every_figure_is_told_and_nothing_is_left() {
     let svg = picture.to_str().unwrap();
     let bench = begun(&server, 3, &["--program", "sleep:1500", "--payload", "2KiB", "--svg", svg]);
     let keywords = "select count(*) from specification where program = 'synthetic' and method = 'sleep'
-        and keywords = '{\"milliseconds\": 1500, \"payload_bytes\": 2048}'";
+        and keywords::jsonb = '{\"milliseconds\": 1500, \"payload_bytes\": 2048}'";
     assert_eq!(server.database.count(keywords), 1);
     assert_eq!(server.database.count("select count(*) from molecule"), 3, "distinct molecules");
     server.run_waiting().iter().for_each(|ran| server.store_good(ran));

@@ -44,21 +44,30 @@ fn backup(daemon: &Daemon) -> String {
     file
 }
 
-/// The chunks of after the backup wait in the spool, a job runs that the backup does not know, and the daemon is asleep
-/// while the database is replaced under it.
+/// Chunks of after the backup wait in the spool, a job that the backup does not know is about to begin, and the daemon is
+/// asleep while the database is replaced under it.
 #[test]
 fn a_restore_under_a_sleeping_daemon_with_chunks_waiting_mixes_nothing_up() {
     let database = Database::fresh();
-    let config = DaemonConfig::on(&database).with_local_pool(POOL);
-    let mut daemon = Daemon::start(&config);
+    let flags = tempfile::tempdir().unwrap();
+    let begin = flags.path().join("begin");
+    // Jobs start, and their runners wait for the flag.
+    let setup = format!("setup = [\"until [ -e {} ]; do sleep 0.2; done\"]\n", begin.display());
+    let mut daemon = Daemon::start(&DaemonConfig::on(&database).with_local_pool(&format!("{POOL}{setup}")));
     let file = backup(&daemon);
-    daemon.submit(&sleeping(120, 0.7, 400), &[]);
+    daemon.submit(&sleeping(40, 0.7, 1), &[]);
     let ready = daemon.spool().join("local/ready");
     wait_until(
-        "a chunk waits beside a job that works",
+        "a chunk waits, and a job is there",
         Within::AWhile,
-        || (chunks_in(&ready).len(), database.count("select count(*) from record where status = 'complete'")),
-        |(waiting, complete)| *waiting > 0 && *complete > 0,
+        || {
+            (
+                chunks_in(&ready).len(),
+                database.count("select count(*) from job where state = 'running'"),
+                daemon.log_tail(),
+            )
+        },
+        |(waiting, running, _)| *waiting > 0 && *running > 0,
     );
     let asleep = Pid::from_raw(i32::try_from(daemon.pid()).unwrap());
     kill(asleep, Signal::SIGSTOP).unwrap();
@@ -78,6 +87,7 @@ fn a_restore_under_a_sleeping_daemon_with_chunks_waiting_mixes_nothing_up() {
     assert_eq!(database.sql(restored), before, "the daemon of before wrote nothing");
 
     daemon.start_again();
+    fs::write(&begin, "").unwrap();
     daemon.submit(&sleeping(8, 2.0, 1), &[]);
     daemon.wait_complete(8);
     assert_eq!(each_has_its_own_energy(&database), 8);
@@ -139,4 +149,14 @@ fn a_spool_and_a_state_directory_belong_to_one_database_and_one_daemon() {
     let told = String::from_utf8_lossy(&beside.stderr).into_owned();
     assert!(!beside.status.success() && told.contains("is in use by another qcbatch"), "{told}");
     assert!(told.contains(&format!("process {}", owner.pid())), "{told}");
+}
+
+/// A daemon that is merely cut off from its lease still has its private PostgreSQL: the lock of the state directory tells.
+#[test]
+fn a_private_database_is_not_restored_while_a_daemon_has_its_state_directory() {
+    let daemon = Daemon::start(&DaemonConfig::private_database().with_local_pool(""));
+    let file = backup(&daemon);
+    let restored = daemon.cli(["db", "restore", "--replace", &file]);
+    let told = String::from_utf8_lossy(&restored.stderr).into_owned();
+    assert!(!restored.status.success() && told.contains("is in use by another qcbatch"), "{told}");
 }

@@ -42,13 +42,13 @@ fn an_array_that_is_more_than_the_scheduler_takes_becomes_smaller_ones() {
 /// refusals teach, and no pool pauses for good.
 #[test]
 fn a_queues_limits_are_kept_whether_they_are_told_or_not() {
-    let limits = json!({"workq": {"array_size": 2, "submitted": 3, "walltime": 1800}});
+    let limits = json!({"workq": {"array_size": 2, "submitted": 3, "walltime": 86400}});
     for tells_no_limits in [false, true] {
         let simulator = Simulator::new(Dialect::Pbs);
         simulator.mischief(&json!({"queue_limits": limits, "tells_no_limits": tells_no_limits}));
         let database = Database::fresh();
         let pool = "name = \"cluster\"\nadapter = \"pbs\"\nqueue = \"workq\"\ncores = 1\ntasks_per_job = 2\nmax_jobs = 6\n\
-                    walltime = \"25m\"\nidle = \"1s\"";
+                    idle = \"1s\"";
         let config = DaemonConfig::on(&database).with_pool(pool).with_env("PATH", &simulator.path());
         let mut daemon = Daemon::start(&config);
         if !tells_no_limits {
@@ -57,7 +57,7 @@ fn a_queues_limits_are_kept_whether_they_are_told_or_not() {
                 "the limits are told",
                 Within::AMoment,
                 || (limits(&mut daemon), daemon.log_tail()),
-                |(found, _)| found == "walltime 30 min, arrays of 2, 3 jobs",
+                |(found, _)| found == "walltime 24 h, arrays of 2, 3 jobs",
             );
         }
         submit_sleepers(&mut daemon, "cluster", 6);

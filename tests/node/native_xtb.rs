@@ -169,6 +169,6 @@ fn an_element_without_parameters_fails_alone() {
     );
     let reply = natively(&Xtb, &uranium);
     let (class, error_type, message) = failure(&reply);
-    assert_eq!((class, error_type.as_str()), (FailureClass::Program, "unknown_error"), "{message}");
+    assert_eq!((class, error_type.as_str()), (FailureClass::Input, "unknown_error"), "{message}");
     assert!(reply.stdout.unwrap().contains("no basis found"));
 }

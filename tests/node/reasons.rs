@@ -10,6 +10,11 @@ fn with(mut specification: Value, keywords: Value) -> Value {
     specification
 }
 
+/// Of one element: QCEngine writes the basis sets of several into NWChem's input in no certain order.
+fn hydrogen() -> Value {
+    json!({"symbols": ["H", "H"], "geometry": [0.0, 0.0, 0.0, 0.0, 0.0, 1.4]})
+}
+
 fn oxygen() -> Value {
     json!({"symbols": ["O", "O"], "geometry": [0.0, 0.0, -1.14, 0.0, 0.0, 1.14], "molecular_multiplicity": 3})
 }
@@ -35,7 +40,7 @@ fn programs_failures_are_told_by_their_reason_and_not_by_their_last_line() {
         .manifest(|manifest| manifest.native_programs = vec!["mopac".into(), "xtb".into()])
         .task_on(singlepoint("mopac", "energy", "pm3", ""), oxygen())
         .task(with(singlepoint("xtb", "energy", "gfn2-xtb", ""), json!({"max_iterations": 2})))
-        .task(singlepoint("nwchem", "energy", "scf", "no-such-basis"))
+        .task_on(singlepoint("nwchem", "energy", "scf", "no-such-basis"), hydrogen())
         .task(unfinished)
         .task(singlepoint("nosuchprogram", "energy", "scf", "sto-3g"))
         .task(with(singlepoint("xtb", "energy", "gfn2-xtb", ""), json!({"solvent": "wine"})))
@@ -45,18 +50,15 @@ fn programs_failures_are_told_by_their_reason_and_not_by_their_last_line() {
     assert_told(
         &job,
         &[
-            (
-                Input,
-                "MOPAC cannot make this multiplicity without keywords for configuration interaction (SPECIFIED SPIN \
-                 COMPONENT NOT SPANNED BY ACTIVE SPACE)",
-            ),
+            // The first and the last are told by the table of what programs represent, before anything is started.
+            (Input, "multiplicity 3, which QCEngine's input for mopac cannot ask for (1 expected)"),
             (
                 Convergence,
                 "xtb's charges did not converge (Self consistent charge iterator did not converge)",
             ),
             (
                 Input,
-                "NWChem does not find the basis set: `O library no-such-basis` (bas_tag_lib: failed opening basis \
+                "NWChem does not find the basis set: `H library no-such-basis` (bas_tag_lib: failed opening basis \
                  file)",
             ),
             (
@@ -67,7 +69,7 @@ fn programs_failures_are_told_by_their_reason_and_not_by_their_last_line() {
             (Input, "xtb has no solvent `wine` for this method"),
             (
                 Input,
-                "xtb under QCEngine has the drivers energy, gradient and properties, and not the one that was asked for",
+                "QCEngine has no driver `hessian` for xtb (`energy` or `gradient` or `properties` expected)",
             ),
         ],
     );

@@ -234,7 +234,8 @@ fn says_nothing(message: &str) -> bool {
 /// The last line that says something: of the message, or of standard error where the message says nothing.
 fn last_words(failed: &Failed<'_>) -> String {
     let of_stderr = failed.stderr.map(last_line).unwrap_or_default();
-    if says_nothing(failed.message) && !of_stderr.is_empty() {
+    let is_told_by_its_end = failed.ending.is_some_and(|ending| ending != Ending::Code(0));
+    if says_nothing(failed.message) && (!of_stderr.is_empty() || is_told_by_its_end) {
         return of_stderr.to_owned();
     }
     let message = last_line(failed.message);

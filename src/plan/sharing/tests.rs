@@ -120,11 +120,12 @@ proptest! {
                 if deal.left.is_empty() { job(*slots, &[]) } else { job(*slots, &[held(deal, id)]) }
             }).collect();
             let mut waiting = vec![];
-            for Give { chunk, keep } in share(&seen, &[], 0) {
+            for Give { chunk, keep, given } in share(&seen, &[], 0) {
                 let (slots, deal) = (slots[chunk.0 as usize], &mut jobs[chunk.0 as usize]);
                 let stay = (slots + keep) as usize;
                 prop_assert!(stay < deal.left.len(), "asked for what it has begun");
                 waiting.extend(deal.left.drain(stay..));
+                deal.tasks -= given;
             }
             let idle: Vec<usize> = (0..jobs.len()).filter(|job| jobs[*job].left.is_empty()).collect();
             let hoard = slots.iter().zip(&jobs).any(|(slots, deal)| deal.left.len() as u32 > 2 * slots + 5);
@@ -136,11 +137,13 @@ proptest! {
                 jobs[job] = Deal { since: rounds, tasks: left.len() as u32, left };
             }
             // Where nobody is idle, what went back is claimed by whoever is free first.
-            jobs[0].left.extend(parts.flatten());
+            let rest: Vec<u32> = parts.flatten().copied().collect();
+            jobs[0].tasks += rest.len() as u32;
+            jobs[0].left.extend(rest);
         }
         done.sort_unstable();
         prop_assert_eq!(done, (0..tasks).collect::<Vec<_>>());
-        prop_assert!(idle_beside_hoard <= 2, "{idle_beside_hoard} rounds with idle jobs beside a hoard");
+        prop_assert!(idle_beside_hoard <= 5, "{idle_beside_hoard} rounds with idle jobs beside a hoard");
     }
 }
 
