@@ -82,6 +82,9 @@ impl Server {
                         tasks: calculations.len() as u32,
                     }])
                 }),
+                resume: Arc::new(|_| None),
+                nodes: Arc::new(Vec::new),
+                clear_nodes: Arc::new(|_| Vec::new()),
                 scheduler_logs: Arc::new(|_, _| vec!["scheduler.log".to_owned()]),
                 stopping: stopping.clone(),
             });
@@ -188,6 +191,7 @@ fn status() -> DaemonStatus {
             scheduler: Default::default(),
             jobs: [].into(),
             paused: None,
+            without_python: None,
             polled_on: None,
             limits: String::new(),
         }],
