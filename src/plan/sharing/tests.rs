@@ -1,3 +1,5 @@
+//! The promises of `plan::sharing`: no task is lost or done twice, and idle jobs get work.
+
 use proptest::prelude::*;
 
 use super::*;

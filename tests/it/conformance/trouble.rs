@@ -95,11 +95,17 @@ pub async fn f15_refusals_are_told_apart(ground: &Ground) {
 
 /// F40: as many calls for many jobs as for one.
 pub async fn f40_as_many_calls_for_many_jobs_as_for_one(ground: &Ground) {
+    // The fewest of some tries: a slow machine may have one poll that takes too long and is repeated.
     let asking_costs = async |ids: &[SchedulerJobId]| {
-        let before = ground.simulator().all_calls();
-        ground.listing().await;
-        ground.scheduler.post_mortem(ids).await;
-        ground.simulator().all_calls() - before
+        let mut fewest = None;
+        for _ in 0..3 {
+            let before = ground.simulator().all_calls();
+            ground.listing().await;
+            ground.scheduler.post_mortem(ids).await;
+            let calls = ground.simulator().all_calls() - before;
+            fewest = Some(fewest.map_or(calls, |fewest| calls.min(fewest)));
+        }
+        fewest
     };
     let one = ground.submit("true").await;
     let for_one = asking_costs(std::slice::from_ref(&one)).await;
