@@ -125,7 +125,7 @@ impl Store {
                 d.nodes, t.tasks
              FROM demand d CROSS JOIN LATERAL (
                 SELECT count(*) AS tasks FROM (
-                    SELECT FROM task WHERE available AND demand_id = d.id LIMIT $1) some) t
+                    SELECT FROM task WHERE available AND demand_id = d.id LIMIT $1) AS counted) t
              WHERE t.tasks > 0 ORDER BY d.id",
         )
         .bind::<BigInt, _>(MOST_COUNTED + 1)

@@ -78,7 +78,7 @@ fn a_pool_that_is_slow_to_submit_lets_another_go_first() {
     let database = Database::fresh();
     let pool = |name: &str| {
         format!(
-            "name = \"{name}\"\nadapter = \"slurm\"\nqueue = \"{name}\"\ncores = 1\nidle = \"1s\"\nmax_array = 1"
+            "name = \"{name}\"\nadapter = \"slurm\"\nqueue = \"main\"\ncores = 1\nidle = \"1s\"\nmax_array = 1"
         )
     };
     let config = DaemonConfig::on(&database)

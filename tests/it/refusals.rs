@@ -112,8 +112,12 @@ fn a_task_whose_default_limits_fit_no_pool_with_its_program_is_told_so() {
         told.contains("no pool can run it (local: asks for 2.0 GiB, a job of the pool has 1.0 GiB"),
         "{told}"
     );
-    let waiting = daemon.json(&["status"])["waiting"].to_string();
-    assert!(waiting.contains("one record waits: no pool can run it (local: asks for 2.0 GiB"), "{waiting}");
+    wait_until(
+        "status tells of it",
+        Within::Minutes,
+        || (daemon.json(&["status"])["waiting"].to_string(), daemon.log_tail()),
+        |(waiting, _)| waiting.contains("one record waits: no pool can run it (local: asks for 2.0 GiB"),
+    );
     // One that says what it needs runs there: the default time limit fits any pool.
     daemon.submit(&inputs::water_mopac(), &["--memory", "512MiB", "--new"]);
     wait_until(

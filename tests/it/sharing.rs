@@ -16,7 +16,7 @@ fn sleepers(daemon: &Daemon, name: &str, count: u32, milliseconds: u32) -> std::
     for number in 0..count {
         let bond = 0.5 + f64::from(number) * 1e-3 + f64::from(milliseconds) * 1e-7;
         let mut input = inputs::energy("synthetic", "sleep", None, inputs::hydrogen(bond));
-        input["keywords"] = json!({ "milliseconds": milliseconds });
+        input["input_data"]["keywords"] = json!({ "milliseconds": milliseconds });
         fs::write(directory.join(format!("{number}.json")), input.to_string()).unwrap();
     }
     directory

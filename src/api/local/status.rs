@@ -41,7 +41,9 @@ pub(super) async fn status(State(state): State<Arc<ApiState>>) -> Json<StatusSum
             for pool in &mut summary.pools {
                 pool.jobs = counts.jobs.get(&pool.name).cloned().unwrap_or_default();
             }
-            summary.waiting = waiting(&state, &summary.pools).await.unwrap_or_default();
+            summary.waiting = waiting(&state, &summary.pools)
+                .await
+                .unwrap_or_else(|error| vec![format!("why records wait cannot be read: {}", chain(&error))]);
         }
         Ok(Err(error)) => summary.database_away = Some(chain(&error)),
         Err(message) => summary.database_away = Some(message),
