@@ -44,12 +44,14 @@ fn tasks_that_take_a_thousand_times_as_long_as_those_before_keep_every_job_busy(
         runs.entry(fields[0].to_owned()).or_default().push((start, start + seconds));
     }
     let counts: Vec<usize> = runs.values().map(Vec::len).collect();
-    assert_eq!(counts.len(), 8, "every job had work: {counts:?}");
+    // The scheduler of this machine runs as many one-core jobs as there are cores.
+    let side_by_side = std::thread::available_parallelism().unwrap().get().min(8);
+    assert!(counts.len() >= side_by_side, "every job that could run had work: {counts:?}");
     assert!(counts.iter().all(|count| *count >= 3), "and not just a little: {counts:?}");
     let all: Vec<(f64, f64)> = runs.values().flatten().copied().collect();
     let at_once =
         |(start, _): &(f64, f64)| all.iter().filter(|(from, to)| from <= start && start < to).count();
-    assert_eq!(all.iter().map(at_once).max(), Some(8), "all of them side by side");
+    assert_eq!(all.iter().map(at_once).max(), Some(side_by_side), "all of them side by side");
 }
 
 #[test]

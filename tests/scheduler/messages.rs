@@ -58,7 +58,6 @@ async fn an_id_after_a_second_request_is_no_answer() {
     for (name, program, said) in [
         ("lsf", "bsub", "batch system daemon not responding ... still trying"),
         ("torque", "qsub", "Connection to server timed out. Trying again"),
-        ("slurm", "sbatch", "sbatch: error: Slurm temporarily unable to accept job, sleeping and retrying"),
     ] {
         let id = if name == "lsf" { "Job <12> is submitted to queue <normal>." } else { "12" };
         let directory = tempfile::tempdir().unwrap();

@@ -218,7 +218,10 @@ async fn cancelled_tasks_leave_their_chunk() {
     let statuses = [world.status_of(records[2]).await, world.status_of(records[3]).await];
     assert_eq!(statuses, ["cancelled", "running"]);
     let outcome = world.writer.cancel(&of(&records[3..])).await.unwrap();
-    assert_eq!(outcome.jobs_without_work, [job], "it is at work for nothing");
+    assert!(
+        outcome.jobs_without_work.is_empty(),
+        "a pilot is told to stop the task and goes on with other work"
+    );
 }
 
 #[tokio::test]

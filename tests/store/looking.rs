@@ -135,7 +135,7 @@ async fn a_record_tells_its_story() {
     assert_eq!((task.tries, task.losses, task.cores, task.job), (1, 0, Some(2), None));
     assert_eq!(
         task.waiting_reason.as_deref(),
-        Some("attempt 0 failed, it is tried again: memory failure (random_error): boom")
+        Some("attempt 0 failed, it is tried again: memory failure (random_error): first line")
     );
     let kinds: Vec<&str> = detail.events.iter().map(|event| event.kind.as_str()).collect();
     assert_eq!(kinds, ["running", "retried"]);

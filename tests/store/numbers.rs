@@ -81,6 +81,6 @@ async fn keywords_that_jsonb_had_changed_are_restored_when_asked_for_again() {
     assert_eq!(world.add(vec![record]).await[0].record_id, first);
     assert_eq!(
         world.text("SELECT keywords::text AS value FROM specification").await,
-        r#"{"a":1e18,"b":-0.0}"#
+        r#"{"a":1e+18,"b":-0.0}"#
     );
 }
