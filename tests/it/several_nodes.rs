@@ -145,6 +145,16 @@ fn a_killed_runner_loses_only_what_its_node_had() {
     site.submit_sleepers(60, 1000);
     let nodes = site.wait_for_results_of_both();
     let start = document(nodes[1].join("start.json"));
+    // Between two chunks it holds nothing that could be lost.
+    wait_until(
+        "the second node has a chunk at work",
+        Within::Minutes,
+        || {
+            let names = std::fs::read_dir(&nodes[1]).unwrap().map(|entry| entry.unwrap().file_name());
+            names.map(|name| name.to_string_lossy().into_owned()).collect::<Vec<_>>()
+        },
+        |names| names.iter().any(|name| name.starts_with("chunk-")),
+    );
     kill(Pid::from_raw(i32::try_from(start["pid"].as_i64().unwrap()).unwrap()), Signal::SIGKILL).unwrap();
     let released = "select count(*) from event where kind = 'released'";
     wait_until(
