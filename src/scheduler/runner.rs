@@ -99,7 +99,9 @@ pub enum Ran {
     GivenUp {
         /// How long it had lived.
         lived: Duration,
-        /// What it had written.
+        /// What it had written until then.
+        stdout: String,
+        /// What it had written to standard error.
         stderr: String,
     },
     /// It ended.
@@ -194,18 +196,26 @@ pub async fn run(invocation: &Invocation, effect: Effect<'_>) -> Ran {
         tokio::select! {
             // One that has ended has sent what it would.
             biased;
-            ended = work => Some(ended),
-            () = second_try.notified() => None,
+            ended = work => Ok(ended),
+            () = second_try.notified() => {
+                group.signal(Signal::SIGKILL);
+                let lived = started.elapsed();
+                // An answer that it had written already is part of what it said.
+                let _ = tokio::time::timeout(PIPES_AFTER_END, &mut reading).await;
+                Err(lived)
+            }
         }
     };
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let unfinished = |message: String, err: &[u8]| Ran::Unfinished { message, stderr: text(err) };
-    let Some(ended) = ended else {
-        group.signal(Signal::SIGKILL);
-        // A killed child can be waited for at once; an error would mean that it is gone.
-        let _ = child.wait().await;
-        group.id = None;
-        return Ran::GivenUp { lived: started.elapsed(), stderr: text(&err) };
+    let ended = match ended {
+        Ok(ended) => ended,
+        Err(lived) => {
+            // A killed child can be waited for at once; an error would mean that it is gone.
+            let _ = child.wait().await;
+            group.id = None;
+            return Ran::GivenUp { lived, stdout: text(&out), stderr: text(&err) };
+        }
     };
     match ended {
         Err(_) => {
@@ -385,7 +395,7 @@ mod tests {
         let said = "printf 'refused, retry' >&2; printf ing >&2";
         let mut client = shell(&format!("{said}; sleep 600; touch {}", again.display()), PATIENT);
         client.gives_up_at = vec![Regex::new("retrying").unwrap()];
-        let Ran::GivenUp { lived, stderr } = run(&client, Effect::Asks).await else { panic!() };
+        let Ran::GivenUp { lived, stderr, .. } = run(&client, Effect::Asks).await else { panic!() };
         assert_eq!(stderr, "refused, retrying");
         assert!(lived < PATIENT && !again.exists());
         // One that has ended already is not.

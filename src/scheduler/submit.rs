@@ -68,7 +68,9 @@ impl Scheduler {
             Ran::Unfinished { message, stderr } => {
                 return SubmitAnswer::Unclear { message: with_stderr(message, stderr) };
             }
-            Ran::GivenUp { lived, stderr } => return self.read_given_up(call, *lived, stderr),
+            Ran::GivenUp { lived, stdout, stderr } => {
+                return self.read_given_up(call, *lived, (stdout, stderr));
+            }
             Ran::Exited { code, stdout, stderr } => (*code, stdout, stderr),
         };
         let message = format!("exit code {code}: {}", clip(&said(stdout, stderr)));
@@ -100,9 +102,10 @@ impl Scheduler {
 
     /// What a client had said that was ended before it sent its request a second time. The first one was refused, which
     /// counts only where the second surely was not sent.
-    fn read_given_up(&self, call: &Call, lived: Duration, stderr: &str) -> SubmitAnswer {
+    fn read_given_up(&self, call: &Call, lived: Duration, (stdout, stderr): (&str, &str)) -> SubmitAnswer {
         let message = with_stderr("it was ended before it tried again", stderr);
-        if retry_in(call, stderr).is_none_or(|after| lived >= after) {
+        let sent_again = retry_in(call, stderr).is_none_or(|after| lived >= after);
+        if sent_again || self.submitted_id(call, stdout, stderr).is_some() {
             return SubmitAnswer::Unclear { message };
         }
         refusal_or_doubt(self.inner.adapter.messages.class(Verb::Submit, stderr), message)

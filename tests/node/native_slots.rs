@@ -7,7 +7,7 @@ use std::process::{Command, Stdio};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 use qcbatch::model::task::EndReason;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::fixture::*;
 
@@ -26,8 +26,10 @@ fn synthetic_tasks_of_every_kind_need_no_python() {
     assert!(reports[&1].provenance.wall_seconds >= 0.3);
     assert!(reports[&1].provenance.started_on.unwrap() > 1.7e9);
     assert!(reports[&2].provenance.peak_memory_bytes.unwrap() > 100 << 10);
+    // The energy tells which molecule it is of: the sum of the coordinates.
+    let energy: f64 = water()["geometry"].as_array().unwrap().iter().filter_map(Value::as_f64).sum();
     for task in 0..3 {
-        assert_eq!(result_of(&reports[&task])["return_result"], 0.0);
+        assert_eq!(result_of(&reports[&task])["return_result"], energy);
     }
     assert_eq!(error_of(&reports[&3]).1, "input_error");
     assert_eq!(job.end().reason, EndReason::Done);

@@ -79,10 +79,10 @@ fn at_the_jobs_end_a_task_goes_back_while_one_at_its_own_limit_has_failed() {
 #[test]
 fn a_runner_says_its_last_word_before_its_scheduler_kills() {
     const KILL_WAIT: Duration = Duration::from_secs(8);
-    for (signal, warning, reason) in [
-        (Signal::SIGTERM, Warning::WalltimeNear, EndReason::Signal),
-        (Signal::SIGINT, Warning::WalltimeNear, EndReason::Signal),
-        (Signal::SIGUSR2, Warning::Kill, EndReason::WalltimeNear),
+    for (signal, warning, reason, code) in [
+        (Signal::SIGTERM, Warning::WalltimeNear, EndReason::Signal, 128 + 15),
+        (Signal::SIGINT, Warning::WalltimeNear, EndReason::Signal, 128 + 2),
+        (Signal::SIGUSR2, Warning::Kill, EndReason::WalltimeNear, 0),
     ] {
         let job = Job::new(Generation::V1)
             .manifest(|manifest| {
@@ -95,7 +95,7 @@ fn a_runner_says_its_last_word_before_its_scheduler_kills() {
         until("the runner has started", || job.directory.heartbeat().exists().then_some(()));
         let asked = Instant::now();
         runner.signal(signal);
-        assert_eq!(runner.wait(), 0);
+        assert_eq!(runner.wait(), code, "{signal}");
         assert!(asked.elapsed() < KILL_WAIT, "{signal}: {:?}", asked.elapsed());
         assert_eq!(job.end().reason, reason, "{signal}");
         assert!(job.reports().is_empty(), "the task goes back");

@@ -69,12 +69,32 @@ async fn an_id_after_a_second_request_is_no_answer() {
     }
 }
 
+/// What it says of trying again is no refusal beside an id: one of its requests was taken.
+#[tokio::test]
+async fn an_id_of_a_client_that_is_ended_is_no_refusal() {
+    for after in ["sleep 600", "exit 0"] {
+        let directory = tempfile::tempdir().unwrap();
+        let request = request(directory.path().to_str().unwrap(), 1);
+        std::fs::write(&request.script, "#!/bin/bash\n").unwrap();
+        let said = "sbatch: error: Slurm job queue full, sleeping and retrying";
+        let recorded = Recorded::new().program("sbatch", &format!("echo 12; echo '{said}' >&2; {after}"));
+        let answer = recorded.scheduler("slurm").submit(&request, &WithoutLease).await;
+        assert!(matches!(answer, SubmitAnswer::Unclear { .. }), "{after}: {answer:?}");
+    }
+}
+
 /// A client that sleeps before it tries again holds everybody up. It is ended; its first refusal counts where the
 /// second request surely was not sent.
 #[tokio::test]
 async fn a_client_that_sleeps_before_it_tries_again_is_ended() {
     let limit = "User <alice>: Pending job threshold reached. Retrying in 60 seconds...";
     for (name, program, said, refused) in [
+        (
+            "slurm",
+            "sbatch",
+            "sbatch: error: Slurm job queue full, sleeping and retrying",
+            Some(Refusal::Limit),
+        ),
         ("lsf", "bsub", limit, Some(Refusal::Limit)),
         ("lsf", "bsub", "batch system daemon not responding ... still trying", None),
     ] {
