@@ -99,7 +99,7 @@ pub enum Ran {
     GivenUp {
         /// How long it had lived.
         lived: Duration,
-        /// What it had written until then.
+        /// What it had written to standard output.
         stdout: String,
         /// What it had written to standard error.
         stderr: String,
@@ -200,7 +200,7 @@ pub async fn run(invocation: &Invocation, effect: Effect<'_>) -> Ran {
             () = second_try.notified() => {
                 group.signal(Signal::SIGKILL);
                 let lived = started.elapsed();
-                // An answer that it had written already is part of what it said.
+                // What it had written before it was killed may contain the id of a job that was taken.
                 let _ = tokio::time::timeout(PIPES_AFTER_END, &mut reading).await;
                 Err(lived)
             }

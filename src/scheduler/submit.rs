@@ -100,8 +100,8 @@ impl Scheduler {
         refusal_or_doubt(class, message)
     }
 
-    /// What a client had said that was ended before it sent its request a second time. The first one was refused, which
-    /// counts only where the second surely was not sent.
+    /// Reads what a client had said when it was ended because it was about to send its request a second time. Its refusal
+    /// counts only where the second request surely was not sent and no id was printed: an id means that one was taken.
     fn read_given_up(&self, call: &Call, lived: Duration, (stdout, stderr): (&str, &str)) -> SubmitAnswer {
         let message = with_stderr("it was ended before it tried again", stderr);
         let sent_again = retry_in(call, stderr).is_none_or(|after| lived >= after);

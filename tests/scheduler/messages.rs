@@ -69,7 +69,7 @@ async fn an_id_after_a_second_request_is_no_answer() {
     }
 }
 
-/// What it says of trying again is no refusal beside an id: one of its requests was taken.
+/// A client that printed an id had one of its requests taken, although it says that it was refused.
 #[tokio::test]
 async fn an_id_of_a_client_that_is_ended_is_no_refusal() {
     for after in ["sleep 600", "exit 0"] {
