@@ -7,8 +7,8 @@ here=$(dirname "$0")
 . "$here/packages.sh"
 say() { printf 'demo: %s\n' "$*" >&2; }
 project=$(pwd)
-program=${CARGO_TARGET_DIR:-$project/target}/release/qcbatch
-[ -x "$program" ] || die "no $program; run make build first"
+program=${CARGO_TARGET_DIR:-$project/target}/demo/qcbatch
+[ -x "$program" ] || die "no $program; run make demo"
 
 found=$("$here/all.sh" run) || exit 1
 eval "$found"

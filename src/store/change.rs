@@ -85,7 +85,7 @@ impl Change {
 
 #[derive(QueryableByName)]
 struct IdRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     id: RecordId,
 }
 
@@ -98,7 +98,7 @@ struct TaskRow {
 
 #[derive(QueryableByName)]
 struct StatusRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     id: RecordId,
     #[diesel(sql_type = sql::RecordStatus)]
     status: RecordStatus,

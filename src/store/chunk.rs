@@ -11,6 +11,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::queue::DemandId;
+use super::types::sql;
 use super::types::{Count, Offset, bigint, integer, raw, storable};
 use super::write::Writer;
 use crate::model::chunk::{ChunkName, ChunkNeed};
@@ -94,7 +95,7 @@ impl From<ChunkRow> for UnclaimedChunk {
 #[diesel(table_name = super::schema::task)]
 pub struct OpenTasks {
     /// The chunk.
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::ChunkId)]
     pub chunk_id: ChunkId,
     /// What they demand.
     #[diesel(sql_type = BigInt)]
@@ -119,7 +120,7 @@ struct IdRow {
 
 #[derive(diesel::QueryableByName)]
 struct TakenRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::ChunkId)]
     chunk_id: ChunkId,
     #[diesel(sql_type = Integer, deserialize_as = Count)]
     tasks: u32,

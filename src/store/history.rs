@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::error::{Doing, StoreError};
 use super::output::{Blob, runs};
+use super::types::sql;
 use super::types::{bigint, integer, raw, storable_text};
 use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, RecordId};
@@ -152,7 +153,7 @@ async fn insert_run(conn: &mut AsyncPgConnection, run: &[NewAttempt]) -> Result<
 
 #[derive(diesel::QueryableByName)]
 struct SettledRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     record_id: RecordId,
     #[diesel(sql_type = Integer)]
     attempt: i32,

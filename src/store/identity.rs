@@ -1,16 +1,17 @@
 //! Who the database is: the table `database_identity`, made by a migration and renewed by `restore`. Reads only.
 
-use diesel::sql_types::{Bool, Text};
+use diesel::sql_types::Bool;
 use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
+use super::types::sql;
 use super::write::Writer;
 use crate::model::identity::{DatabaseId, Lineage};
 
 #[derive(diesel::QueryableByName)]
 struct IdentityRow {
-    #[diesel(sql_type = Text)]
+    #[diesel(sql_type = sql::DatabaseId)]
     id: DatabaseId,
     #[diesel(sql_type = Bool)]
     retired: bool,

@@ -14,6 +14,7 @@ use super::error::{Doing, StoreError};
 use super::molecule::{self, MoleculeRow};
 use super::specification::{self, SpecificationKey};
 use super::turn::{self, Turn};
+use super::types::sql;
 use super::types::{make_storable, members, raw, storable};
 use super::write::{Transaction, Writer};
 use crate::model::calculation::{Calculation, Specification};
@@ -273,6 +274,9 @@ async fn learn_demands(
     Ok(())
 }
 
+/// What makes two records the same calculation.
+type Pair = (SpecificationId, MoleculeId);
+
 /// Ids of what a record points to.
 #[derive(Clone, Copy)]
 struct Wanted {
@@ -282,8 +286,8 @@ struct Wanted {
 }
 
 impl Wanted {
-    fn key(&self) -> (i64, i64) {
-        (self.specification_id.0, self.molecule_id.0)
+    fn key(&self) -> Pair {
+        (self.specification_id, self.molecule_id)
     }
 }
 
@@ -291,8 +295,8 @@ impl Wanted {
 #[diesel(table_name = super::schema::record)]
 struct ExistingRow {
     id: RecordId,
-    specification_id: i64,
-    molecule_id: i64,
+    specification_id: SpecificationId,
+    molecule_id: MoleculeId,
 }
 
 /// Records that are there already, by specification and molecule. Where there are several, a complete one is taken
@@ -302,8 +306,8 @@ async fn find_existing(
     prepared: &[Prepared],
     wanted: &[Wanted],
     molecules: &molecule::StoredMolecules,
-) -> Result<HashMap<(i64, i64), RecordId>, StoreError> {
-    let mut keys: Vec<(i64, i64)> = prepared
+) -> Result<HashMap<Pair, RecordId>, StoreError> {
+    let mut keys: Vec<Pair> = prepared
         .iter()
         .zip(wanted)
         // What has just been added cannot have a record.
@@ -317,7 +321,7 @@ async fn find_existing(
     if keys.is_empty() {
         return Ok(HashMap::new());
     }
-    let (specifications, molecules): (Vec<i64>, Vec<i64>) = keys.into_iter().unzip();
+    let (specifications, molecules): (Vec<_>, Vec<_>) = keys.into_iter().unzip();
     let rows: Vec<ExistingRow> = diesel::sql_query(
         "SELECT found.id, found.specification_id, found.molecule_id FROM unnest($1, $2) AS given(specification_id, molecule_id)
          CROSS JOIN LATERAL (
@@ -326,8 +330,8 @@ async fn find_existing(
             ORDER BY r.status = 'complete' DESC, r.status IN ('waiting', 'running') DESC, r.id DESC
             LIMIT 1) found",
     )
-    .bind::<Array<BigInt>, _>(specifications)
-    .bind::<Array<BigInt>, _>(molecules)
+    .bind::<Array<BigInt>, _>(raw(specifications))
+    .bind::<Array<BigInt>, _>(raw(molecules))
     .load(conn)
     .await
     .doing("looking for existing records")?;
@@ -346,7 +350,7 @@ async fn dedicate(
     conn: &mut AsyncPgConnection,
     prepared: &[Prepared],
     wanted: &[Wanted],
-    known: &HashMap<(i64, i64), RecordId>,
+    known: &HashMap<Pair, RecordId>,
 ) -> Result<(), StoreError> {
     let asked = prepared.iter().zip(wanted).filter(|(record, _)| {
         record.placement == Placement::Dedicated && record.reuse == Reuse::FindExisting
@@ -368,7 +372,7 @@ struct Plan {
     new: Vec<usize>,
 }
 
-fn plan(prepared: &[Prepared], wanted: &[Wanted], known: &HashMap<(i64, i64), RecordId>) -> Plan {
+fn plan(prepared: &[Prepared], wanted: &[Wanted], known: &HashMap<Pair, RecordId>) -> Plan {
     let mut seen = std::collections::HashSet::new();
     let mut new = Vec::new();
     for (index, (record, ids)) in prepared.iter().zip(wanted).enumerate() {
@@ -385,7 +389,7 @@ fn answers(
     wanted: &[Wanted],
     plan: &Plan,
     added: &[RecordId],
-    known: &HashMap<(i64, i64), RecordId>,
+    known: &HashMap<Pair, RecordId>,
 ) -> Vec<AddedRecord> {
     let mut made = plan.new.iter().copied().zip(added.iter().copied()).peekable();
     let mut answers = Vec::with_capacity(prepared.len());
@@ -401,7 +405,7 @@ fn answers(
 
 #[derive(diesel::QueryableByName)]
 struct InsertedRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     id: RecordId,
 }
 

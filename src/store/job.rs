@@ -12,6 +12,7 @@ use jiff_diesel::NullableTimestamp;
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
+use super::types::sql;
 use super::types::{Count, Json, Offset, Span, integer, raw, storable};
 use super::write::Writer;
 use crate::model::ids::{JobId, NodeIndex, PoolName, SchedulerJobId, SubmissionId, Tag};
@@ -28,7 +29,7 @@ pub struct JobRow {
     /// Its submission.
     pub submission_id: SubmissionId,
     /// The submission's tag.
-    #[diesel(sql_type = Text)]
+    #[diesel(sql_type = sql::Tag)]
     pub tag: Tag,
     /// State of the submission: jobs of one that is not accepted are unknown to polls.
     #[diesel(sql_type = super::types::sql::SubmissionState)]
@@ -215,7 +216,7 @@ impl JobUpdate {
 
 #[derive(diesel::QueryableByName)]
 struct IdRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::JobId)]
     id: JobId,
 }
 

@@ -48,7 +48,7 @@ pub enum Hold {
 pub(crate) struct Row {
     id: JobId,
     submission_id: SubmissionId,
-    #[diesel(sql_type = Text)]
+    #[diesel(sql_type = sql::Tag)]
     tag: Tag,
     #[diesel(sql_type = sql::SubmissionState)]
     submission_state: SubmissionState,
@@ -133,13 +133,13 @@ pub(crate) async fn one(
 
 #[derive(QueryableByName)]
 struct HolderRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     id: RecordId,
     #[diesel(sql_type = sql::RecordStatus)]
     status: RecordStatus,
-    #[diesel(sql_type = Nullable<BigInt>)]
+    #[diesel(sql_type = Nullable<sql::JobId>)]
     held_by: Option<JobId>,
-    #[diesel(sql_type = Nullable<BigInt>)]
+    #[diesel(sql_type = Nullable<sql::JobId>)]
     ran_by: Option<JobId>,
 }
 
@@ -216,7 +216,7 @@ impl HolderRow {
 
 #[derive(QueryableByName)]
 struct IdRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::JobId)]
     id: JobId,
 }
 

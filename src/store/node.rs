@@ -13,6 +13,7 @@ use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::schema::node;
+use super::types::sql;
 use super::types::{integer, raw, storable};
 use super::write::Writer;
 use crate::model::ids::{RecordId, TaskId};
@@ -34,7 +35,7 @@ pub struct StoredNode {
 
 #[derive(diesel::QueryableByName)]
 struct ForgivenRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     record_id: RecordId,
 }
 

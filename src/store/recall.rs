@@ -9,6 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
+use super::types::sql;
 use super::types::{Count, raw};
 use super::write::Writer;
 use crate::model::ids::{ChunkId, JobId, PoolName, TaskId};
@@ -21,9 +22,9 @@ struct RecallRow {
     #[diesel(deserialize_as = Count)]
     attempt: u32,
     pool: PoolName,
-    #[diesel(sql_type = Nullable<BigInt>)]
+    #[diesel(sql_type = Nullable<sql::ChunkId>)]
     chunk_id: Option<ChunkId>,
-    #[diesel(sql_type = Nullable<BigInt>)]
+    #[diesel(sql_type = Nullable<sql::JobId>)]
     job_id: Option<JobId>,
 }
 
@@ -69,7 +70,7 @@ impl Store {
 
 #[derive(QueryableByName)]
 struct IdRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::JobId)]
     id: JobId,
 }
 

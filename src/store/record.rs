@@ -42,7 +42,7 @@ struct LineRow {
     return_energy: Option<f64>,
     #[diesel(sql_type = Nullable<Double>)]
     wall_seconds: Option<f64>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<sql::PoolName>)]
     pool: Option<PoolName>,
     #[diesel(deserialize_as = jiff_diesel::Timestamp)]
     created_on: Timestamp,
@@ -140,7 +140,7 @@ struct TaskRow {
     not_before: Option<Timestamp>,
     #[diesel(sql_type = Array<Text>)]
     required_programs: Vec<String>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<sql::PoolName>)]
     pool: Option<PoolName>,
     #[diesel(embed)]
     asks: Asks,

@@ -13,6 +13,7 @@ use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::history::{self, NewAttempt};
 use super::output;
+use super::types::sql;
 use super::types::{Count, raw, storable};
 use super::write::Writer;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
@@ -131,7 +132,7 @@ pub(crate) struct Settled {
 
 #[derive(diesel::QueryableByName)]
 struct EndedRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::JobId)]
     id: JobId,
 }
 

@@ -84,7 +84,7 @@ impl FinishedRun {
 
 #[derive(QueryableByName)]
 struct CalculationRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     id: RecordId,
     #[diesel(sql_type = sql::RecordType)]
     record_type: RecordType,
@@ -133,7 +133,7 @@ async fn calculations(
 
 #[derive(QueryableByName)]
 struct EarlierRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     record_id: RecordId,
     #[diesel(sql_type = sql::FailureClass)]
     failure: FailureClass,

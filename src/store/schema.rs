@@ -21,9 +21,9 @@ table! {
     use crate::store::types::sql::*;
 
     chunk (id) {
-        id -> BigInt,
+        id -> ChunkId,
         site -> Text,
-        pool -> Text,
+        pool -> PoolName,
         state -> ChunkState,
         compute_priority -> SmallInt,
         tasks -> Integer,
@@ -32,7 +32,7 @@ table! {
         gpus -> Integer,
         walltime_seconds -> BigInt,
         expected_seconds -> Double,
-        job_id -> Nullable<BigInt>,
+        job_id -> Nullable<JobId>,
         modified_on -> Timestamptz,
     }
 }
@@ -43,8 +43,8 @@ table! {
 
     compute_history (id) {
         id -> BigInt,
-        record_id -> BigInt,
-        job_id -> Nullable<BigInt>,
+        record_id -> RecordId,
+        job_id -> Nullable<JobId>,
         attempt -> Integer,
         status -> RecordStatus,
         failure -> Nullable<FailureClass>,
@@ -96,14 +96,15 @@ table! {
 
 table! {
     use diesel::sql_types::*;
+    use crate::store::types::sql::*;
 
     event (id) {
         id -> BigInt,
         at -> Timestamptz,
         kind -> Text,
-        record_id -> Nullable<BigInt>,
-        submission_id -> Nullable<BigInt>,
-        job_id -> Nullable<BigInt>,
+        record_id -> Nullable<RecordId>,
+        submission_id -> Nullable<SubmissionId>,
+        job_id -> Nullable<JobId>,
         message -> Text,
     }
 }
@@ -113,15 +114,15 @@ table! {
     use crate::store::types::sql::*;
 
     job (id) {
-        id -> BigInt,
-        submission_id -> BigInt,
+        id -> JobId,
+        submission_id -> SubmissionId,
         site -> Text,
-        pool -> Text,
+        pool -> PoolName,
         array_index -> Integer,
         state -> JobState,
         placement -> Placement,
         tasks -> Integer,
-        scheduler_job_id -> Nullable<Text>,
+        scheduler_job_id -> Nullable<SchedulerJobId>,
         scheduler_reason -> Nullable<Text>,
         outcome -> Nullable<JobOutcome>,
         exit_code -> Nullable<Integer>,
@@ -174,9 +175,10 @@ table! {
 
 table! {
     use diesel::sql_types::*;
+    use crate::store::types::sql::*;
 
     molecule (id) {
-        id -> BigInt,
+        id -> MoleculeId,
         molecule_hash -> Text,
         formula -> Text,
         atoms -> Integer,
@@ -188,9 +190,10 @@ table! {
 
 table! {
     use diesel::sql_types::*;
+    use crate::store::types::sql::*;
 
     native_file (record_id, name) {
-        record_id -> BigInt,
+        record_id -> RecordId,
         name -> Text,
         data -> Bytea,
     }
@@ -198,24 +201,26 @@ table! {
 
 table! {
     use diesel::sql_types::*;
+    use crate::store::types::sql::*;
 
     optimization_trajectory (optimization_id, position) {
-        optimization_id -> BigInt,
+        optimization_id -> RecordId,
         position -> Integer,
-        singlepoint_id -> BigInt,
+        singlepoint_id -> RecordId,
     }
 }
 
 table! {
     use diesel::sql_types::*;
+    use crate::store::types::sql::*;
 
     recall (task_id, attempt) {
-        task_id -> BigInt,
+        task_id -> TaskId,
         attempt -> Integer,
         site -> Text,
-        pool -> Text,
-        chunk_id -> Nullable<BigInt>,
-        job_id -> Nullable<BigInt>,
+        pool -> PoolName,
+        chunk_id -> Nullable<ChunkId>,
+        job_id -> Nullable<JobId>,
     }
 }
 
@@ -224,12 +229,12 @@ table! {
     use crate::store::types::sql::*;
 
     record (id) {
-        id -> BigInt,
+        id -> RecordId,
         record_type -> RecordType,
         status -> RecordStatus,
-        specification_id -> BigInt,
-        molecule_id -> BigInt,
-        final_molecule_id -> Nullable<BigInt>,
+        specification_id -> SpecificationId,
+        molecule_id -> MoleculeId,
+        final_molecule_id -> Nullable<MoleculeId>,
         last_job_id -> Nullable<BigInt>,
         requested -> Bool,
         compute_tag -> Text,
@@ -254,15 +259,16 @@ table! {
 
 table! {
     use diesel::sql_types::*;
+    use crate::store::types::sql::*;
 
     report_aside (id) {
-        id -> BigInt,
+        id -> AsideId,
         site -> Text,
         at -> Timestamptz,
         reason -> Text,
-        job_id -> BigInt,
-        record_id -> BigInt,
-        task_id -> BigInt,
+        job_id -> JobId,
+        record_id -> RecordId,
+        task_id -> TaskId,
         attempt -> Integer,
         outcome -> Text,
         report -> Bytea,
@@ -280,7 +286,7 @@ table! {
         basis -> Text,
         work -> Work,
         site -> Text,
-        pool -> Text,
+        pool -> PoolName,
         cores -> Integer,
         quantity -> Quantity,
         measure -> Measure,
@@ -301,7 +307,7 @@ table! {
     use crate::store::types::sql::*;
 
     specification (id) {
-        id -> BigInt,
+        id -> SpecificationId,
         record_type -> RecordType,
         specification_hash -> Text,
         program -> Text,
@@ -319,15 +325,15 @@ table! {
     use crate::store::types::sql::*;
 
     submission (id) {
-        id -> BigInt,
+        id -> SubmissionId,
         site -> Text,
-        pool -> Text,
-        tag -> Text,
+        pool -> PoolName,
+        tag -> Tag,
         state -> SubmissionState,
         resources -> Jsonb,
         array_size -> Integer,
-        scheduler_job_id -> Nullable<Text>,
-        fence -> BigInt,
+        scheduler_job_id -> Nullable<SchedulerJobId>,
+        fence -> Fence,
         calls -> Integer,
         called_on -> Nullable<Timestamptz>,
         empty_lookups -> Integer,
@@ -348,13 +354,13 @@ table! {
     use crate::store::types::sql::*;
 
     task (id) {
-        id -> BigInt,
-        record_id -> BigInt,
+        id -> TaskId,
+        record_id -> RecordId,
         demand_id -> BigInt,
         compute_priority -> SmallInt,
         placement -> Placement,
         available -> Bool,
-        job_id -> Nullable<BigInt>,
+        job_id -> Nullable<JobId>,
         attempt -> Integer,
         tries -> Integer,
         losses -> Integer,
@@ -362,17 +368,18 @@ table! {
         not_before -> Nullable<Timestamptz>,
         waiting_reason -> Nullable<Text>,
         sort_date -> Timestamptz,
-        chunk_id -> Nullable<BigInt>,
+        chunk_id -> Nullable<ChunkId>,
         restart -> Nullable<Jsonb>,
-        calculation_hash -> Nullable<Bytea>,
+        calculation_hash -> Nullable<CalculationHash>,
     }
 }
 
 table! {
     use diesel::sql_types::*;
+    use crate::store::types::sql::*;
 
     wavefunction_store (record_id) {
-        record_id -> BigInt,
+        record_id -> RecordId,
         data -> Bytea,
     }
 }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 use super::error::{Doing, StoreError};
 use super::molecule::MoleculeRow;
 use super::types::make_storable;
+use super::types::sql;
 use crate::model::calculation::{Driver, OptimizationSpecification, QcSpecification, Specification};
 use crate::model::identity::CalculationHash;
 use crate::model::ids::SpecificationId;
@@ -101,7 +102,7 @@ fn document(members: &Map<String, Value>) -> String {
 
 #[derive(diesel::QueryableByName)]
 struct Found {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::SpecificationId)]
     id: SpecificationId,
     #[diesel(sql_type = Text)]
     specification_hash: String,

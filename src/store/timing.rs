@@ -18,7 +18,7 @@ use crate::model::timing::TaskTiming;
 
 #[derive(QueryableByName)]
 struct TimingRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     id: RecordId,
     #[diesel(sql_type = sql::RecordStatus)]
     status: RecordStatus,
@@ -30,7 +30,7 @@ struct TimingRow {
     started_on: Option<f64>,
     #[diesel(sql_type = Nullable<Double>)]
     wall_seconds: Option<f64>,
-    #[diesel(sql_type = Nullable<BigInt>)]
+    #[diesel(sql_type = Nullable<sql::JobId>)]
     job_id: Option<JobId>,
     #[diesel(sql_type = Nullable<Integer>)]
     cores: Option<i32>,
@@ -68,7 +68,7 @@ pub struct JobGround {
     /// Its pool.
     pub pool: PoolName,
     /// The tag of its submission.
-    #[diesel(sql_type = Text)]
+    #[diesel(sql_type = sql::Tag)]
     pub tag: Tag,
     /// Its place in the submission.
     #[diesel(deserialize_as = Count)]

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use diesel::deserialize::{self, FromSql, Queryable};
 use diesel::pg::{Pg, PgValue};
-use diesel::sql_types::{BigInt, Binary, Double, Integer, Jsonb, Nullable, Text};
+use diesel::sql_types::{BigInt, Double, Integer, Jsonb, Nullable, Text};
 
 use crate::model::calculation::Driver;
 use crate::model::failure::FailureClass;
@@ -48,6 +48,23 @@ pub mod sql {
         Work = "work",
         Quantity = "quantity",
         Measure = "measure",
+    }
+
+    /// Columns of PostgreSQL's own types that hold one kind of value only: an id, a name, a hash.
+    macro_rules! columns_of {
+        ($($oid:literal, $array_oid:literal: $($name:ident)*;)*) => {$($(
+            #[doc = concat!("A column of `", stringify!($name), "`.")]
+            #[derive(Clone, Copy, Debug, Default, QueryId, SqlType)]
+            #[diesel(postgres_type(oid = $oid, array_oid = $array_oid))]
+            pub struct $name;
+        )*)*};
+    }
+
+    // The numbers are those of bigint, text and bytea (`SELECT oid, typarray FROM pg_type`); they never change.
+    columns_of! {
+        20, 1016: AsideId RecordId TaskId JobId SubmissionId ChunkId MoleculeId SpecificationId Fence;
+        25, 1009: PoolName SchedulerJobId DatabaseId Tag;
+        17, 1001: CalculationHash;
     }
 }
 
@@ -94,7 +111,7 @@ impl FromSql<sql::Placement, Pg> for Placement {
 
 macro_rules! from_bigint {
     ($($name:ident),* $(,)?) => {$(
-        impl FromSql<BigInt, Pg> for $name {
+        impl FromSql<sql::$name, Pg> for $name {
             fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
                 <i64 as FromSql<BigInt, Pg>>::from_sql(value).map($name)
             }
@@ -106,7 +123,7 @@ from_bigint!(AsideId, RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId
 
 macro_rules! from_text {
     ($($name:ident),* $(,)?) => {$(
-        impl FromSql<Text, Pg> for $name {
+        impl FromSql<sql::$name, Pg> for $name {
             fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
                 <String as FromSql<Text, Pg>>::from_sql(value).map($name)
             }
@@ -116,19 +133,19 @@ macro_rules! from_text {
 
 from_text!(PoolName, SchedulerJobId);
 
-impl FromSql<Text, Pg> for DatabaseId {
+impl FromSql<sql::DatabaseId, Pg> for DatabaseId {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         Ok(std::str::from_utf8(value.as_bytes())?.parse()?)
     }
 }
 
-impl FromSql<Binary, Pg> for CalculationHash {
+impl FromSql<sql::CalculationHash, Pg> for CalculationHash {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         Ok(CalculationHash(value.as_bytes().try_into()?))
     }
 }
 
-impl FromSql<Text, Pg> for Tag {
+impl FromSql<sql::Tag, Pg> for Tag {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {
         Ok(<String as FromSql<Text, Pg>>::from_sql(value)?.parse()?)
     }
@@ -218,18 +235,6 @@ where
 {
     ids.into_iter().map(Into::into).collect()
 }
-
-macro_rules! into_raw {
-    ($($name:ident),* $(,)?) => {$(
-        impl From<$name> for i64 {
-            fn from(id: $name) -> i64 {
-                id.0
-            }
-        }
-    )*};
-}
-
-into_raw!(AsideId, RecordId, TaskId, JobId, SubmissionId, ChunkId, MoleculeId, SpecificationId);
 
 /// A count or size of `model` as PostgreSQL's `integer`; what does not fit is as good as the greatest.
 pub(crate) fn integer(value: u32) -> i32 {

@@ -19,7 +19,7 @@ use crate::model::resources::TaskResources;
 /// What the reason is made of.
 #[derive(QueryableByName, Debug)]
 pub(crate) struct Waiting {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     record_id: RecordId,
     #[diesel(sql_type = Nullable<Text>)]
     stored_reason: Option<String>,
@@ -29,22 +29,22 @@ pub(crate) struct Waiting {
     required_programs: Vec<String>,
     #[diesel(sql_type = Text)]
     compute_tag: String,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<sql::PoolName>)]
     asked_pool: Option<PoolName>,
-    #[diesel(sql_type = Nullable<BigInt>)]
+    #[diesel(sql_type = Nullable<sql::JobId>)]
     job_id: Option<JobId>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<sql::PoolName>)]
     job_pool: Option<PoolName>,
     #[diesel(sql_type = Nullable<sql::JobState>)]
     job_state: Option<JobState>,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<sql::SchedulerJobId>)]
     scheduler_job_id: Option<SchedulerJobId>,
     #[diesel(sql_type = Nullable<Text>)]
     scheduler_reason: Option<String>,
     #[diesel(sql_type = Nullable<Text>)]
     submission_error: Option<String>,
     /// Pool of the chunk that it lies in.
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<sql::PoolName>)]
     chunk_pool: Option<PoolName>,
     /// Of the oldest job that waits in that pool's queue: its id, and the scheduler's reason.
     #[diesel(sql_type = Nullable<Text>)]
@@ -108,7 +108,7 @@ struct DemandRow {
     #[diesel(sql_type = Array<Text>)]
     required_programs: Vec<String>,
     compute_tag: String,
-    #[diesel(sql_type = Nullable<Text>)]
+    #[diesel(sql_type = Nullable<sql::PoolName>)]
     pool: Option<PoolName>,
     #[diesel(embed)]
     asks: Asks,

@@ -51,7 +51,8 @@ impl From<Recorded> for Ending {
 const FILES: [&str; 6] = ["geometric", "mopac", "nwchem", "psi4", "qcengine", "xtb"];
 
 fn recorded(program: &str) -> Vec<Case> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/node/recorded/{program}.json"));
+    let path =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/node/recorded/{program}.json"));
     serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()
 }
 

@@ -19,6 +19,7 @@ use super::{molecule, specification};
 use crate::model::calculation::Calculation;
 use crate::model::ids::{MoleculeId, RecordId, SpecificationId};
 use crate::model::view::RecordFilter;
+use crate::store::types::sql;
 
 /// Results of a page, points of trajectories included: an optimization may have hundreds.
 const DOCUMENTS_AT_ONCE: usize = 300;
@@ -34,7 +35,7 @@ pub struct ExportPage {
 
 #[derive(QueryableByName)]
 struct IdRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     id: RecordId,
 }
 
@@ -78,11 +79,11 @@ struct FileRow {
 
 #[derive(QueryableByName)]
 struct PointRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     optimization_id: RecordId,
     #[diesel(sql_type = Integer)]
     position: i32,
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     singlepoint_id: RecordId,
 }
 

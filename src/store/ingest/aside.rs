@@ -20,6 +20,7 @@ use crate::model::view::AsideLine;
 use crate::store::connect::Store;
 use crate::store::error::{Doing, StoreError};
 use crate::store::event::{self, NewEvent};
+use crate::store::types::sql;
 use crate::store::types::{integer, raw};
 use crate::store::write::{Weight, Writer};
 
@@ -146,7 +147,7 @@ struct ReportRow {
 
 #[derive(diesel::QueryableByName)]
 struct IdRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::AsideId)]
     id: AsideId,
 }
 

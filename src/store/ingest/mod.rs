@@ -13,7 +13,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use diesel::OptionalExtension;
-use diesel::sql_types::{Array, BigInt, Binary, Nullable, Text};
+use diesel::sql_types::{Array, BigInt, Nullable, Text};
 use diesel_async::{AsyncPgConnection, RunQueryDsl, SimpleAsyncConnection};
 
 pub use self::apart::Suspicion;
@@ -24,7 +24,7 @@ use super::error::{Doing, StoreError};
 use super::history;
 use super::release::Decide;
 use super::restart::Underway;
-use super::types::{Count, bigint, raw};
+use super::types::{Count, bigint, raw, sql};
 use super::write::{Weight, Writer};
 use crate::model::failure::{Blame, RetryDecision, TaskTally};
 use crate::model::identity::CalculationHash;
@@ -144,9 +144,9 @@ struct OffsetRow {
 #[derive(diesel::QueryableByName)]
 #[diesel(table_name = super::schema::task)]
 struct TasksRow {
-    #[diesel(sql_type = Array<BigInt>)]
+    #[diesel(sql_type = Array<sql::TaskId>)]
     ids: Vec<TaskId>,
-    #[diesel(sql_type = Array<BigInt>)]
+    #[diesel(sql_type = Array<sql::RecordId>)]
     record_ids: Vec<RecordId>,
     attempt: i32,
     #[diesel(deserialize_as = Count)]
@@ -155,7 +155,7 @@ struct TasksRow {
     losses: u32,
     job_id: Option<JobId>,
     chunk_id: Option<ChunkId>,
-    #[diesel(sql_type = Array<Nullable<Binary>>)]
+    #[diesel(sql_type = Array<Nullable<sql::CalculationHash>>)]
     hashes: Vec<Option<CalculationHash>>,
 }
 
@@ -163,7 +163,7 @@ struct TasksRow {
 #[derive(diesel::QueryableByName)]
 #[diesel(table_name = super::schema::record)]
 struct RecordsRow {
-    #[diesel(sql_type = Array<BigInt>)]
+    #[diesel(sql_type = Array<sql::RecordId>)]
     ids: Vec<RecordId>,
     record_type: RecordType,
     status: RecordStatus,

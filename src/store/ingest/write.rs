@@ -19,6 +19,7 @@ use crate::store::release::{self, Charge, Settled};
 use crate::store::restart;
 use crate::store::runtime::{self, FinishedRun};
 use crate::store::types::raw;
+use crate::store::types::sql;
 
 /// Everything that the reports of one batch lead to.
 #[derive(Default)]
@@ -227,9 +228,9 @@ struct PointRecord {
 
 #[derive(diesel::QueryableByName)]
 struct PointRow {
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     id: RecordId,
-    #[diesel(sql_type = BigInt)]
+    #[diesel(sql_type = sql::RecordId)]
     optimization_id: RecordId,
     #[diesel(sql_type = Integer)]
     position: i32,
