@@ -1,15 +1,15 @@
-//! The crate `qcbatch-core`: the rooms that need no database and no API. It is a crate of its own so that it compiles beside
-//! diesel, and so that the compiler keeps `store`, `api`, `daemon` and `cli` out of the rooms below them.
+//! The crate `qcbatch-core`: the rooms between `model` and the daemon that need neither database nor HTTP. The compiler keeps
+//! them from using `store`, `api`, `daemon` and `cli`.
+
+pub use qcbatch_base::{model, process};
 
 pub mod config;
 pub mod failpoint;
 pub mod intake;
 pub mod jobscript;
-pub mod model;
 pub mod node;
 pub mod permit;
 pub mod plan;
-pub mod process;
 pub mod scheduler;
 pub mod spool;
 pub mod trial;

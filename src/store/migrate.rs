@@ -11,7 +11,7 @@ use diesel_migrations::{EmbeddedMigrations, MigrationHarness, embed_migrations};
 use super::connect::{SessionUse, Store};
 use super::error::{Doing, StoreError};
 
-const MIGRATIONS: EmbeddedMigrations = embed_migrations!("src/store/migrations");
+const MIGRATIONS: EmbeddedMigrations = embed_migrations!("../../store/migrations");
 
 /// Key of the advisory lock: the bytes of `qcbatch`.
 const LOCK: i64 = 0x0071_6362_6174_6368;

@@ -7,7 +7,7 @@ mod numbers;
 mod optimization;
 mod place;
 mod protocols;
-pub(crate) mod python_json;
+pub mod python_json;
 mod specification_hash;
 mod write;
 

@@ -52,7 +52,7 @@ const FILES: [&str; 6] = ["geometric", "mopac", "nwchem", "psi4", "qcengine", "x
 
 fn recorded(program: &str) -> Vec<Case> {
     let path =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../tests/node/recorded/{program}.json"));
+        Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("../../../tests/node/recorded/{program}.json"));
     serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap()
 }
 
