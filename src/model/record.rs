@@ -1,4 +1,4 @@
-//! Records: QCArchive's types, statuses and the only legal ways from one status to the next. Pure.
+//! Records: QCArchive's types, statuses and the legal changes from one status to the next. Pure.
 
 use serde::{Deserialize, Serialize};
 
@@ -52,29 +52,67 @@ impl RecordStatus {
         Self::ALL.into_iter().find(|status| status.as_str() == word)
     }
 
-    /// Whether a record may go from `self` to `next`. The one place that says so.
-    ///
-    /// `running → waiting` is a job's loss; `complete`, `cancelled`, `deleted` and `invalid` end a record until a user
-    /// takes the step back (QCFractal's *revert*), which the last lines allow.
-    pub fn may_become(self, next: RecordStatus) -> bool {
-        use RecordStatus::*;
-        matches!(
-            (self, next),
-            (Waiting, Running | Complete | Error)
-                | (Running, Waiting | Complete | Error)
-                | (Error, Waiting)
-                | (Waiting | Running | Error, Cancelled)
-                | (Complete, Invalid)
-                | (Waiting | Running | Complete | Error | Cancelled | Invalid, Deleted)
-                | (Cancelled, Waiting | Error)
-                | (Invalid, Complete)
-                | (Deleted, Waiting | Complete | Error | Cancelled | Invalid)
-        )
-    }
-
     /// Whether nothing more will happen to the record by itself.
     pub fn is_ended(self) -> bool {
         !matches!(self, RecordStatus::Waiting | RecordStatus::Running)
+    }
+}
+
+/// What changes a record's status. This is the one table of legal changes: every SQL statement that sets `record.status`
+/// binds [`RecordChange::from`] and [`RecordChange::to`], so that what is not listed here cannot happen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum RecordChange {
+    /// The job that holds its task has started.
+    Start,
+    /// Its job was lost or gave the task back; the record waits for another attempt.
+    Release,
+    /// A result is stored. A good result is good whichever attempt brought it, also after a later one has failed.
+    Complete,
+    /// An attempt failed, and no other one follows.
+    Fail,
+    /// A user ends it.
+    Cancel,
+    /// A user wants another attempt.
+    Retry,
+    /// A node was to blame for its last attempt, which therefore costs no try.
+    Forgive,
+}
+
+impl RecordChange {
+    /// Every change.
+    pub const ALL: [RecordChange; 7] = [
+        RecordChange::Start,
+        RecordChange::Release,
+        RecordChange::Complete,
+        RecordChange::Fail,
+        RecordChange::Cancel,
+        RecordChange::Retry,
+        RecordChange::Forgive,
+    ];
+
+    /// The statuses in which it applies; in any other the record stays as it is.
+    pub const fn from(self) -> &'static [RecordStatus] {
+        use RecordStatus::{Cancelled, Error, Running, Waiting};
+        match self {
+            RecordChange::Start => &[Waiting],
+            RecordChange::Release => &[Running],
+            RecordChange::Complete => &[Waiting, Running, Error],
+            RecordChange::Fail => &[Waiting, Running],
+            RecordChange::Cancel => &[Waiting, Running, Error],
+            RecordChange::Retry => &[Error, Cancelled],
+            RecordChange::Forgive => &[Error],
+        }
+    }
+
+    /// The status that it leads to.
+    pub const fn to(self) -> RecordStatus {
+        match self {
+            RecordChange::Start => RecordStatus::Running,
+            RecordChange::Release | RecordChange::Retry | RecordChange::Forgive => RecordStatus::Waiting,
+            RecordChange::Complete => RecordStatus::Complete,
+            RecordChange::Fail => RecordStatus::Error,
+            RecordChange::Cancel => RecordStatus::Cancelled,
+        }
     }
 }
 
@@ -116,9 +154,12 @@ mod tests {
     }
 
     #[test]
-    fn a_complete_record_never_runs_again() {
-        for next in [RecordStatus::Waiting, RecordStatus::Running, RecordStatus::Error] {
-            assert!(!RecordStatus::Complete.may_become(next));
+    fn no_change_leaves_a_record_that_is_complete_or_was_put_away() {
+        for change in RecordChange::ALL {
+            for status in [RecordStatus::Complete, RecordStatus::Deleted, RecordStatus::Invalid] {
+                assert!(!change.from().contains(&status), "{change:?}");
+            }
+            assert!(!change.from().contains(&change.to()), "{change:?} changes something");
         }
     }
 }

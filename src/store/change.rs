@@ -14,7 +14,7 @@ use super::recall;
 use super::types::{raw, sql};
 use super::write::Writer;
 use crate::model::ids::{JobId, RecordId};
-use crate::model::record::RecordStatus;
+use crate::model::record::{RecordChange, RecordStatus};
 use crate::model::view::RecordFilter;
 
 /// Records changed in one transaction.
@@ -55,18 +55,10 @@ impl Change {
         }
     }
 
-    const fn to(self) -> RecordStatus {
+    const fn of_record(self) -> RecordChange {
         match self {
-            Change::Cancel => RecordStatus::Cancelled,
-            Change::Retry => RecordStatus::Waiting,
-        }
-    }
-
-    /// The statuses it applies to, as SQL. `running` to `waiting` is a job's loss and no user's retry.
-    const fn from(self) -> &'static str {
-        match self {
-            Change::Cancel => "('waiting', 'running', 'error')",
-            Change::Retry => "('error', 'cancelled')",
+            Change::Cancel => RecordChange::Cancel,
+            Change::Retry => RecordChange::Retry,
         }
     }
 
@@ -104,6 +96,11 @@ struct StatusRow {
     status: RecordStatus,
 }
 
+const CHANGEABLE: &str = "
+    SELECT r.id FROM record r WHERE {filter} AND r.status = ANY($11) AND ($9 IS NULL OR r.id > $9)
+        AND EXISTS (SELECT FROM task t WHERE t.record_id = r.id)
+    ORDER BY r.id LIMIT $10";
+
 impl Writer {
     /// Cancels the records that `filter` means and that have not ended. Jobs that hold such a task are told so, end its
     /// program, and go on without it; its result, should it come, is dropped.
@@ -130,18 +127,13 @@ impl Writer {
         filter: &RecordFilter,
         change: Change,
     ) -> Result<(Vec<RecordId>, BTreeSet<JobId>), StoreError> {
-        let statement = format!(
-            "SELECT r.id FROM record r WHERE {{filter}} AND r.status IN {} AND ($9 IS NULL OR r.id > $9)
-                AND EXISTS (SELECT FROM task t WHERE t.record_id = r.id)
-             ORDER BY r.id LIMIT $10",
-            change.from()
-        );
         let (mut changed, mut jobs, mut after) = (Vec::new(), BTreeSet::new(), None);
         loop {
             let mut transaction = self.begin().await?;
-            let page: Vec<IdRow> = filtered(&statement, filter)
+            let page: Vec<IdRow> = filtered(CHANGEABLE, filter)
                 .bind::<Nullable<BigInt>, _>(after)
                 .bind::<BigInt, _>(AT_ONCE)
+                .bind::<Array<sql::RecordStatus>, _>(change.of_record().from())
                 .load(transaction.conn())
                 .await
                 .doing("looking for records to change")?;
@@ -178,19 +170,19 @@ async fn change_page(
     }
     let statement = format!(
         "WITH locked AS (
-            SELECT id FROM record WHERE id = ANY($1) AND status IN {} ORDER BY id FOR NO KEY UPDATE
+            SELECT id FROM record WHERE id = ANY($1) AND status = ANY($2) ORDER BY id FOR NO KEY UPDATE
          ), changed AS (
-            UPDATE record SET status = '{}', modified_on = now() FROM locked WHERE record.id = locked.id
+            UPDATE record SET status = $3, modified_on = now() FROM locked WHERE record.id = locked.id
             RETURNING record.id
          ), freed AS (
             UPDATE task SET {} FROM changed WHERE task.record_id = changed.id)
          SELECT id FROM changed ORDER BY id",
-        change.from(),
-        change.to().as_str(),
         change.task()
     );
     let rows: Vec<IdRow> = diesel::sql_query(statement)
         .bind::<Array<BigInt>, _>(ids)
+        .bind::<Array<sql::RecordStatus>, _>(change.of_record().from())
+        .bind::<sql::RecordStatus, _>(change.of_record().to())
         .load(conn)
         .await
         .doing("changing records")?;

@@ -11,11 +11,11 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::queue::DemandId;
-use super::types::sql;
-use super::types::{Count, Offset, bigint, integer, raw, storable};
+use super::types::{Count, Offset, bigint, integer, raw, sql, storable};
 use super::write::Writer;
 use crate::model::chunk::{ChunkName, ChunkNeed};
 use crate::model::ids::{ChunkId, JobId, PoolName, TaskId};
+use crate::model::record::RecordChange;
 
 /// Tasks that are to lie in one file.
 #[derive(Clone, PartialEq, Debug)]
@@ -338,12 +338,14 @@ impl Writer {
                 UPDATE task SET available = true, job_id = NULL, chunk_id = NULL, waiting_reason = $2 FROM locked
                 WHERE task.id = locked.id RETURNING record_id
              ), stopped AS (
-                UPDATE record SET status = 'waiting', modified_on = now()
-                FROM freed WHERE record.id = freed.record_id AND record.status = 'running')
+                UPDATE record SET status = $4, modified_on = now()
+                FROM freed WHERE record.id = freed.record_id AND record.status = ANY($3))
              SELECT record_id AS id FROM freed",
         )
         .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
         .bind::<Text, _>(storable(reason))
+        .bind::<Array<sql::RecordStatus>, _>(RecordChange::Release.from())
+        .bind::<sql::RecordStatus, _>(RecordChange::Release.to())
         .load(conn)
         .await
         .doing("giving tasks of chunks back")?;
@@ -395,11 +397,13 @@ async fn hold_tasks(conn: &mut AsyncPgConnection, chunks: &[i64]) -> Result<(), 
             RETURNING task.record_id, task.job_id
          ), records AS (
             SELECT r.id, held.job_id FROM record r JOIN held ON held.record_id = r.id
-            WHERE r.status = 'waiting' ORDER BY r.id FOR UPDATE OF r)
-         UPDATE record SET status = 'running', last_job_id = records.job_id, modified_on = now()
+            WHERE r.status = ANY($2) ORDER BY r.id FOR UPDATE OF r)
+         UPDATE record SET status = $3, last_job_id = records.job_id, modified_on = now()
          FROM records WHERE record.id = records.id",
     )
     .bind::<Array<BigInt>, _>(chunks)
+    .bind::<Array<sql::RecordStatus>, _>(RecordChange::Start.from())
+    .bind::<sql::RecordStatus, _>(RecordChange::Start.to())
     .execute(conn)
     .await
     .doing("giving tasks to their job")?;

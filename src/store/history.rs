@@ -9,8 +9,7 @@ use jiff::Timestamp;
 
 use super::error::{Doing, StoreError};
 use super::output::{Blob, runs};
-use super::types::sql;
-use super::types::{bigint, integer, raw, storable_text};
+use super::types::{bigint, integer, raw, sql, storable_text};
 use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, RecordId};
 use crate::model::record::RecordStatus;

@@ -14,13 +14,12 @@ use super::error::{Doing, StoreError};
 use super::molecule::{self, MoleculeRow};
 use super::specification::{self, SpecificationKey};
 use super::turn::{self, Turn};
-use super::types::sql;
-use super::types::{make_storable, members, raw, storable};
+use super::types::{make_storable, members, raw, sql, storable};
 use super::write::{Transaction, Writer};
 use crate::model::calculation::{Calculation, Specification};
 use crate::model::identity::CalculationHash;
 use crate::model::ids::{MoleculeId, PoolName, RecordId, SpecificationId};
-use crate::model::record::RecordType;
+use crate::model::record::{RecordStatus, RecordType};
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
 
@@ -435,6 +434,7 @@ async fn insert(
         .bind::<Array<Binary>, _>(
             new.iter().map(|i| &prepared[*i].calculation_hash.0[..]).collect::<Vec<_>>(),
         )
+        .bind::<sql::RecordStatus, _>(RecordStatus::Waiting)
         .load(conn)
         .await
         .doing("storing records")?;
@@ -450,7 +450,7 @@ const INSERT: &str = "
                 compute_priority, placement, calculation_hash, place)
     ), made AS (
         INSERT INTO record (id, record_type, status, specification_id, molecule_id, compute_tag, owner_user, extras)
-        SELECT id, record_type::record_type, 'waiting', specification_id, molecule_id, compute_tag, owner_user,
+        SELECT id, record_type::record_type, $11, specification_id, molecule_id, compute_tag, owner_user,
             extras::json
         FROM given
     ), queued AS (

@@ -12,11 +12,11 @@ use jiff_diesel::NullableTimestamp;
 use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
-use super::types::sql;
-use super::types::{Count, Json, Offset, Span, integer, raw, storable};
+use super::types::{Count, Json, Offset, Span, integer, raw, sql, storable};
 use super::write::Writer;
 use crate::model::ids::{JobId, NodeIndex, PoolName, SchedulerJobId, SubmissionId, Tag};
 use crate::model::job::{JobState, SubmissionState};
+use crate::model::record::RecordChange;
 use crate::model::resources::JobResources;
 use crate::model::task::Placement;
 
@@ -209,8 +209,13 @@ impl JobUpdate {
             || self.listing != Listing::Unchanged
     }
 
-    fn is_legal(&self) -> bool {
-        self.to.is_none_or(|to| to != JobState::Ended && self.from.may_become(to))
+    fn is_legal_or_logged(&self) -> bool {
+        let Some(to) = self.to else { return true };
+        let legal = to != JobState::Ended && self.from.may_become(to);
+        if !legal {
+            tracing::error!(job = %self.id, from = self.from.as_str(), to = to.as_str(), "no job may change its state so; left out");
+        }
+        legal
     }
 }
 
@@ -375,9 +380,9 @@ const UPDATE: &str = "
 
 impl Writer {
     /// Stores what was seen of jobs; returns those that were still in the state given. An update that is not legal is
-    /// left out. Records of a job that goes back to the queue wait again.
+    /// logged and left out: whoever asked for it has a fault. Records of a job that goes back to the queue wait again.
     pub async fn update_jobs(&self, mut updates: Vec<JobUpdate>) -> Result<Vec<JobId>, StoreError> {
-        updates.retain(|update| update.changes() && update.is_legal());
+        updates.retain(|update| update.changes() && update.is_legal_or_logged());
         if updates.is_empty() {
             return Ok(Vec::new());
         }
@@ -444,11 +449,13 @@ impl Writer {
             "WITH locked AS (
                 SELECT r.id, t.job_id FROM record r JOIN task t ON t.record_id = r.id
                     JOIN job j ON j.id = t.job_id AND j.state = 'running'
-                WHERE t.job_id = ANY($1) AND r.status = 'waiting' ORDER BY r.id FOR UPDATE OF r)
-             UPDATE record SET status = 'running', last_job_id = locked.job_id, modified_on = now()
+                WHERE t.job_id = ANY($1) AND r.status = ANY($2) ORDER BY r.id FOR UPDATE OF r)
+             UPDATE record SET status = $3, last_job_id = locked.job_id, modified_on = now()
              FROM locked WHERE record.id = locked.id",
         )
         .bind::<Array<BigInt>, _>(raw(ids.iter().copied()))
+        .bind::<Array<sql::RecordStatus>, _>(RecordChange::Start.from())
+        .bind::<sql::RecordStatus, _>(RecordChange::Start.to())
         .execute(conn)
         .await
         .doing("starting records")?;
@@ -516,10 +523,12 @@ async fn stop_records(conn: &mut AsyncPgConnection, jobs: &[JobId]) -> Result<()
     diesel::sql_query(
         "WITH locked AS (
             SELECT r.id FROM record r JOIN task t ON t.record_id = r.id
-            WHERE t.job_id = ANY($1) AND r.status = 'running' ORDER BY r.id FOR UPDATE OF r)
-         UPDATE record SET status = 'waiting', modified_on = now() FROM locked WHERE record.id = locked.id",
+            WHERE t.job_id = ANY($1) AND r.status = ANY($2) ORDER BY r.id FOR UPDATE OF r)
+         UPDATE record SET status = $3, modified_on = now() FROM locked WHERE record.id = locked.id",
     )
     .bind::<Array<BigInt>, _>(raw(jobs.iter().copied()))
+    .bind::<Array<sql::RecordStatus>, _>(RecordChange::Release.from())
+    .bind::<sql::RecordStatus, _>(RecordChange::Release.to())
     .execute(conn)
     .await
     .doing("putting records back to waiting")?;

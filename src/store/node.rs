@@ -13,10 +13,10 @@ use super::connect::Store;
 use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::schema::node;
-use super::types::sql;
-use super::types::{integer, raw, storable};
+use super::types::{integer, raw, sql, storable};
 use super::write::Writer;
 use crate::model::ids::{RecordId, TaskId};
+use crate::model::record::RecordChange;
 
 /// A node that is or was avoided.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -65,14 +65,14 @@ const FORGIVE: &str = "
         SELECT id FROM task WHERE id = ANY($1) AND tries > 0 ORDER BY id FOR UPDATE
     ), changed AS (
         UPDATE task SET tries = task.tries - 1, losses = task.losses + 1, last_failure = 'node',
-            available = task.available OR r.status = 'error',
-            waiting_reason = CASE WHEN r.status = 'error' THEN $2 ELSE task.waiting_reason END
+            available = task.available OR r.status = ANY($3),
+            waiting_reason = CASE WHEN r.status = ANY($3) THEN $2 ELSE task.waiting_reason END
         FROM locked, record r
-        WHERE task.id = locked.id AND r.id = task.record_id AND r.status IN ('waiting', 'running', 'error')
+        WHERE task.id = locked.id AND r.id = task.record_id AND (r.status = ANY($3) OR r.status IN ('waiting', 'running'))
         RETURNING task.record_id
     ), revived AS (
-        UPDATE record SET status = 'waiting', modified_on = now() FROM changed
-        WHERE record.id = changed.record_id AND record.status = 'error')
+        UPDATE record SET status = $4, modified_on = now() FROM changed
+        WHERE record.id = changed.record_id AND record.status = ANY($3))
     SELECT record_id FROM changed";
 
 impl Writer {
@@ -113,6 +113,8 @@ impl Writer {
         let rows: Vec<ForgivenRow> = diesel::sql_query(FORGIVE)
             .bind::<Array<BigInt>, _>(raw(tasks.iter().copied()))
             .bind::<Text, _>(storable(&message))
+            .bind::<Array<sql::RecordStatus>, _>(RecordChange::Forgive.from())
+            .bind::<sql::RecordStatus, _>(RecordChange::Forgive.to())
             .load(conn)
             .await
             .doing("forgiving a node's fault")?;

@@ -9,10 +9,11 @@ use diesel_async::{AsyncConnection, AsyncPgConnection, RunQueryDsl, SimpleAsyncC
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
-use super::types::{Count, bigint, integer, raw, storable};
+use super::types::{Count, bigint, integer, raw, sql, storable};
 use super::write::Writer;
 use crate::model::failure::FailureClass;
 use crate::model::ids::{JobId, PoolName, RecordId, TaskId};
+use crate::model::record::RecordChange;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
 
@@ -273,11 +274,13 @@ pub(crate) async fn hand_back(
         "WITH locked AS (SELECT id FROM task WHERE job_id = ANY($1) ORDER BY id FOR UPDATE), freed AS (
             UPDATE task SET available = true, job_id = NULL, chunk_id = NULL, waiting_reason = $2 FROM locked
             WHERE task.id = locked.id RETURNING record_id)
-         UPDATE record SET status = 'waiting', modified_on = now()
-         FROM freed WHERE record.id = freed.record_id AND record.status = 'running'",
+         UPDATE record SET status = $4, modified_on = now()
+         FROM freed WHERE record.id = freed.record_id AND record.status = ANY($3)",
     )
     .bind::<Array<BigInt>, _>(raw(jobs.iter().copied()))
     .bind::<Text, _>(storable(reason))
+    .bind::<Array<sql::RecordStatus>, _>(RecordChange::Release.from())
+    .bind::<sql::RecordStatus, _>(RecordChange::Release.to())
     .execute(conn)
     .await
     .doing("handing tasks back")?;

@@ -9,8 +9,7 @@ use diesel_async::{AsyncPgConnection, RunQueryDsl};
 
 use super::connect::Store;
 use super::error::{Doing, StoreError};
-use super::types::sql;
-use super::types::{Count, raw};
+use super::types::{Count, raw, sql};
 use super::write::Writer;
 use crate::model::ids::{ChunkId, JobId, PoolName, TaskId};
 use crate::model::notice::{Attempt, Holder};

@@ -13,13 +13,12 @@ use super::error::{Doing, StoreError};
 use super::event::{self, NewEvent};
 use super::history::{self, NewAttempt};
 use super::output;
-use super::types::sql;
-use super::types::{Count, raw, storable};
+use super::types::{Count, raw, sql, storable};
 use super::write::Writer;
 use crate::model::failure::{FailureClass, RetryDecision, TaskTally};
 use crate::model::ids::{ChunkId, JobId, NodeIndex, RecordId, TaskId};
 use crate::model::job::JobOutcome;
-use crate::model::record::RecordStatus;
+use crate::model::record::{RecordChange, RecordStatus};
 
 /// What becomes of a task whose attempt failed, given what it had gone through *before* that failure.
 pub type Decide<'a> = &'a (dyn Fn(&TaskTally, FailureClass) -> RetryDecision + Send + Sync);
@@ -333,8 +332,9 @@ const APPLY: &str = "
         SELECT r.id, r.status, changed.available FROM record r JOIN changed ON changed.record_id = r.id
         ORDER BY r.id FOR UPDATE OF r)
     UPDATE record SET modified_on = now(),
-        status = CASE WHEN locked.available THEN 'waiting' ELSE 'error' END::record_status
-    FROM locked WHERE record.id = locked.id AND record.status IN ('waiting', 'running')";
+        status = CASE WHEN locked.available THEN $8 ELSE $10 END
+    FROM locked WHERE record.id = locked.id
+        AND record.status = ANY(CASE WHEN locked.available THEN $7 ELSE $9 END)";
 
 /// Frees locked tasks as decided: those to be retried wait again, after their delay; the others stay, unavailable, for a
 /// person's `retry`.
@@ -366,6 +366,10 @@ pub(crate) async fn apply(conn: &mut AsyncPgConnection, settled: &[Settled]) -> 
         .bind::<Array<Integer>, _>(losses.collect::<Vec<_>>())
         .bind::<Array<Nullable<Double>>, _>(delays.collect::<Vec<_>>())
         .bind::<Array<Text>, _>(settled.iter().map(|task| storable(&task.reason)).collect::<Vec<_>>())
+        .bind::<Array<sql::RecordStatus>, _>(RecordChange::Release.from())
+        .bind::<sql::RecordStatus, _>(RecordChange::Release.to())
+        .bind::<Array<sql::RecordStatus>, _>(RecordChange::Fail.from())
+        .bind::<sql::RecordStatus, _>(RecordChange::Fail.to())
         .execute(conn)
         .await
         .doing("freeing tasks")?;

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::error::{Doing, StoreError};
-use super::types::raw;
+use super::types::{raw, sql};
 use crate::model::calculation::{Calculation, Specification};
 use crate::model::identity::{Lineage, Said, check_source};
 use crate::model::ids::{JobId, RecordId, TaskId};
+use crate::model::record::RecordChange;
 use crate::model::task::{Progress, RESTART_EXTRA, TaskOutcome, TaskReport};
 
 /// What is kept with the task.
@@ -90,6 +91,8 @@ impl Underway {
             .bind::<Array<BigInt>, _>(raw(returned.iter().map(|said| said.task_id)))
             .bind::<Array<Integer>, _>(attempts.collect::<Vec<_>>())
             .bind::<BigInt, _>(self.job_id.0)
+            .bind::<Array<sql::RecordStatus>, _>(RecordChange::Release.from())
+            .bind::<sql::RecordStatus, _>(RecordChange::Release.to())
             .load(conn)
             .await
             .doing("taking unbegun tasks back")?;
@@ -147,10 +150,10 @@ const GIVE_BACK: &str = "
             waiting_reason = 'given back unbegun: other jobs have room for it'
         FROM locked WHERE task.id = locked.id RETURNING task.record_id
     ), records AS (
-        SELECT r.id FROM record r JOIN freed ON freed.record_id = r.id WHERE r.status = 'running'
+        SELECT r.id FROM record r JOIN freed ON freed.record_id = r.id WHERE r.status = ANY($4)
         ORDER BY r.id FOR NO KEY UPDATE OF r
     ), stopped AS (
-        UPDATE record SET status = 'waiting', modified_on = now() FROM records WHERE record.id = records.id)
+        UPDATE record SET status = $5, modified_on = now() FROM records WHERE record.id = records.id)
     SELECT record_id FROM freed";
 
 #[derive(diesel::QueryableByName)]

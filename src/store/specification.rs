@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 
 use super::error::{Doing, StoreError};
 use super::molecule::MoleculeRow;
-use super::types::make_storable;
-use super::types::sql;
+use super::types::{make_storable, sql};
 use crate::model::calculation::{Driver, OptimizationSpecification, QcSpecification, Specification};
 use crate::model::identity::CalculationHash;
 use crate::model::ids::SpecificationId;

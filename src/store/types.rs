@@ -2,10 +2,12 @@
 //! Conversions only; no statement is run here.
 
 use std::collections::BTreeMap;
+use std::io::Write;
 use std::time::Duration;
 
 use diesel::deserialize::{self, FromSql, Queryable};
 use diesel::pg::{Pg, PgValue};
+use diesel::serialize::{self, IsNull, Output, ToSql};
 use diesel::sql_types::{BigInt, Double, Integer, Jsonb, Nullable, Text};
 
 use crate::model::calculation::Driver;
@@ -99,6 +101,13 @@ from_word!(
     Quantity,
     Measure,
 );
+
+impl ToSql<sql::RecordStatus, Pg> for RecordStatus {
+    fn to_sql<'b>(&'b self, out: &mut Output<'b, '_, Pg>) -> serialize::Result {
+        out.write_all(self.as_str().as_bytes())?;
+        Ok(IsNull::No)
+    }
+}
 
 impl FromSql<sql::Placement, Pg> for Placement {
     fn from_sql(value: PgValue<'_>) -> deserialize::Result<Self> {

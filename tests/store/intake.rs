@@ -42,6 +42,21 @@ async fn duplicates_are_found_between_batches_of_one_intake() {
 }
 
 #[tokio::test]
+async fn a_stored_molecule_keeps_the_name_that_came_first() {
+    let world = World::new().await;
+    let named = |name: &str| {
+        let mut document = serde_json::to_value(water(0)).unwrap();
+        document["name"] = name.into();
+        record_of(singlepoint("pm7"), serde_json::from_value(document).unwrap())
+    };
+    let added = world.add(vec![named("first"), named("second")]).await;
+    assert_eq!(novelties(&added), [Novelty::New, Novelty::Existing], "the name is no part of the question");
+    world.add(vec![named("third")]).await;
+    let detail = world.store.detail(added[1].record_id).await.unwrap().unwrap();
+    assert_eq!(detail.molecule["name"], "first");
+}
+
+#[tokio::test]
 async fn always_new_is_always_new() {
     let world = World::new().await;
     let mut new = water_record(0);

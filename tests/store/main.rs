@@ -25,4 +25,5 @@ mod restart;
 mod runtime;
 mod schema;
 mod submission;
+mod transitions;
 mod world;

@@ -20,8 +20,7 @@ use crate::model::view::AsideLine;
 use crate::store::connect::Store;
 use crate::store::error::{Doing, StoreError};
 use crate::store::event::{self, NewEvent};
-use crate::store::types::sql;
-use crate::store::types::{integer, raw};
+use crate::store::types::{integer, raw, sql};
 use crate::store::write::{Weight, Writer};
 
 /// zstd's own default.

@@ -129,7 +129,7 @@ fn judge_one(
     let task = standing.task.as_mut().ok_or(Misfit::OtherTask)?;
     let fits = check_task(&report.said, &task.known(court.job_id));
     match &report.body {
-        // A good result is good whichever attempt brought it. From `error` the way leads through `waiting`.
+        // A good result is good whichever attempt brought it.
         Body::Complete(answer) => {
             fits?;
             if answer.record_type != standing.record_type {

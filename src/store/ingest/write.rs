@@ -10,7 +10,7 @@ use super::parts::Parts;
 use super::prepare::{Body, Prepared};
 use crate::model::failure::{Blame, RetryDecision};
 use crate::model::ids::{JobId, MoleculeId, RecordId, SpecificationId, TaskId};
-use crate::model::record::RecordStatus;
+use crate::model::record::{RecordChange, RecordStatus};
 use crate::store::error::{Doing, StoreError};
 use crate::store::event::{self, NewEvent};
 use crate::store::history::{self, NewAttempt};
@@ -18,8 +18,7 @@ use crate::store::output::{self, Blob};
 use crate::store::release::{self, Charge, Settled};
 use crate::store::restart;
 use crate::store::runtime::{self, FinishedRun};
-use crate::store::types::raw;
-use crate::store::types::sql;
+use crate::store::types::{raw, sql};
 
 /// Everything that the reports of one batch lead to.
 #[derive(Default)]
@@ -167,8 +166,8 @@ fn json_rows<T: Serialize>(rows: &[T]) -> Result<String, StoreError> {
 }
 
 const COMPLETE: &str = "
-    UPDATE record SET status = 'complete', last_job_id = $3, return_energy = given.return_energy, modified_on = now()
-    FROM unnest($1, $2) AS given(id, return_energy) WHERE record.id = given.id";
+    UPDATE record SET status = $5, last_job_id = $3, return_energy = given.return_energy, modified_on = now()
+    FROM unnest($1, $2) AS given(id, return_energy) WHERE record.id = given.id AND record.status = ANY($4)";
 
 const COMPLETE_OPTIMIZATIONS: &str = "
     UPDATE record SET energies = given.energies, final_molecule_id = given.final_molecule_id
@@ -186,13 +185,22 @@ async fn complete(
     }
     let ids = raw(completed.iter().map(|record| record.id));
     let energies: Vec<Option<f64>> = completed.iter().map(|record| record.return_energy).collect();
-    diesel::sql_query(COMPLETE)
+    let stored = diesel::sql_query(COMPLETE)
         .bind::<Array<BigInt>, _>(&ids)
         .bind::<Array<Nullable<Double>>, _>(energies)
         .bind::<BigInt, _>(job_id.0)
+        .bind::<Array<sql::RecordStatus>, _>(RecordChange::Complete.from())
+        .bind::<sql::RecordStatus, _>(RecordChange::Complete.to())
         .execute(conn)
         .await
         .doing("storing results")?;
+    // They were judged under the same lock.
+    if stored != completed.len() {
+        return Err(StoreError::Stored {
+            what: format!("{stored} of {} results", completed.len()),
+            source: "a record among them cannot become complete as it stands".into(),
+        });
+    }
     diesel::sql_query("DELETE FROM task WHERE record_id = ANY($1)")
         .bind::<Array<BigInt>, _>(&ids)
         .execute(conn)
@@ -244,7 +252,7 @@ const POINTS: &str = "
     ), made AS (
         INSERT INTO record (id, record_type, status, specification_id, molecule_id, last_job_id, requested,
             compute_tag, owner_user, return_energy)
-        SELECT given.id, 'singlepoint', 'complete', given.specification_id, given.molecule_id, $2, false,
+        SELECT given.id, 'singlepoint', $3, given.specification_id, given.molecule_id, $2, false,
             o.compute_tag, o.owner_user, given.return_energy
         FROM given JOIN record o ON o.id = given.optimization_id
     ), linked AS (
@@ -281,6 +289,7 @@ async fn store_points(
     let rows: Vec<PointRow> = diesel::sql_query(POINTS)
         .bind::<Text, _>(json_rows(&records)?)
         .bind::<BigInt, _>(job_id.0)
+        .bind::<sql::RecordStatus, _>(RecordStatus::Complete)
         .load(conn)
         .await
         .doing("storing trajectories")?;
