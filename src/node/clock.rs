@@ -39,6 +39,12 @@ impl JobClock {
         self.started + (self.walltime - self.reserve() / 3)
     }
 
+    /// Whether a kill that comes `after` some time is the walltime's. What ran before the runner counts as a twentieth of
+    /// the walltime at most.
+    pub fn ends_soon(&self, after: Duration, now: Instant) -> bool {
+        now + after + RESERVE.max(self.walltime / 20) >= self.started + self.walltime
+    }
+
     /// Whether a task with this limit is started now, which probably takes as long as `expected`. One for which a whole job
     /// like this hardly suffices is started in one that has just begun.
     pub fn may_start(&self, limit: Duration, expected: Option<Duration>, now: Instant) -> bool {
@@ -89,6 +95,15 @@ mod tests {
         assert!(!may_start(86_400, 400));
         // Its limit ends it before.
         assert!(hour.may_start(seconds(60), Some(seconds(600)), start + seconds(3500)));
+    }
+
+    #[test]
+    fn a_kill_long_before_the_walltime_has_another_reason() {
+        let start = Instant::now();
+        let ten_hours = JobClock::new(start, seconds(36_000));
+        let announced = |at| ten_hours.ends_soon(seconds(60), start + seconds(at));
+        assert!(!announced(0) && !announced(34_139));
+        assert!(announced(34_140) && announced(36_001));
     }
 
     #[test]

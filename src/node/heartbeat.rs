@@ -1,7 +1,11 @@
 //! The sign of life that needs no clock: a counter that grows. Writes `heartbeat.json` only.
 
-use std::path::Path;
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+use nix::libc::ESTALE;
 
 use super::error::chain;
 use super::memory;
@@ -9,15 +13,39 @@ use crate::model::ids::TaskId;
 use crate::model::task::{Heartbeat, JobManifest};
 use crate::spool::{JobDirectory, SpoolError, atomic};
 
-/// With its directory gone for so many beats, while the rest of the spool is there, the job is nobody's any more: the
-/// daemon removes the directories of jobs that have ended, as far as it knows.
+/// With its directory removed for so many beats, the job is nobody's any more: the daemon removes the directories of jobs
+/// that have ended, as far as it knows, and a person may remove the whole spool.
 pub const GONE_BEATS: u32 = 30;
 
-/// Whether the job's directory was removed: `error` says that it is not there, and what lies beside it in the spool is.
-/// A file system that is not mounted for a while looks otherwise.
-pub fn is_removed(error: &SpoolError, worker_command: &[String]) -> bool {
-    let witness = worker_command.last().map(Path::new);
-    error.is_absent() && witness.is_some_and(Path::exists)
+/// What tells a job's directory that was removed from a file system that is not mounted for a while.
+#[derive(Debug)]
+pub struct Witness {
+    /// The directory as it was at the start: it has no name any more once it is removed.
+    opened: Option<File>,
+    /// A file of the spool outside the directory.
+    beside: Option<PathBuf>,
+}
+
+impl Witness {
+    /// Opens the directory.
+    pub fn new(directory: &JobDirectory, worker_command: &[String]) -> Witness {
+        let opened = File::open(directory.path()).ok();
+        Witness { opened, beside: worker_command.last().map(PathBuf::from) }
+    }
+
+    /// Whether the directory was removed, now that `error` says that it is not there.
+    pub fn says_removed(&self, error: &SpoolError) -> bool {
+        error.is_absent() && (self.has_no_name() || self.beside.as_deref().is_some_and(Path::exists))
+    }
+
+    /// A network file system calls a directory that another host removed a stale handle.
+    fn has_no_name(&self) -> bool {
+        match self.opened.as_ref().map(File::metadata) {
+            Some(Ok(metadata)) => metadata.nlink() == 0,
+            Some(Err(error)) => error.raw_os_error() == Some(ESTALE),
+            None => false,
+        }
+    }
 }
 
 /// Writes the heartbeat when it is due.
@@ -28,7 +56,7 @@ pub struct HeartbeatWriter {
     interval: Duration,
     due: Instant,
     beats_without_directory: u32,
-    worker_command: Vec<String>,
+    witness: Witness,
     no_worker: Option<String>,
 }
 
@@ -38,14 +66,14 @@ impl HeartbeatWriter {
         let former = atomic::read_json::<Heartbeat>(&directory.heartbeat());
         let beat = former.map_or(0, |heartbeat| heartbeat.beat);
         let interval = Duration::from_secs(manifest.heartbeat_seconds.max(1));
-        let worker_command = manifest.worker_command.clone();
+        let witness = Witness::new(&directory, &manifest.worker_command);
         HeartbeatWriter {
             directory,
             beat,
             interval,
             due: now,
             beats_without_directory: 0,
-            worker_command,
+            witness,
             no_worker: None,
         }
     }
@@ -78,7 +106,7 @@ impl HeartbeatWriter {
         let no_worker = self.no_worker.clone();
         let heartbeat = Heartbeat { beat: self.beat, results, running, resident_bytes, no_worker };
         let written = atomic::write_json(&self.directory.heartbeat(), &heartbeat);
-        let gone = written.as_ref().is_err_and(|error| is_removed(error, &self.worker_command));
+        let gone = written.as_ref().is_err_and(|error| self.witness.says_removed(error));
         self.beats_without_directory = if gone { self.beats_without_directory + 1 } else { 0 };
         if let Err(error) = written {
             tracing::warn!(error = chain(&error), "heartbeat not written");
@@ -119,6 +147,23 @@ mod tests {
         assert_eq!(read(), 2);
         HeartbeatWriter::new(directory.clone(), &manifest(root.path()), now).beat(now, 0, [].iter());
         assert_eq!(read(), 3);
+    }
+
+    #[test]
+    fn a_spool_that_was_removed_whole_is_nobodys() {
+        let root = tempfile::tempdir().unwrap();
+        let path = root.path().join("spool/job");
+        std::fs::create_dir_all(&path).unwrap();
+        let mut now = Instant::now();
+        let manifest = manifest(&root.path().join("spool"));
+        let mut writer = HeartbeatWriter::new(JobDirectory::at(&path), &manifest, now);
+        std::fs::remove_dir_all(root.path().join("spool")).unwrap();
+        for beats in 0..GONE_BEATS {
+            assert!(!writer.is_for_nobody(), "{beats}");
+            writer.beat(now, 0, [].iter());
+            now += Duration::from_secs(10);
+        }
+        assert!(writer.is_for_nobody());
     }
 
     #[test]

@@ -67,7 +67,7 @@ mod tests {
         fs::write(job.path().join("signals"), "USR2\nTER").unwrap();
         assert_eq!(further.listen(now), [], "it looked a moment ago");
         assert_eq!(own.listen(now + INTERVAL), []);
-        assert_eq!(further.listen(now + INTERVAL), [StopRequest::WalltimeNear]);
+        assert_eq!(further.listen(now + INTERVAL), [StopRequest::Warning]);
         fs::write(job.path().join("signals"), "USR2\nTERM\n").unwrap();
         assert_eq!(further.listen(now + 2 * INTERVAL), [StopRequest::End("SIGTERM")]);
         assert_eq!(further.listen(now + 3 * INTERVAL), []);

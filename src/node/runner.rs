@@ -10,7 +10,7 @@ use super::end;
 use super::environment::NodeEnvironment;
 use super::error::{NodeError, chain};
 use super::grace::Grace;
-use super::heartbeat::{self, GONE_BEATS};
+use super::heartbeat::{GONE_BEATS, Witness};
 use super::signals::StopSignals;
 use super::store::ReportStore;
 use super::work::Work;
@@ -29,6 +29,7 @@ pub struct Runner {
     /// Its own chunk.
     pub(super) chunk: PathBuf,
     pub(super) clock: JobClock,
+    witness: Witness,
 }
 
 impl Runner {
@@ -40,7 +41,8 @@ impl Runner {
         chunk: PathBuf,
     ) -> Runner {
         let clock = JobClock::new(Instant::now(), Duration::from_secs(manifest.walltime_seconds));
-        Runner { directory, manifest, environment, chunk, clock }
+        let witness = Witness::new(&directory, &manifest.worker_command);
+        Runner { directory, manifest, environment, chunk, clock, witness }
     }
 
     /// How long it may go on after a request to end.
@@ -116,7 +118,7 @@ impl Runner {
                 Err(error) => error,
             };
             let now = Instant::now();
-            let removed = heartbeat::is_removed(&error, &self.manifest.worker_command);
+            let removed = self.witness.says_removed(&error);
             let gone = removed.then(|| *gone_since.get_or_insert(now));
             gone_since = gone;
             if now >= deadline || gone.is_some_and(|since| now.duration_since(since) >= patience) {

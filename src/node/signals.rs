@@ -7,8 +7,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 /// What a signal asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum StopRequest {
-    /// USR2: the walltime is near.
-    WalltimeNear,
+    /// USR2: the walltime is near, or the kill (`Warning` in the manifest).
+    Warning,
     /// TERM, INT or HUP: end within seconds.
     End(&'static str),
 }
@@ -17,7 +17,7 @@ impl StopRequest {
     /// What the signal of this name, as `kill -s` takes it, asks for.
     pub fn named(name: &str) -> Option<StopRequest> {
         match name {
-            "USR2" => Some(StopRequest::WalltimeNear),
+            "USR2" => Some(StopRequest::Warning),
             "TERM" => Some(StopRequest::End("SIGTERM")),
             "INT" => Some(StopRequest::End("SIGINT")),
             _ => None,
@@ -51,7 +51,7 @@ impl StopSignals {
             _ = self.terminate.recv() => StopRequest::End("SIGTERM"),
             _ = self.interrupt.recv() => StopRequest::End("SIGINT"),
             _ = self.hangup.recv() => StopRequest::End("SIGHUP"),
-            _ = self.warning.recv() => StopRequest::WalltimeNear,
+            _ = self.warning.recv() => StopRequest::Warning,
         }
     }
 }

@@ -100,10 +100,21 @@ pub struct Work {
     warning: Warning,
 }
 
+const WARNING_SIGNAL: &str = "SIGUSR2";
+
+/// What a warning announces: where it comes before every kill, one long before the walltime is not the walltime's, and the
+/// scheduler is asked whose it was.
+fn announced(warning: Warning, clock: &JobClock, grace: Grace) -> EndReason {
+    match warning {
+        Warning::Kill if !clock.ends_soon(grace.storing, Instant::now()) => EndReason::Signal,
+        Warning::Kill | Warning::WalltimeNear => EndReason::WalltimeNear,
+    }
+}
+
 impl Work {
     /// Opens what the run needs.
     pub fn prepare(runner: &Runner) -> Result<Work, NodeError> {
-        let Runner { directory, manifest, environment, chunk, clock } = runner;
+        let Runner { directory, manifest, environment, chunk, clock, .. } = runner;
         SpoolError::refuse_later(&directory.manifest(), manifest.format)?;
         let mut reported = HashSet::new();
         let store = ReportStore::open(directory, |report: &TaskReport| {
@@ -141,7 +152,10 @@ impl Work {
         let now = Instant::now();
         // The job script hands TERM on itself; of a warning it only knows that the runner may not have heard it.
         let warned = environment.early_signals.iter().any(|name| name == "USR2");
-        let stop = warned.then(|| Stop { reason: EndReason::WalltimeNear, detail: Some("SIGUSR2".into()) });
+        let stop = warned.then(|| Stop {
+            reason: announced(manifest.warning, clock, runner.grace()),
+            detail: Some(WARNING_SIGNAL.into()),
+        });
         Ok(Work {
             clock: *clock,
             kill,
@@ -414,8 +428,9 @@ impl Work {
 
     fn on_signal(&mut self, request: StopRequest) {
         match request {
-            StopRequest::WalltimeNear => {
-                self.stop(EndReason::WalltimeNear, Some("SIGUSR2".into()));
+            StopRequest::Warning => {
+                let reason = announced(self.warning, &self.clock, self.grace);
+                self.stop(reason, Some(WARNING_SIGNAL.into()));
                 match self.warning {
                     // Running tasks go on until the job's own clock ends them.
                     Warning::WalltimeNear => {}

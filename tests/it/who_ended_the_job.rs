@@ -142,6 +142,11 @@ fn a_job_killed_for_memory_comes_back_with_more_on_torque() {
 }
 
 #[test]
+fn a_job_killed_for_memory_comes_back_with_more_on_grid_engine() {
+    killed_for_memory(&[Dialect::Sge]);
+}
+
+#[test]
 fn elements_deleted_without_a_history_do_not_end_as_their_array_did() {
     let mischief = json!({"no_accounting": true, "kill_wait": 0});
     let mut site = Site::start(&[Dialect::Pbs], &mischief, "tasks_per_job = 1\nmax_jobs = 3");

@@ -82,7 +82,8 @@ fn a_runner_says_its_last_word_before_its_scheduler_kills() {
     for (signal, warning, reason, code) in [
         (Signal::SIGTERM, Warning::WalltimeNear, EndReason::Signal, 128 + 15),
         (Signal::SIGINT, Warning::WalltimeNear, EndReason::Signal, 128 + 2),
-        (Signal::SIGUSR2, Warning::Kill, EndReason::WalltimeNear, 0),
+        // Hours before the walltime.
+        (Signal::SIGUSR2, Warning::Kill, EndReason::Signal, 128 + 12),
     ] {
         let job = Job::new(Generation::V1)
             .manifest(|manifest| {
@@ -114,4 +115,19 @@ fn a_job_whose_directory_was_removed_ends_long_before_its_time() {
         assert_ne!(runner.wait(), 0);
         assert!(!job.directory.path().exists(), "nothing is made anew");
     }
+}
+
+#[test]
+fn a_job_whose_whole_spool_was_removed_ends_long_before_its_time() {
+    let sleep = synthetic("sleep", json!({"milliseconds": 600_000}));
+    let job = Job::new(Generation::V1)
+        .manifest(|manifest| {
+            manifest.worker_command = vec!["python3".into(), "/no/such/spool/worker.py".into()]
+        })
+        .task(sleep)
+        .staged();
+    let runner = job.start();
+    until("the runner has started", || job.directory.heartbeat().exists().then_some(()));
+    std::fs::remove_dir_all(job.directory.path()).unwrap();
+    assert_ne!(runner.wait(), 0);
 }
