@@ -17,7 +17,7 @@ const PROBE_INTERVAL: Duration = Duration::from_secs(24 * 3600);
 /// It is asked for the limits of its queues at start and so often.
 const LIMITS_INTERVAL: Duration = Duration::from_secs(3600);
 /// A failed probe is repeated after this.
-const PROBE_AGAIN: Duration = Duration::from_secs(300);
+const PROBE_AGAIN: Duration = Duration::from_secs(60);
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Lost chunks are looked for at half the shortest grace of a pool, within these bounds.
 const SHORTEST_AUDIT: Duration = Duration::from_secs(2);

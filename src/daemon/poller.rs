@@ -16,7 +16,7 @@ use crate::plan::backoff;
 use crate::scheduler::PollAnswer;
 
 /// A scheduler that does not answer is asked again after at most this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(3 * 60);
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 /// Polls until shutdown.
 pub async fn run(cluster: Arc<Cluster>, troubles: Troubles, shutdown: CancellationToken) {

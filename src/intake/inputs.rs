@@ -2,11 +2,14 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
+
 use super::compressed::Compression;
-use super::{Document, Documents, Format, IntakeError, ReadOptions};
+use super::{Document, Documents, Format, IntakeError, Opening, ReadOptions};
 
 /// The path that means standard input.
 pub const STDIN: &str = "-";
@@ -95,13 +98,26 @@ fn open_file(path: &Path, options: &ReadOptions) -> Result<Documents, IntakeErro
     if ARCHIVES.iter().any(|archive| has_extension(&uncompressed(path), archive)) {
         return Err(IntakeError::Archive { name });
     }
-    let file = File::open(path).map_err(unreadable)?;
+    let file = open_as(options.opening, path).map_err(unreadable)?;
     let stream: Box<dyn Read + Send> = match compression {
         Some(compression) => compression.open(file).map_err(unreadable)?,
         None => Box::new(file),
     };
     let options = ReadOptions { format: options.format.or(format_of(path)), ..options.clone() };
     Ok(Documents::from_reader(name, stream, &options))
+}
+
+fn open_as(opening: Opening, path: &Path) -> io::Result<File> {
+    match opening {
+        Opening::Anything => File::open(path),
+        Opening::RegularFile => {
+            let file = File::options().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path)?;
+            match file.metadata()?.is_file() {
+                true => Ok(file),
+                false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
+            }
+        }
+    }
 }
 
 /// The path without the extension that tells how it is compressed.
@@ -132,4 +148,29 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 
 fn name_of(path: &Path) -> Arc<str> {
     path.to_string_lossy().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
+
+    use super::*;
+
+    #[test]
+    fn what_others_wrote_is_opened_only_if_it_is_a_regular_file() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |name: &str| root.path().join(name);
+        std::fs::write(at("file.json"), "{}").unwrap();
+        symlink(at("file.json"), at("link.json")).unwrap();
+        mkfifo(&at("fifo.json"), Mode::S_IRWXU).unwrap();
+        let options = ReadOptions { opening: Opening::RegularFile, ..ReadOptions::default() };
+        assert!(open_file(&at("file.json"), &options).is_ok());
+        for name in ["link.json", "fifo.json"] {
+            assert!(matches!(open_file(&at(name), &options), Err(IntakeError::Read { .. })), "{name}");
+        }
+        assert!(open_file(&at("link.json"), &ReadOptions::default()).is_ok(), "a user may name a link");
+    }
 }

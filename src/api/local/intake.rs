@@ -7,7 +7,7 @@ use super::error::ApiError;
 use crate::api::wire::{ComputePriority, ErrorCode, Problem, Reuse, SubmitOptions, SubmitReceipt};
 use crate::config::{self, Config};
 use crate::failpoint::{self, FailPoint};
-use crate::intake::{Batches, Inputs, IntakeError, ReadOptions};
+use crate::intake::{Batches, Inputs, IntakeError, Opening, ReadOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::{COMPUTE_TAG_RULE, PoolName, is_compute_tag};
 use crate::model::json_size::DocumentLimits;
@@ -145,7 +145,9 @@ pub async fn take_in_file(
     })?;
     let path = file.to_owned();
     let mut batches = tokio::task::spawn_blocking(move || {
-        Inputs::open([path], &ReadOptions::default()).map(|inputs| Batches::new(inputs, BATCH, BATCH_BYTES))
+        // It was looked at a moment ago, and may be something else by now.
+        let options = ReadOptions { opening: Opening::RegularFile, ..ReadOptions::default() };
+        Inputs::open([path], &options).map(|inputs| Batches::new(inputs, BATCH, BATCH_BYTES))
     })
     .await
     .map_err(stopped)?

@@ -45,7 +45,8 @@ struct Answered;
 
 impl Source {
     pub(super) fn new(args: &DocumentArgs, options: &SubmitOptions) -> Result<Source, CliError> {
-        let read = ReadOptions { format: None, charge: args.charge, multiplicity: args.multiplicity };
+        let read =
+            ReadOptions { charge: args.charge, multiplicity: args.multiplicity, ..ReadOptions::default() };
         let options = serde_json::to_vec(options).map_err(|source| CliError::Render { source })?;
         Ok(Source { paths: args.inputs.clone(), read, options, stdin: Arc::default() })
     }
