@@ -128,6 +128,18 @@ fn a_real_slurm_is_proven_and_what_it_cannot_tell_is_said() {
 }
 
 #[test]
+fn a_setup_line_that_fails_is_told_with_what_it_said() {
+    let admin = Admin::new(
+        "name = \"local\"\nadapter = \"local\"\nsetup = [\"ls /no/such/modules\", \"export SEEN=1\"]",
+    );
+    let (report, code) = admin.check(&["local"]);
+    assert_eq!(code, 1, "{report:#}");
+    let text = report.to_string();
+    assert!(text.contains("ls /no/such/modules"), "the line is named: {report:#}");
+    assert!(text.contains("No such file or directory"), "and what it said: {report:#}");
+}
+
+#[test]
 fn a_job_that_does_not_end_is_cancelled_and_told() {
     let slurm = Slurm::start();
     let admin = Admin::with_slurm(&slurm, "extra = [\"--begin=now+3600\"]");

@@ -1,7 +1,7 @@
 //! Work that was claimed and not begun is shared when others are idle, whatever was expected of it; and a cancelled task gives its
 //! slot to other work.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::fs;
 
 use serde_json::json;
@@ -23,35 +23,45 @@ fn sleepers(daemon: &Daemon, name: &str, count: u32, milliseconds: u32) -> std::
 }
 
 #[test]
-fn tasks_that_take_a_thousand_times_as_long_as_those_before_keep_every_job_busy() {
+fn tasks_that_take_a_thousand_times_as_long_as_those_before_keep_sixteen_slots_busy() {
+    const SLOTS: usize = 16;
+    let simulator = Simulator::new(Dialect::Slurm);
+    simulator.mischief(&json!({"slots": SLOTS}));
     let database = Database::fresh();
-    let config = DaemonConfig::on(&database).with_local_pool("cores = 1\nmax_jobs = 8\nidle = \"30s\"");
+    let pool =
+        format!("name = \"cluster\"\nadapter = \"slurm\"\ncores = 1\nmax_jobs = {SLOTS}\nidle = \"30s\"");
+    let config = DaemonConfig::on(&database).with_pool(&pool).with_env("PATH", &simulator.path());
     let daemon = Daemon::start(&config);
-    // History says a millisecond each.
+    // History says a millisecond each: one job could do them all.
     let short = sleepers(&daemon, "short", 60, 1);
-    daemon.ask(["submit", "--pool", "local", "--wait", short.to_str().unwrap()]);
-    let long = sleepers(&daemon, "long", 96, 1000);
-    daemon.ask(["submit", "--pool", "local", "--wait", long.to_str().unwrap()]);
-    assert_eq!(database.count("select count(*) from record where status = 'complete'"), 156);
-    assert_eq!(database.count("select count(*) from compute_history"), 156, "each was computed once");
+    daemon.ask(["submit", "--pool", "cluster", "--wait", short.to_str().unwrap()]);
+    let long = sleepers(&daemon, "long", 400, 1000);
+    daemon.ask(["submit", "--pool", "cluster", "--wait", long.to_str().unwrap()]);
+    assert_eq!(database.count("select count(*) from record where status = 'complete'"), 460);
+    assert_eq!(database.count("select count(*) from compute_history"), 460, "each was computed once");
+
     let lines = database.sql(
         "select job_id, extract(epoch from started_on), wall_seconds from compute_history where wall_seconds > 0.9",
     );
-    let mut runs: BTreeMap<String, Vec<(f64, f64)>> = BTreeMap::new();
-    for line in lines.lines() {
-        let fields: Vec<&str> = line.split('|').collect();
-        let (start, seconds): (f64, f64) = (fields[1].parse().unwrap(), fields[2].parse().unwrap());
-        runs.entry(fields[0].to_owned()).or_default().push((start, start + seconds));
-    }
-    let counts: Vec<usize> = runs.values().map(Vec::len).collect();
-    // The scheduler of this machine runs as many one-core jobs as there are cores.
-    let side_by_side = std::thread::available_parallelism().unwrap().get().min(8);
-    assert!(counts.len() >= side_by_side, "every job that could run had work: {counts:?}");
-    assert!(counts.iter().all(|count| *count >= 3), "and not just a little: {counts:?}");
-    let all: Vec<(f64, f64)> = runs.values().flatten().copied().collect();
-    let at_once =
-        |(start, _): &(f64, f64)| all.iter().filter(|(from, to)| from <= start && start < to).count();
-    assert_eq!(all.iter().map(at_once).max(), Some(side_by_side), "all of them side by side");
+    let mut runs: Vec<(String, f64, f64)> = lines
+        .lines()
+        .map(|line| {
+            let fields: Vec<&str> = line.split('|').collect();
+            let (start, seconds): (f64, f64) = (fields[1].parse().unwrap(), fields[2].parse().unwrap());
+            (fields[0].to_owned(), start, start + seconds)
+        })
+        .collect();
+    runs.sort_by(|one, other| one.1.total_cmp(&other.1));
+    let jobs: BTreeSet<&String> = runs.iter().map(|(job, ..)| job).collect();
+    assert!(jobs.len() >= SLOTS, "every job that could run had work: {}", jobs.len());
+    let at_once = |moment: f64| runs.iter().filter(|(_, from, to)| *from <= moment && moment < *to).count();
+    let busy: Vec<usize> = runs.iter().map(|(_, start, _)| at_once(*start)).collect();
+    assert_eq!(busy.iter().max(), Some(&SLOTS), "all of them side by side");
+    // In the middle, when all jobs have begun and the work does not run out yet.
+    let (from, to) = (runs[runs.len() / 4].1, runs[runs.len() * 3 / 4].1);
+    let worked: f64 = runs.iter().map(|(_, start, end)| (end.min(to) - start.max(from)).max(0.0)).sum();
+    let share = worked / ((to - from) * SLOTS as f64);
+    assert!(share > 0.8, "the slots worked for {share:.2} of the time between {from} and {to}");
 }
 
 #[test]
