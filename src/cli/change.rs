@@ -18,7 +18,7 @@ pub struct ChangeArgs {
     #[command(flatten)]
     selection: SelectionArgs,
 
-    /// Every record that it can be done to
+    /// All records to which this applies
     #[arg(long)]
     all: bool,
 }

@@ -25,22 +25,22 @@ pub struct ConfigArgs {
 
 #[derive(Subcommand, Debug)]
 enum ConfigCommand {
-    /// Print what is in force, with the origin of each value; secrets are hidden
+    /// Print the effective configuration with the origin of each value; secrets are hidden
     Show {
-        /// Leave the origins out
+        /// Print the values without their origins
         #[arg(long)]
         plain: bool,
     },
     /// Write a commented configuration file with every key at its default
     Init {
-        /// Where; the user's own file if not given
+        /// File to write; by default the user's own configuration file
         #[arg(value_name = "FILE")]
         file: Option<PathBuf>,
         /// Replace an existing file
         #[arg(long)]
         force: bool,
     },
-    /// Check files, each alone; or what is in force
+    /// Check the effective configuration, or each of the given files on its own
     Check {
         /// The files
         #[arg(value_name = "FILE")]

@@ -29,15 +29,15 @@ pub struct DbArgs {
 
 #[derive(Subcommand, Debug)]
 enum DbCommand {
-    /// Start the private server, making its cluster if there is none
+    /// Start the private server; create its cluster if there is none
     Start,
-    /// Stop the private server; refused while a daemon works with it
+    /// Stop the private server; refused while a daemon uses it
     Stop {
-        /// Stop it under a daemon too, which then pauses until `qcbatch db start`
+        /// Stop it even while a daemon uses it; the daemon pauses until `qcbatch db start`
         #[arg(long)]
         force: bool,
     },
-    /// Say whether the private server runs
+    /// Show whether the private server runs
     Status,
     /// Open psql on the database
     Psql {
@@ -47,7 +47,7 @@ enum DbCommand {
     },
     /// Write the whole database to a file
     Backup {
-        /// The file; it appears only when complete
+        /// File to write; it appears only when it is complete
         #[arg(value_name = "FILE")]
         file: PathBuf,
     },

@@ -26,7 +26,7 @@ pub struct JobsArgs {
     #[arg(long, short = 'a', conflicts_with = "state", help_heading = "Filters")]
     all: bool,
 
-    /// At most so many jobs
+    /// Maximum number of jobs to list
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     limit: u32,
 }

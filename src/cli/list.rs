@@ -19,15 +19,15 @@ pub struct ListArgs {
     #[command(flatten)]
     selection: SelectionArgs,
 
-    /// At most so many records
+    /// Maximum number of records to list
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=1000))]
     limit: u32,
 
-    /// Only records older than this one: the next page
+    /// List only records older than this one (the next page)
     #[arg(long, value_name = "ID")]
     before: Option<RecordId>,
 
-    /// Every record that matches
+    /// List all records that match
     #[arg(long, conflicts_with = "limit")]
     all: bool,
 }

@@ -29,15 +29,15 @@ pub struct LogsArgs {
     #[arg(long, short)]
     follow: bool,
 
-    /// This attempt instead of the last, counted from 0
+    /// Number of the attempt, counted from 0; by default the last one
     #[arg(long, value_name = "NUMBER", conflicts_with = "follow")]
     attempt: Option<i32>,
 
-    /// Only this stream
+    /// Print only this stream
     #[arg(long, value_enum, value_name = "STREAM")]
     stream: Option<Stream>,
 
-    /// A native file of the program instead; `show` lists them
+    /// Print this native file of the program; `show` lists the files
     #[arg(long, value_name = "NAME", conflicts_with_all = ["stream", "attempt", "follow"])]
     file: Option<String>,
 }

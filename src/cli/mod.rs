@@ -65,7 +65,7 @@ pub struct Globals {
     #[arg(long, global = true, value_name = "KEY=VALUE", help_heading = "Global options")]
     set: Vec<String>,
 
-    /// Socket of the daemon, where it is not the configured one
+    /// Socket of the daemon, if it is not the configured one
     #[arg(
         long,
         global = true,
@@ -84,7 +84,7 @@ pub struct Globals {
     #[arg(long, short, global = true, help_heading = "Global options")]
     quiet: bool,
 
-    /// Say more; twice for everything
+    /// Print more; repeat it to print everything
     #[arg(long, short, global = true, action = clap::ArgAction::Count, help_heading = "Global options")]
     verbose: u8,
 }
@@ -94,11 +94,11 @@ pub struct Globals {
 enum Command {
     /// Run the daemon in the foreground
     Daemon(daemon::DaemonArgs),
-    /// Hand in calculations: QCSchema or XYZ
+    /// Submit calculations: QCSchema, XYZ, SDF or Psi4 input
     Submit(Box<submit::SubmitArgs>),
     /// Predict time and memory of calculations from history
     Predict(Box<predict::PredictArgs>),
-    /// Say how the daemon, its pools and its records are
+    /// Show the state of the daemon, its pools and its records
     Status(status::StatusArgs),
     /// List records, newest first
     List(list::ListArgs),
@@ -112,23 +112,23 @@ enum Command {
     Wait(wait::WaitArgs),
     /// Cancel records that have not ended
     Cancel(change::ChangeArgs),
-    /// Make failed records wait for another try
+    /// Queue failed and cancelled records for another attempt
     Retry(change::ChangeArgs),
     /// Write results as JSON lines of QCSchema
     Export(export::ExportArgs),
-    /// List nodes that are avoided, and use them again
+    /// List avoided nodes and allow them again
     Nodes(nodes::NodesArgs),
     /// List pools and end their pauses
     Pool(pool::PoolArgs),
-    /// Look after what the spool brought that fits no task
+    /// Manage reports that match no task
     Spool(spool::SpoolArgs),
     /// Measure a pool with synthetic tasks
     Bench(bench::BenchArgs),
-    /// Look after the private PostgreSQL
+    /// Manage the private PostgreSQL
     Db(db::DbArgs),
-    /// Show, check or begin a configuration
+    /// Show, check or create a configuration
     Config(config::ConfigArgs),
-    /// Try the adapters of schedulers
+    /// Test scheduler adapters
     Adapter(adapter::AdapterArgs),
     /// Run a job's tasks; called by job scripts
     #[command(hide = true)]

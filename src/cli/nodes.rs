@@ -21,9 +21,9 @@ pub struct NodesArgs {
 
 #[derive(Subcommand, Debug)]
 enum NodesCommand {
-    /// List nodes that are avoided, why, and until when
+    /// List avoided nodes, each with the reason and the time until which it is avoided
     List,
-    /// Use nodes again at once
+    /// Allow nodes again at once
     Clear {
         /// Names of nodes
         #[arg(value_name = "NODE", required_unless_present = "all", conflicts_with = "all")]

@@ -22,33 +22,33 @@ pub struct SpoolArgs {
 
 #[derive(Subcommand, Debug)]
 enum SpoolCommand {
-    /// Look after reports that fit no task and were kept aside
+    /// Manage reports that match no task and were set aside
     #[command(subcommand)]
     Aside(AsideCommand),
 }
 
 #[derive(Subcommand, Debug)]
 enum AsideCommand {
-    /// List them, newest first
+    /// List reports that were set aside, newest first
     List {
         /// Maximum number of reports to list
         #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
         limit: u32,
     },
-    /// Store results that answer what their records ask; every other one stays, with the reason
+    /// Store the results that match their records; the other reports stay, each with the reason
     Adopt(AsideArgs),
-    /// Remove them for good
+    /// Delete reports that were set aside
     Remove(AsideArgs),
 }
 
 /// Which reports.
 #[derive(Args, Debug)]
 struct AsideArgs {
-    /// The reports, as `list` numbers them
+    /// Numbers of the reports, as `list` shows them
     #[arg(value_name = "ID", required_unless_present = "all", conflicts_with = "all")]
     ids: Vec<AsideId>,
 
-    /// Every report that is kept aside
+    /// All reports that were set aside
     #[arg(long)]
     all: bool,
 }

@@ -28,9 +28,9 @@ pub struct AdapterArgs {
 enum AdapterCommand {
     /// List the adapters, built-in ones and the site's own
     List,
-    /// Ask a scheduler what it is, then send a one-minute job through it and tell what that proved
+    /// Probe a scheduler, run a one-minute job through it, and report what that proved
     Check(check::CheckArgs),
-    /// Tell line by line how recorded answers of a scheduler are read; nothing is started
+    /// Show line by line how recorded answers of a scheduler are read; nothing is started
     Replay(replay::ReplayArgs),
 }
 

@@ -23,7 +23,7 @@ pub(super) struct ReplayArgs {
     /// Directory with files NAME.cmd, NAME.out, NAME.err and NAME.rc
     #[arg(value_name = "DIR")]
     directory: PathBuf,
-    /// Whose jobs the recordings are of, where listings tell owners; else whom a recorded command asks about, else you
+    /// Owner of the recorded jobs, if listings name owners; by default the user that a recorded command asks about, or yourself
     #[arg(long, value_name = "NAME")]
     user: Option<String>,
 }

@@ -12,7 +12,7 @@ use crate::config::units;
 /// What was typed.
 #[derive(Args, Debug)]
 pub struct BenchArgs {
-    /// How many tasks
+    /// Number of tasks
     #[arg(long, short = 'n', value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
     pub tasks: u32,
 
@@ -24,7 +24,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "SIZE", default_value = "0B", value_parser = parse_size)]
     pub payload: u64,
 
-    /// The pool to measure; not needed where there is only one
+    /// Pool to measure; needed only if there are several
     #[arg(long, value_name = "NAME")]
     pub pool: Option<String>,
 
@@ -32,15 +32,15 @@ pub struct BenchArgs {
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u32).range(1..))]
     pub cores: Option<u32>,
 
-    /// The same molecule for all tasks, instead of one for each
+    /// Use the same molecule for all tasks
     #[arg(long)]
     pub same_molecule: bool,
 
-    /// Draw the occupancy of the cores over time into this file
+    /// Draw the occupancy of the cores over time to this file
     #[arg(long, value_name = "FILE")]
     pub svg: Option<PathBuf>,
 
-    /// Keep the records; they are removed otherwise
+    /// Keep the records; by default they are removed
     #[arg(long)]
     pub keep: bool,
 
@@ -48,7 +48,7 @@ pub struct BenchArgs {
     #[arg(long, value_name = "TIME", value_parser = parse_timeout)]
     pub timeout: Option<Duration>,
 
-    /// Only remove what an earlier benchmark left, by its compute tag
+    /// Only remove the records of an earlier benchmark, by its compute tag
     #[arg(long, value_name = "TAG", exclusive = true)]
     pub remove: Option<String>,
 }

@@ -16,7 +16,7 @@ use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
 
-const CALCULATION: &str = "What a document leaves open";
+const CALCULATION: &str = "Defaults for what a document does not specify";
 const SCHEDULING: &str = "Scheduling";
 const AFTERWARDS: &str = "Afterwards";
 
@@ -29,7 +29,7 @@ pub struct SubmitArgs {
     #[command(flatten)]
     pub task: TaskArgs,
 
-    /// Before or after other waiting tasks
+    /// Priority relative to other waiting tasks
     #[arg(long, value_enum, value_name = "PRIORITY", help_heading = SCHEDULING)]
     pub priority: Option<Priority>,
 
@@ -41,11 +41,11 @@ pub struct SubmitArgs {
     #[arg(long, help_heading = SCHEDULING)]
     pub now: bool,
 
-    /// Store nothing if there is a task that no pool can ever run
+    /// Refuse the whole submission if no pool can ever run one of its tasks
     #[arg(long, help_heading = SCHEDULING)]
     pub strict: bool,
 
-    /// Hold until every record has ended; the exit code says how
+    /// Wait until every record has ended; the exit code tells the outcome
     #[arg(long, conflicts_with_all = ["parsable", "dry_run"], help_heading = AFTERWARDS)]
     pub wait: bool,
 
@@ -81,7 +81,7 @@ pub struct DocumentArgs {
     #[arg(long, value_name = "NAME", help_heading = CALCULATION)]
     pub basis: Option<String>,
 
-    /// What is computed: energy, gradient, hessian or properties
+    /// Driver: energy, gradient, hessian or properties
     #[arg(long, value_name = "WORD", value_parser = parse_driver, help_heading = CALCULATION)]
     pub driver: Option<Driver>,
 
