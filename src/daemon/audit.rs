@@ -5,6 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::looks::{self, LOOK_LIMIT};
 use super::pools::Pool;
 use super::site::Site;
 use crate::model::chunk::ChunkName;
@@ -29,12 +30,15 @@ pub async fn audit(site: &Arc<Site>, missed: &mut Missed) -> Result<(), AuditErr
     let chunks = site.store.unclaimed_chunks(site.name()).await?;
     let ready: Vec<&UnclaimedChunk> = chunks.iter().filter(|chunk| chunk.stage == Stage::Ready).collect();
     missed.0.retain(|id, _| ready.iter().any(|chunk| chunk.name.chunk_id == *id));
+    let mut outcome = Ok(());
     for pool in site.pools.iter().filter(|pool| pool.board.is_loaded()) {
         let of_pool = ready.iter().filter(|chunk| chunk.pool == pool.config.name);
         let names: HashSet<ChunkName> = of_pool.map(|chunk| chunk.name).collect();
-        audit_pool(site, pool, names, missed).await?;
+        // One pool's file system that does not answer keeps no other pool from being looked at.
+        let audited = audit_pool(site, pool, names, missed).await;
+        outcome = outcome.and(audited);
     }
-    Ok(())
+    outcome
 }
 
 fn id_of(chunk: &UnclaimedChunk) -> ChunkId {
@@ -50,10 +54,11 @@ async fn audit_pool(
     if names.is_empty() {
         return Ok(());
     }
-    let store = ChunkStore::of(&site.spool, &pool.config.name);
+    let name = &pool.config.name;
+    let store = ChunkStore::of(&site.spool, name);
+    let look = move || store.ready().and_then(|ready| Ok((ready, store.staged()?)));
     let (ready, staged) =
-        tokio::task::spawn_blocking(move || store.ready().and_then(|ready| Ok((ready, store.staged()?))))
-            .await??;
+        looks::within(LOOK_LIMIT, &site.spool.pool(name), &site.spool.staged(name), look).await?;
     let seen = pool.board.seen_claimed();
     let mut nowhere: Vec<ChunkName> = Vec::new();
     for name in names {
@@ -89,16 +94,16 @@ async fn held_by_jobs(site: &Arc<Site>, pool: &Pool) -> Result<Option<HashSet<Ch
         .into_iter()
         .map(|job| (site.spool.submission(&job.pool, &job.tag).job(job.array_index), job))
         .collect();
-    let held = tokio::task::spawn_blocking(move || {
-        let mut held = HashSet::new();
-        for (directory, job) in directories {
-            let found = evidence::gather(&directory, job.nodes)?;
-            if found.nodes().any(|(node, found)| found.results_bytes > job.offset(node)) {
-                return Ok::<_, crate::spool::SpoolError>(None);
-            }
-            held.extend(found.claimed());
+    let mut held = HashSet::new();
+    let place = site.spool.pool(&pool.config.name);
+    for (directory, job) in directories {
+        let (path, nodes) = (directory.path().to_owned(), job.nodes);
+        let gather = move || evidence::gather(&directory, nodes);
+        let found = looks::within(LOOK_LIMIT, &place, &path, gather).await?;
+        if found.nodes().any(|(node, found)| found.results_bytes > job.offset(node)) {
+            return Ok(None);
         }
-        Ok(Some(held))
-    });
-    Ok(held.await??)
+        held.extend(found.claimed());
+    }
+    Ok(Some(held))
 }

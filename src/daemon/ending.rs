@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use super::ingester::{self, IngestError};
+use super::looks::{self, LOOK_LIMIT};
 use super::pools::Pool;
 use super::site::Site;
 use super::troubles::chain;
@@ -49,7 +50,7 @@ pub async fn end(
         }
     }
     for (node, found) in found.nodes() {
-        if found.chunk == ChunkState::Waiting && !withdraw_ticket(site, &directory.node(node)).await {
+        if found.chunk == ChunkState::Waiting && !withdraw_ticket(site, pool, &directory.node(node)).await {
             // Somebody has just claimed it, and it lives after all; or this daemon may not take it now.
             return Ok(());
         }
@@ -118,13 +119,14 @@ pub async fn end_runners(
         let claimed: Vec<_> = found.claimed.iter().map(|name| directory.node(node).claimed(name)).collect();
         // A file that stays is found again, and its tasks are free already.
         let Ok(permit) = site.lease.permit().await else { continue };
-        let removed = tokio::task::spawn_blocking(move || {
+        let (pool, files) = (site.spool.pool(&job.pool), directory.node(node).end());
+        let remove = move || {
             claimed.iter().try_for_each(|path| {
                 permit.check()?;
                 ready::finish(path)
             })
-        });
-        if let Ok(Err(error)) = removed.await {
+        };
+        if let Err(error) = looks::within(LOOK_LIMIT, &pool, &files, remove).await {
             site.troubles.note(&format!("job {}", job.id), chain(&error));
         }
         free.extend(&found.claimed);
@@ -195,15 +197,15 @@ fn ended(pool: &Pool, job: &JobRow, ending: &Ending, found: &JobEvidence, stored
 }
 
 /// Takes the ticket of a job that never started, so that a late start of it finds nothing to do. Says whether it could.
-async fn withdraw_ticket(site: &Site, directory: &JobDirectory) -> bool {
+async fn withdraw_ticket(site: &Site, pool: &Pool, directory: &JobDirectory) -> bool {
     let Ok(permit) = site.lease.permit().await else { return false };
-    let directory = directory.clone();
-    let claimed = tokio::task::spawn_blocking(move || {
+    let (place, ticket, directory) =
+        (site.spool.pool(&pool.config.name), directory.chunk(), directory.clone());
+    let claim = move || {
         permit.check()?;
         chunk::claim(&directory)
-    })
-    .await;
-    matches!(claimed, Ok(Ok(_)))
+    };
+    looks::within(LOOK_LIMIT, &place, &ticket, claim).await.is_ok()
 }
 
 /// What unreported tasks are charged with. A runner that stopped before its walltime after some work gave back what it

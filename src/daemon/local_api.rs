@@ -112,6 +112,7 @@ fn facts(site: &Site, pool: &Pool) -> PoolFacts {
     PoolFacts {
         paused: pool.paused(),
         scheduler: about(pool.cluster.subject()),
+        closed: pool.allowed().closed,
         spool: about(format!("chunks of pool {name}"))
             .or_else(|| about(format!("ready chunks of pool {name}"))),
         blocked: about(format!("queue of pool {name}")),

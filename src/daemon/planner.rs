@@ -9,6 +9,7 @@ use jiff::Timestamp;
 
 use super::board::{Entry, File};
 use super::forecast::Remembered;
+use super::looks::{self, LOOK_LIMIT};
 use super::pools::Pool;
 use super::python;
 use super::sharing::{self, Shared};
@@ -209,19 +210,20 @@ async fn look_into_ready(site: &Site, pool: &Pool) -> bool {
     if published.is_empty() {
         return true;
     }
-    let store = ChunkStore::of(&site.spool, &pool.config.name);
-    let subject = format!("ready chunks of pool {}", pool.config.name);
-    match tokio::task::spawn_blocking(move || store.ready()).await {
-        Ok(Ok(ready)) => {
+    let name = &pool.config.name;
+    let store = ChunkStore::of(&site.spool, name);
+    let subject = format!("ready chunks of pool {name}");
+    let ready = move || store.ready();
+    match looks::within(LOOK_LIMIT, &site.spool.pool(name), &site.spool.ready(name), ready).await {
+        Ok(ready) => {
             site.troubles.clear(&subject);
             pool.board.see_ready(&ready, &published);
             true
         }
-        Ok(Err(error)) => {
+        Err(error) => {
             site.troubles.note(&subject, chain(&error));
             false
         }
-        Err(_interrupted) => false,
     }
 }
 

@@ -12,6 +12,7 @@ use thiserror::Error;
 
 use super::clusters::Cluster;
 use super::lease::Predecessor;
+use super::looks::{self, LOOK_LIMIT};
 use super::pools::Pool;
 use super::site::Site;
 use super::staging::{self, Staged};
@@ -43,6 +44,9 @@ pub enum SubmitterError {
     /// The spool: full, or not writable.
     #[error("failed to stage its files")]
     Spool(#[from] SpoolError),
+    /// What its jobs wrote cannot be read.
+    #[error("failed to look whether its jobs have begun")]
+    Evidence(#[source] SpoolError),
     /// The template.
     #[error("failed to render its job script")]
     Script(#[from] ScriptError),
@@ -166,7 +170,7 @@ fn home<'a>(pool: &'a Pool, submission: &'a SubmissionRow) -> &'a str {
 async fn withdraw_moved(site: &Site, pool: &Pool, submission: &SubmissionRow) -> Result<(), SubmitterError> {
     let before = site.clusters.iter().find(|cluster| cluster.name == home(pool, submission));
     if let Some(cluster) = before
-        && let Some(id) = id_by_evidence(site, cluster, submission)
+        && let Some(id) = id_by_evidence(site, cluster, submission).await?
     {
         return accept(site, cluster, submission, (submission.state, Certainty::Doubtful), id).await;
     }
@@ -376,7 +380,7 @@ async fn look_up(
     cluster: &Cluster,
     submission: &SubmissionRow,
 ) -> Result<LookedUp, SubmitterError> {
-    if let Some(id) = id_by_evidence(site, cluster, submission) {
+    if let Some(id) = id_by_evidence(site, cluster, submission).await? {
         tracing::info!(tag = %submission.tag, scheduler_job_id = %id, "adopted by its own start record");
         // Others of the tag are found when it is looked up again.
         accept(site, cluster, submission, (submission.state, Certainty::Doubtful), id).await?;
@@ -418,7 +422,7 @@ async fn look_for_copies(
 ) -> Result<(), SubmitterError> {
     match cluster.scheduler.find_by_tag(&submission.tag, since(submission)).await {
         FindAnswer::Known(ids) => {
-            let begun: Vec<SchedulerJobId> = begun(site, cluster, submission).collect();
+            let begun = begun(site, cluster, submission).await?;
             let known = submission.scheduler_job_id.as_ref();
             if let Some(Sorted { cancelled, .. }) = sort_copies(&ids, &begun, known) {
                 cancel_copies(site, cluster, submission, &cancelled).await?;
@@ -449,17 +453,31 @@ async fn cancel_copies(
 }
 
 /// A job that wrote its start record was surely accepted, even if the scheduler has forgotten it.
-fn id_by_evidence(site: &Site, cluster: &Cluster, submission: &SubmissionRow) -> Option<SchedulerJobId> {
-    begun(site, cluster, submission).next()
+async fn id_by_evidence(
+    site: &Site,
+    cluster: &Cluster,
+    submission: &SubmissionRow,
+) -> Result<Option<SchedulerJobId>, SubmitterError> {
+    Ok(begun(site, cluster, submission).await?.into_iter().next())
 }
 
 /// Submissions of the tag whose jobs have begun the work, by what these wrote.
-fn begun(site: &Site, cluster: &Cluster, submission: &SubmissionRow) -> impl Iterator<Item = SchedulerJobId> {
+async fn begun(
+    site: &Site,
+    cluster: &Cluster,
+    submission: &SubmissionRow,
+) -> Result<Vec<SchedulerJobId>, SubmitterError> {
     let directory = site.spool.submission(&submission.pool, &submission.tag);
-    let scheduler = &cluster.scheduler;
-    (0..submission.array_size).filter_map(move |index| {
-        let start = evidence::start_of(&directory.job(index))?;
-        let element = start.scheduler_job_id?;
-        scheduler.submission_id(&SchedulerJobId(element), index, submission.array_size)
-    })
+    let (pool, path) = (site.spool.pool(&submission.pool), directory.path().to_owned());
+    let size = submission.array_size;
+    let look = move || {
+        let starts = (0..size).map(|index| (index, evidence::start_of(&directory.job(index))));
+        Ok(starts.collect::<Vec<_>>())
+    };
+    let starts = looks::within(LOOK_LIMIT, &pool, &path, look).await.map_err(SubmitterError::Evidence)?;
+    let begun = starts.into_iter().filter_map(|(index, start)| {
+        let element = start?.scheduler_job_id?;
+        cluster.scheduler.submission_id(&SchedulerJobId(element), index, size)
+    });
+    Ok(begun.collect())
 }

@@ -20,6 +20,8 @@ pub struct PoolFacts {
     pub paused: Option<String>,
     /// What is wrong with its scheduler: it does not answer, say.
     pub scheduler: Option<String>,
+    /// Why nothing starts in its queue, in the scheduler's words.
+    pub closed: Option<String>,
     /// What is wrong with its files: the disk is full, say.
     pub spool: Option<String>,
     /// What is said of its blocked jobs.
@@ -39,15 +41,16 @@ pub enum Full {
 
 /// What stands in a pool's way, the gravest first; nothing where it gets on.
 pub fn obstacles(facts: &PoolFacts) -> Vec<String> {
-    let PoolFacts { paused, scheduler, spool, blocked, full } = facts;
+    let PoolFacts { paused, scheduler, closed, spool, blocked, full } = facts;
     let paused = paused.as_ref().map(|reason| format!("it is paused: {reason}"));
     let scheduler = scheduler.as_ref().map(|trouble| format!("its scheduler: {trouble}"));
+    let closed = closed.as_ref().map(|word| format!("its queue is closed ({word}): nothing starts there"));
     let spool = spool.as_ref().map(|trouble| format!("its files: {trouble}"));
     let full = full.map(|full| match full {
         Full::MaxJobs(most) => format!("it has as many jobs as it may (`max_jobs` is {most})"),
         Full::SchedulersLimit => "its scheduler took as many jobs as it allows".to_owned(),
     });
-    [paused, scheduler, spool, blocked.clone(), full].into_iter().flatten().collect()
+    [paused, scheduler, closed, spool, blocked.clone(), full].into_iter().flatten().collect()
 }
 
 /// Why a record waits, given what is stored of it and the pools that can run it with what stands in their way. As long as one
@@ -126,6 +129,10 @@ mod tests {
                 "it is paused: policy (paused until 12:00)",
             ),
             (PoolFacts { scheduler: text("no answer"), ..none.clone() }, "its scheduler: no answer"),
+            (
+                PoolFacts { closed: text("DRAIN"), ..none.clone() },
+                "its queue is closed (DRAIN): nothing starts there",
+            ),
             (
                 PoolFacts { spool: text("No space left on device"), ..none.clone() },
                 "its files: No space left on device",

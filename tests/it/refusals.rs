@@ -76,6 +76,28 @@ fn a_queues_limits_are_kept_whether_they_are_told_or_not() {
 }
 
 #[test]
+fn a_closed_queue_is_named_where_its_records_wait() {
+    let simulator = Simulator::new(Dialect::Slurm);
+    simulator.mischief(&json!({"queue_limits": {"main": {"state": "DRAIN"}}, "starts_nothing": true}));
+    let database = Database::fresh();
+    let pool = "name = \"cluster\"\nadapter = \"slurm\"\nqueue = \"main\"\ncores = 1\nmax_jobs = 2";
+    let config = DaemonConfig::on(&database).with_pool(pool).with_env("PATH", &simulator.path());
+    let mut daemon = Daemon::start(&config);
+    submit_sleepers(&mut daemon, "cluster", 1);
+    let wanted = "pool cluster: its queue is closed (DRAIN): nothing starts there";
+    wait_until(
+        "`show` says that nothing starts there",
+        Within::Minutes,
+        || {
+            let said =
+                daemon.json(&["show", "1"])["task"]["waiting_reason"].as_str().unwrap_or_default().to_owned();
+            (said, daemon.log_tail())
+        },
+        |(said, _)| said.contains(wanted),
+    );
+}
+
+#[test]
 fn a_pool_whose_jobs_run_nothing_stops_and_says_why() {
     let database = Database::fresh();
     let config = DaemonConfig::on(&database).with_local_pool("cores = 1\nmax_jobs = 1\nsetup = [\"exit 7\"]");

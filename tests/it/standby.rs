@@ -46,6 +46,28 @@ fn a_daemon_that_is_refused_leaves_the_private_postgresql_as_it_found_it() {
     first.stop();
 }
 
+#[test]
+fn a_daemon_that_is_refused_stops_the_private_postgresql_that_it_started() {
+    let database = Database::fresh();
+    let owner = Daemon::start(&DaemonConfig::on(&database).with_local_pool(""));
+    // It starts its server, and then learns whose spool this is.
+    let spool = owner.spool().display().to_string();
+    let config = DaemonConfig::private_database().with_local_pool("").with_env("QCBATCH_SPOOL__PATH", &spool);
+    let mut other = Daemon::prepare(&config);
+    other.spawn(&[]);
+    other.wait_dead();
+    let log = other.log();
+    assert!(log.contains("belongs to site `default` of database"), "{log}");
+    assert!(log.contains("making the private database"), "it had started one: {log}");
+    let status = other.cli(["db", "status"]);
+    assert_eq!(
+        status.status.code(),
+        Some(1),
+        "it has stopped again: {}",
+        String::from_utf8_lossy(&status.stdout)
+    );
+}
+
 /// A daemon in a container that has its host's name: its process number says nothing outside.
 #[test]
 fn the_lease_of_a_daemon_in_a_container_is_waited_for() {
