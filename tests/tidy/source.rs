@@ -16,12 +16,14 @@ pub struct Source {
     pub text: String,
     /// Comments and the insides of literals replaced by spaces; line breaks are where they were.
     pub code: String,
+    shipped: String,
 }
 
 impl Source {
     fn new(path: String, text: String) -> Source {
         let code = blank(&text);
-        Source { path, text, code }
+        let shipped = if is_tests(&path) { String::new() } else { without_test_items(&code) };
+        Source { path, text, code, shipped }
     }
 
     /// Number of lines.
@@ -29,24 +31,9 @@ impl Source {
         self.text.lines().count()
     }
 
-    /// Whether the whole file is compiled for tests only.
-    fn is_tests(&self) -> bool {
-        self.path.ends_with("/tests.rs")
-            || self.path.ends_with("_tests.rs")
-            || self.path.contains("/tests/")
-            || self.path.starts_with("tests/")
-    }
-
-    /// The code that ships: up to the test module, nothing of a test file.
+    /// The code that ships: without items that are compiled for tests only, nothing of a test file.
     pub fn shipped(&self) -> &str {
-        if self.is_tests() {
-            return "";
-        }
-        let end = ["#[cfg(test)]\nmod ", "#[cfg(test)]\npub(crate) mod ", "#[cfg(test)]\npub mod "]
-            .iter()
-            .filter_map(|start| self.code.find(start))
-            .min();
-        end.and_then(|end| self.code.get(..end)).unwrap_or(&self.code)
+        &self.shipped
     }
 
     /// `src/store/records.rs` is in the room `store`; files directly in `src/` are in none.
@@ -54,6 +41,43 @@ impl Source {
         let (room, _) = self.path.strip_prefix("src/")?.split_once('/')?;
         Some(room)
     }
+}
+
+/// Whether the whole file is compiled for tests only.
+fn is_tests(path: &str) -> bool {
+    path.ends_with("/tests.rs")
+        || path.ends_with("_tests.rs")
+        || path.contains("/tests/")
+        || path.starts_with("tests/")
+}
+
+/// `code` without each `#[cfg(test)]` and the item behind it, up to its `;` or its closing brace.
+fn without_test_items(code: &str) -> String {
+    const MARK: &str = "#[cfg(test)]";
+    let mut shipped = String::with_capacity(code.len());
+    let mut rest = code;
+    while let Some(at) = rest.find(MARK) {
+        let (before, marked) = rest.split_at(at);
+        shipped.push_str(before);
+        rest = marked.get(item_length(marked)..).unwrap_or_default();
+    }
+    shipped.push_str(rest);
+    shipped
+}
+
+/// Length of the item at the start of blanked code: up to a `;` outside of braces, or the brace that closes its body.
+fn item_length(code: &str) -> usize {
+    let mut depth = 0_usize;
+    for (at, c) in code.char_indices() {
+        match c {
+            '{' => depth += 1,
+            '}' if depth <= 1 => return at + 1,
+            '}' => depth -= 1,
+            ';' if depth == 0 => return at + 1,
+            _ => {}
+        }
+    }
+    code.len()
 }
 
 /// Every Rust file below `directory`, sorted by path.
@@ -180,6 +204,17 @@ fn char_length(text: &str) -> usize {
             _ => 1,
         },
         None => 1,
+    }
+}
+
+#[test]
+fn only_what_is_compiled_for_tests_does_not_ship() {
+    for (code, shipped) in [
+        ("a;\n#[cfg(test)]\nmod tests;\nb();", "a;\n\nb();"),
+        ("#[cfg(test)]\nmod tests { fn f() { x; } }\nb();", "\nb();"),
+        ("a;", "a;"),
+    ] {
+        assert_eq!(without_test_items(code), shipped, "{code}");
     }
 }
 
