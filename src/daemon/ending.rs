@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
+use std::time::Instant;
 
 use super::ingester::{self, IngestError};
 use super::looks::{self, LOOK_LIMIT};
@@ -188,7 +189,7 @@ fn ended(pool: &Pool, job: &JobRow, ending: &Ending, found: &JobEvidence, stored
         results: if stored > 0 { Results::Some } else { Results::None },
         // One that began since only has tasks that should need none: it counts like any other.
         python: match found.no_worker() {
-            Some(_) if !job.started_on.is_some_and(|at| pool.python.paused_before(at)) => {
+            Some(_) if !job.started_on.is_some_and(|at| pool.python.paused_before(at, Instant::now())) => {
                 Python::DoesNotStart
             }
             _ => Python::NoComplaint,

@@ -11,7 +11,7 @@ use super::ending;
 use super::ingester::{self, IngestError};
 use super::looks::{self, LOOK_LIMIT};
 use super::pools::Pool;
-use super::python::{News, last_words};
+use super::python::{Moment, News, last_words};
 use super::sightings::{Poll, Seen};
 use super::site::Site;
 use super::troubles::chain;
@@ -170,7 +170,7 @@ fn python_does_not_start(site: &Site, pool: &Pool, job: JobId, node: Option<&str
         site.nodes_bell.notify_one();
         return;
     }
-    let news = pool.python.does_not_start(job, &pool.config.worker_python, why, now);
+    let news = pool.python.does_not_start(job, &pool.config.worker_python, why, Moment::now());
     if news == News::New {
         tracing::warn!(pool = %pool.config.name, why, "no Python worker can be started");
         pool.board.ask_withdrawal("tasks that need Python are kept from the pool".to_owned());

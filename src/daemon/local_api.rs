@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::sync::{Arc, PoisonError};
+use std::time::Instant;
 
 use jiff::Timestamp;
 
@@ -75,7 +76,7 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
                 scheduler: pool.cluster.scheduler.summary(),
                 jobs: std::collections::BTreeMap::new(),
                 paused: pool.paused(),
-                without_python: pool.python.paused(Timestamp::now()),
+                without_python: pool.python.paused(Instant::now()),
                 obstacles: obstacles(&facts(site, pool)),
                 polled_on: pool.cluster.snapshot().map(|snapshot| snapshot.taken_on),
                 limits: pool.allowed().to_string(),
@@ -86,7 +87,7 @@ fn status(site: &Site, started_on: Timestamp) -> DaemonStatus {
 }
 
 fn resume(site: &Site, name: &PoolName) -> Option<Resumed> {
-    let paused = site.pool(name)?.resume(Timestamp::now());
+    let paused = site.pool(name)?.resume();
     site.planner_bell.notify_one();
     site.submitter_bell.notify_waiters();
     Some(Resumed { pool: name.clone(), paused })
@@ -97,7 +98,7 @@ fn clear_nodes(site: &Site, names: &[String]) -> Vec<String> {
     let cleared = site.nodes.clear(names);
     if !cleared.is_empty() {
         for pool in site.pools.iter().filter(|pool| pool.met_unfit_nodes()) {
-            pool.resume(Timestamp::now());
+            pool.resume();
         }
         site.nodes_bell.notify_one();
         site.planner_bell.notify_one();

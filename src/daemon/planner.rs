@@ -131,7 +131,7 @@ async fn plan_pool(
         Some(reason) => site.troubles.note(&pool.subject(), reason.as_str()),
         None => site.troubles.clear(&pool.subject()),
     }
-    let without_python = pool.python.paused(Timestamp::now());
+    let without_python = pool.python.paused(Instant::now());
     let subject = format!("Python of pool {}", pool.config.name);
     match &without_python {
         Some(reason) => site.troubles.note(&subject, python::advice(reason, &pool.config.name.0)),
@@ -414,7 +414,7 @@ async fn let_go(
 /// Which tasks suit a pool.
 fn filter(site: &Site, pool: &Pool) -> CandidateFilter {
     let native = &site.config.worker.native_programs;
-    let without_python = pool.python.paused(Timestamp::now()).is_some();
+    let without_python = pool.python.paused(Instant::now()).is_some();
     CandidateFilter {
         pool: pool.config.name.clone(),
         programs: fit::programs(&pool.config.programs, without_python.then_some(native)),

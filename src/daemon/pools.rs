@@ -196,8 +196,8 @@ impl Pool {
     }
 
     /// Ends every pause, and forgets what was learned of limits: the next pass tries at once. Says what was paused.
-    pub fn resume(&self, now: Timestamp) -> Option<String> {
-        let paused = self.paused().or_else(|| self.python.paused(now));
+    pub fn resume(&self) -> Option<String> {
+        let paused = self.paused().or_else(|| self.python.paused(Instant::now()));
         *self.lock() = Breaker::default();
         self.python.close();
         paused

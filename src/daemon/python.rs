@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -22,14 +22,43 @@ pub struct PythonBreaker(Mutex<State>);
 struct State {
     /// Pauses in a row.
     pauses: u32,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
+    pause: Option<Pause>,
     reason: String,
     /// Jobs that complained: the complaint of one that goes on is no news after the pause.
     told_by: BTreeSet<JobId>,
 }
 
+/// A pause is measured by a clock that nobody sets.
+#[derive(Clone, Copy)]
+struct Pause {
+    until: Instant,
+    /// When it began, by the clock that jobs' starts are stored by.
+    since: Timestamp,
+    /// When it ends, for people.
+    told_until: Timestamp,
+}
+
+/// A moment by both clocks.
+#[derive(Clone, Copy)]
+pub struct Moment {
+    /// The clock that nobody sets.
+    pub steady: Instant,
+    /// The clock that people read.
+    pub wall: Timestamp,
+}
+
+impl Moment {
+    /// This one.
+    pub fn now() -> Moment {
+        Moment { steady: Instant::now(), wall: Timestamp::now() }
+    }
+}
+
 impl State {
+    fn pause_at(&self, now: Instant) -> Option<Pause> {
+        self.pause.filter(|pause| pause.until > now)
+    }
+
     /// As at the beginning, except that complaints stay known.
     fn closed(&self) -> State {
         State { told_by: self.told_by.clone(), ..State::default() }
@@ -50,7 +79,7 @@ pub enum News {
 
 impl PythonBreaker {
     /// A job could not start a worker. `command` is the interpreter, `why` what it said.
-    pub fn does_not_start(&self, job: JobId, command: &str, why: &str, now: Timestamp) -> News {
+    pub fn does_not_start(&self, job: JobId, command: &str, why: &str, now: Moment) -> News {
         let mut state = self.lock();
         if !state.told_by.insert(job) {
             return News::Old;
@@ -58,14 +87,14 @@ impl PythonBreaker {
         if state.told_by.len() > REMEMBERED {
             state.told_by.pop_first();
         }
-        if state.until.is_some_and(|until| until > now) {
+        if state.pause_at(now.steady).is_some() {
             return News::Old;
         }
         state.pauses += 1;
         let pause = backoff::delay(state.pauses, FIRST_PAUSE, LONGEST_PAUSE, rand::random());
         let span = SignedDuration::try_from(pause).unwrap_or(SignedDuration::from_secs(60));
-        state.since = Some(now);
-        state.until = Some(now.saturating_add(span).unwrap_or(now));
+        let told_until = now.wall.saturating_add(span).unwrap_or(now.wall);
+        state.pause = Some(Pause { until: now.steady + pause, since: now.wall, told_until });
         state.reason = format!("QCEngine cannot be started with `{command}` ({})", last_words(why));
         News::New
     }
@@ -85,16 +114,15 @@ impl PythonBreaker {
     }
 
     /// Why tasks that need Python are kept from the pool at `now`, if they are.
-    pub fn paused(&self, now: Timestamp) -> Option<String> {
+    pub fn paused(&self, now: Instant) -> Option<String> {
         let state = self.lock();
-        let until = state.until.filter(|until| *until > now)?;
-        Some(format!("{} (tried again at {until:.0})", state.reason))
+        let Pause { told_until, .. } = state.pause_at(now)?;
+        Some(format!("{} (tried again at {told_until:.0})", state.reason))
     }
 
-    /// Whether they have been since before `moment`.
-    pub fn paused_before(&self, moment: Timestamp) -> bool {
-        let state = self.lock();
-        state.since.is_some_and(|since| since < moment) && state.until.is_some_and(|until| until > moment)
+    /// Whether they are at `now`, and have been since before a job's start.
+    pub fn paused_before(&self, start: Timestamp, now: Instant) -> bool {
+        self.lock().pause_at(now).is_some_and(|pause| pause.since < start)
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -120,35 +148,44 @@ pub fn last_words(why: &str) -> String {
 mod tests {
     use super::*;
 
-    fn at(second: i64) -> Timestamp {
+    fn wall(second: i64) -> Timestamp {
         Timestamp::from_second(1_700_000_000 + second).unwrap()
     }
 
     #[test]
     fn a_python_that_does_not_start_is_tried_again_later_and_later() {
         let breaker = PythonBreaker::default();
+        let start = Instant::now();
+        let steady = |second: u64| start + Duration::from_secs(second);
+        let at = |second: u64| Moment { steady: steady(second), wall: wall(second as i64) };
         let why = "worker `python3 w.py` did not start: it wrote: Traceback:\n  File\nModuleNotFoundError: no qcengine\n";
         assert_eq!(breaker.does_not_start(JobId(1), "python3", why, at(0)), News::New);
         assert_eq!(breaker.does_not_start(JobId(2), "python3", why, at(1)), News::Old);
-        let reason = breaker.paused(at(2)).unwrap();
+        let reason = breaker.paused(steady(2)).unwrap();
         assert!(
             reason
                 .starts_with("QCEngine cannot be started with `python3` (ModuleNotFoundError: no qcengine)"),
             "{reason}"
         );
-        assert_eq!(breaker.paused(at(73)), None, "a minute, give or take a fifth");
+        assert_eq!(breaker.paused(steady(73)), None, "a minute, give or take a fifth");
         assert_eq!(
             breaker.does_not_start(JobId(1), "python3", why, at(73)),
             News::Old,
             "it goes on and said so"
         );
         assert_eq!(breaker.does_not_start(JobId(3), "python3", why, at(73)), News::New);
-        assert!(breaker.paused(at(73 + 90)).is_some(), "two minutes now");
+        assert!(breaker.paused(steady(73 + 90)).is_some(), "two minutes now");
         breaker.works();
-        assert_eq!(breaker.paused(at(80)), None);
+        assert_eq!(breaker.paused(steady(80)), None);
         breaker.does_not_start(JobId(4), "python3", why, at(90));
-        assert!(breaker.paused_before(at(91)) && !breaker.paused_before(at(90)));
+        assert!(breaker.paused_before(wall(91), steady(91)));
+        assert!(!breaker.paused_before(wall(90), steady(91)), "it began before the pause");
+        assert!(!breaker.paused_before(wall(91), steady(9999)), "the pause is over");
+        // The wall clock is put back by a day: the pause is as long as it was.
+        let later = Moment { steady: steady(92), wall: wall(-86_400) };
+        assert_eq!(breaker.does_not_start(JobId(5), "python3", why, later), News::Old);
+        assert_eq!(breaker.paused(steady(90 + 75)), None);
         breaker.close();
-        assert_eq!(breaker.paused(at(91)), None);
+        assert_eq!(breaker.paused(steady(91)), None);
     }
 }
