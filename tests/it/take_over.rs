@@ -4,6 +4,7 @@
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use qcbatch::failpoint::FailPoint;
+use rstest::rstest;
 use serde_json::json;
 
 use crate::harness::private_dir::PrivateDir;
@@ -20,16 +21,17 @@ struct Hosts {
 }
 
 /// Look-ups a second apart, clients that give up after eight.
-const ADAPTER: &str = "extends = \"pbs\"\n[calls]\nlookup_gap = \"1s\"\nsubmit_timeout = \"8s\"\n";
+fn adapter(extends: &str) -> String {
+    format!("extends = \"{extends}\"\n[calls]\nlookup_gap = \"1s\"\nsubmit_timeout = \"8s\"\n")
+}
 
 impl Hosts {
-    fn first_stops_at(point: FailPoint) -> Hosts {
-        let (database, simulator, place) =
-            (Database::fresh(), Simulator::new(Dialect::Pbs), PrivateDir::new());
+    fn first_stops_at(point: FailPoint, dialect: Dialect) -> Hosts {
+        let (database, simulator, place) = (Database::fresh(), Simulator::new(dialect), PrivateDir::new());
         // What is submitted waits, so that every job of the tag can be counted.
         simulator.mischief(&json!({"starts_nothing": true}));
         let adapters = place.subdirectory("adapters", 0o700);
-        std::fs::write(adapters.join("near.toml"), ADAPTER).unwrap();
+        std::fs::write(adapters.join("near.toml"), adapter(dialect.adapter())).unwrap();
         let spool = place.subdirectory("spool", 0o700);
         let mark = place.join("stopped");
         let pool = "name = \"cluster\"\nadapter = \"near\"\ncores = 1\ngrace = \"5s\"\nidle = \"1s\"";
@@ -88,18 +90,22 @@ fn put(daemon: &Daemon) {
     std::fs::rename(unfinished, inbox.join("work.json")).unwrap();
 }
 
-#[test]
-fn a_daemon_that_wakes_after_a_take_over_does_not_submit() {
-    let mut hosts = Hosts::first_stops_at(FailPoint::SubmissionCommitted);
+#[rstest]
+fn a_daemon_that_wakes_after_a_take_over_does_not_submit(
+    #[values(Dialect::Slurm, Dialect::Pbs, Dialect::Torque, Dialect::Lsf, Dialect::Sge)] dialect: Dialect,
+) {
+    let mut hosts = Hosts::first_stops_at(FailPoint::SubmissionCommitted, dialect);
     hosts.first_goes_on_after_the_second_submitted();
     assert_eq!(hosts.simulator.jobs().len(), 1, "{}", hosts.first.log_tail());
     hosts.each_completes_once();
 }
 
 /// The last instruction before the client starts: nothing can be asked any more. The successor finds both jobs by their tag.
-#[test]
-fn a_stop_between_permit_and_call_is_settled_by_the_successors_look_up() {
-    let mut hosts = Hosts::first_stops_at(FailPoint::CallPermitted);
+#[rstest]
+fn a_stop_between_permit_and_call_is_settled_by_the_successors_look_up(
+    #[values(Dialect::Slurm, Dialect::Pbs, Dialect::Torque, Dialect::Lsf, Dialect::Sge)] dialect: Dialect,
+) {
+    let mut hosts = Hosts::first_stops_at(FailPoint::CallPermitted, dialect);
     hosts.first_goes_on_after_the_second_submitted();
     let cancelled = wait_until(
         "one of the two jobs is cancelled",
@@ -114,7 +120,7 @@ fn a_stop_between_permit_and_call_is_settled_by_the_successors_look_up() {
 /// A stop before chunks are published: the successor has published and perhaps handed them out.
 #[test]
 fn a_daemon_that_wakes_after_a_take_over_publishes_nothing() {
-    let mut hosts = Hosts::first_stops_at(FailPoint::ChunksReady);
+    let mut hosts = Hosts::first_stops_at(FailPoint::ChunksReady, Dialect::Pbs);
     hosts.first_goes_on_after_the_second_submitted();
     hosts.each_completes_once();
     let handed_out = hosts.database.count("select count(*) from compute_history");
