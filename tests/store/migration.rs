@@ -1,12 +1,24 @@
 //! What an older version stored is read as before.
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
 use diesel_async::SimpleAsyncConnection;
+use qcbatch::model::failure::FailureClass;
 use qcbatch::model::ids::RecordId;
+use qcbatch::model::job::{JobOutcome, JobState};
+use qcbatch::model::record::RecordStatus;
 use qcbatch::model::view::RecordFilter;
+use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
+use qcbatch::store::release::{Charge, Charged, JobEnd};
 use qcbatch::store::{OutputType, Store};
 use serde_json::json;
 
 use crate::fixture::Server;
+use crate::world::{any_pool, decide};
+
+/// Databases of older versions in the middle of their work, by commit.
+const DUMPS: [(&str, &str); 1] = [("962aba4", include_str!("dumps/962aba4.sql"))];
 
 const FIRST: &str = include_str!("../../src/store/migrations/2026-11-22-000000_first/up.sql");
 
@@ -83,4 +95,67 @@ async fn results_and_outputs_of_the_first_version_are_read() {
     // A row that is added now has an id of its own.
     let next = "INSERT INTO compute_history (record_id, attempt, status) VALUES (3, 0, 'error') RETURNING id AS value";
     assert_eq!(crate::fixture::number(&mut conn, next).await, 4);
+}
+
+async fn by_status(store: &Store) -> BTreeMap<RecordStatus, usize> {
+    let records = store.list(&RecordFilter::default(), None, 1000).await.unwrap().records;
+    records.iter().fold(BTreeMap::new(), |mut counts, record| {
+        *counts.entry(record.status).or_default() += 1;
+        counts
+    })
+}
+
+/// Nothing of what the older daemon had under way is lost, and its live jobs can be settled.
+#[tokio::test]
+async fn the_work_of_an_older_version_goes_on() {
+    for (commit, dump) in DUMPS {
+        let server = Server::running().await;
+        server.connect("qcbatch").await.batch_execute(dump).await.unwrap();
+        let store = Store::connect(&server.target(), 4).await.unwrap();
+        assert!(!store.migrate().await.unwrap().is_empty(), "{commit} is older");
+
+        use RecordStatus::{Cancelled, Complete, Error, Running, Waiting};
+        let counts = by_status(&store).await;
+        let stored = [(Waiting, 5), (Running, 2), (Complete, 3), (Error, 1), (Cancelled, 1)];
+        assert_eq!(counts, BTreeMap::from(stored), "{commit}");
+        for id in 1..=12 {
+            let detail = store.detail(RecordId(id)).await.unwrap();
+            assert!(detail.is_some(), "{commit}: record {id} is read");
+        }
+        let complete = RecordFilter { status: vec![Complete], ..RecordFilter::default() };
+        assert_eq!(store.export(&complete, None, 10).await.unwrap().results.len(), 3, "{commit}");
+        let error = store.output(RecordId(4), None, OutputType::Error).await.unwrap().unwrap();
+        assert!(!error.is_empty(), "{commit}");
+
+        let holder = LeaseHolder::this_process().unwrap();
+        let answer = store.acquire("default", &holder, Duration::from_secs(60), TakeOver::Now).await.unwrap();
+        let LeaseAnswer::Held { fence, .. } = answer else { panic!("{commit}: {answer:?}") };
+        let writer = store.writer("default", fence);
+        let live = store.live_jobs("default").await.unwrap();
+        assert!(
+            live.len() == 2 && live.iter().all(|job| job.state == JobState::Running),
+            "{commit}: {live:?}"
+        );
+        for job in live {
+            let end = JobEnd {
+                id: job.id,
+                outcome: JobOutcome::NodeFailure,
+                exit_code: None,
+                signal: Some(9),
+                reason: None,
+                hostname: None,
+                charge: Charge::Failure(FailureClass::Infrastructure),
+                charged: Charged::All,
+                chunks: Vec::new(),
+            };
+            writer.end_job(end, &decide).await.unwrap();
+        }
+        assert_eq!(by_status(&store).await.get(&Running), None, "{commit}: they wait again");
+        let unclaimed: Vec<_> = store.unclaimed_chunks("default").await.unwrap();
+        let ids: Vec<_> = unclaimed.iter().map(|chunk| chunk.name.chunk_id).collect();
+        writer.release_chunks(&ids, "of an older version").await.unwrap();
+        let candidates = store.candidates(&any_pool("local"), 100).await.unwrap();
+        let waiting = by_status(&store).await[&Waiting];
+        assert_eq!(candidates.len(), waiting, "{commit}: each that waits can be handed out");
+    }
 }
