@@ -1,6 +1,6 @@
 //! The hand-kept `schema.rs` is what the migrations make.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use diesel::sql_types::Text;
 use diesel_async::RunQueryDsl;
@@ -8,6 +8,7 @@ use diesel_async::RunQueryDsl;
 use crate::world::World;
 
 const SCHEMA: &str = include_str!("../../src/store/schema.rs");
+const TYPES: &str = include_str!("../../src/store/types.rs");
 
 #[derive(diesel::QueryableByName)]
 struct Column {
@@ -21,8 +22,26 @@ struct Column {
     is_nullable: String,
 }
 
+/// PostgreSQL's own type of each column type that holds ids, names or hashes: `20, 1016: RecordId JobId;` in `types.rs`.
+fn bases() -> BTreeMap<&'static str, &'static str> {
+    let lines = TYPES.lines().filter_map(|line| line.trim().strip_suffix(';')?.split_once(": "));
+    let of_line = |(numbers, names): (&str, &'static str)| {
+        let base = match numbers.split_once(", ")?.0 {
+            "20" => "BigInt",
+            "25" => "Text",
+            "17" => "Bytea",
+            _ => return None,
+        };
+        Some(names.split(' ').map(move |name| (name, base)))
+    };
+    lines.filter_map(of_line).flatten().collect()
+}
+
 /// `table.column -> Type` of every line of `schema.rs` that has one.
 fn declared() -> BTreeSet<String> {
+    let bases = bases();
+    assert!(bases.len() > 10, "{bases:?}");
+    let base = |kind: &str| bases.get(kind).map_or(kind.to_owned(), |base| (*base).to_owned());
     let mut table = String::new();
     let mut columns = BTreeSet::new();
     for line in SCHEMA.lines().map(str::trim) {
@@ -32,6 +51,10 @@ fn declared() -> BTreeSet<String> {
         {
             table = name.to_owned();
         } else if let Some((name, kind)) = line.trim_end_matches(',').split_once(" -> ") {
+            let kind = match kind.strip_prefix("Nullable<").and_then(|kind| kind.strip_suffix('>')) {
+                Some(inside) => format!("Nullable<{}>", base(inside)),
+                None => base(kind),
+            };
             columns.insert(format!("{table}.{name} -> {kind}"));
         }
     }
