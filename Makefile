@@ -3,9 +3,8 @@
 CARGO ?= cargo
 PREFIX ?= /usr/local
 BUILT := $(or $(CARGO_TARGET_DIR),target)
-# Tests of one suite side by side: each may run a Slurm, a PostgreSQL and programs of its own, and most of them wait. One more than
-# there are cores, and 4 at most, however large the machine.
-TEST_THREADS := $(shell cores=$$(nproc); echo $$((cores < 3 ? cores + 1 : 4)))
+# Tests of one suite at a time: each may run a Slurm, a PostgreSQL and programs of its own. 4 at most, however large the machine.
+TEST_THREADS := $(shell cores=$$(nproc); echo $$((cores < 4 ? cores : 4)))
 # Rust as rustup installs it, when the login shell has not put it on PATH.
 export PATH := $(PATH):$(HOME)/.cargo/bin
 
