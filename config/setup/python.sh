@@ -34,7 +34,7 @@ if [ ! -e "$stamp" ] || [ "$(cat "$stamp")" != "$wanted" ] || ! "$environment/bi
     say "creating .venv-$generation with $("$python" --version) from $requirements"
     rm -rf "$environment"
     "$python" -m venv "$environment"
-    "$environment/bin/pip" install -q --no-compile --disable-pip-version-check --use-pep517 -r "$requirements" >&2 ||
+    "$environment/bin/pip" install -q --disable-pip-version-check --use-pep517 -r "$requirements" >&2 ||
         die "pip could not install $requirements; is the package index reachable?"
     echo "$wanted" >"$stamp"
 fi
