@@ -36,7 +36,7 @@ fn a_task_that_does_not_end_is_killed_at_its_limit_with_all_it_started() {
     let job = Job::new(Generation::V1)
         .manifest(|manifest| manifest.cores = 1)
         .task(endless())
-        .limit(6)
+        .limit(15)
         .task(pm7())
         .staged();
     let runner = job.start();
@@ -48,8 +48,8 @@ fn a_task_that_does_not_end_is_killed_at_its_limit_with_all_it_started() {
     let reports = job.by_task();
     let (class, error_type, message) = error_of(&reports[&0]);
     assert_eq!((class, error_type.as_str()), (FailureClass::Walltime, "timeout"));
-    assert!(message.contains("its limit is 6 s"), "{message}");
-    assert!(reports[&0].provenance.wall_seconds >= 6.0);
+    assert!(message.contains("its limit is 15 s"), "{message}");
+    assert!(reports[&0].provenance.wall_seconds >= 15.0);
     assert!(reports[&0].provenance.cpu_seconds > 0.0);
     result_of(&reports[&1]);
     assert!(!lives(psi4));
@@ -186,7 +186,7 @@ fn programs_that_write_to_descriptor_1_or_read_descriptor_0_disturb_nobody() {
 #[test]
 fn an_idle_worker_that_dies_costs_no_task() {
     // The last task needs both cores, so the first one's worker is idle while the second one computes.
-    let job = Job::new(Generation::V1).task(pm7()).task(endless()).limit(8).task(pm7()).cores(2).staged();
+    let job = Job::new(Generation::V1).task(pm7()).task(endless()).limit(15).task(pm7()).cores(2).staged();
     let runner = job.start();
     job.wait_for_reports(1);
     let busy = parent(runner.wait_for_psi4());
