@@ -15,7 +15,7 @@ complete=yes
 "$here/compiler.sh" || complete=no
 if [ "$purpose" = run ]; then
     # Compiling all that pip installs takes longer than installing it; tests, which have short limits, want it compiled.
-    export PIP_NO_COMPILE=1
+    export PIP_COMPILE=0
     # Where Python is too new for the older QCEngine, the newer one serves (all programs but the Psi4 1.3 of Debian).
     environment=$("$here/python.sh" v1) || environment=$("$here/python.sh" v2) || complete=no
     programs=$("$here/programs.sh" any) || complete=no
