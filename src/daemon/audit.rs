@@ -97,7 +97,8 @@ async fn held_by_jobs(site: &Arc<Site>, pool: &Pool) -> Result<Option<HashSet<Ch
     let mut held = HashSet::new();
     let place = site.spool.pool(&pool.config.name);
     for (directory, job) in directories {
-        let (path, nodes) = (directory.path().to_owned(), job.nodes);
+        // By its claimed chunks: the observer may be looking at the job's directory.
+        let (path, nodes) = (directory.chunk_claimed(), job.nodes);
         let gather = move || evidence::gather(&directory, nodes);
         let found = looks::within(LOOK_LIMIT, &place, &path, gather).await?;
         if found.nodes().any(|(node, found)| found.results_bytes > job.offset(node)) {
