@@ -2,14 +2,11 @@
 
 use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use nix::libc::{O_NOFOLLOW, O_NONBLOCK};
-
 use super::compressed::Compression;
-use super::{Document, Documents, Format, IntakeError, Opening, ReadOptions};
+use super::{Document, Documents, Format, IntakeError, ReadOptions};
 
 /// The path that means standard input.
 pub const STDIN: &str = "-";
@@ -39,6 +36,12 @@ impl Inputs {
             }
         }
         Ok(Inputs { files: files.into_iter(), options: options.clone(), current: None })
+    }
+
+    /// The documents of one file that is open already, read as its `path` tells.
+    pub fn of_file(path: &Path, file: File, options: &ReadOptions) -> Result<Inputs, IntakeError> {
+        let current = Some(documents(path, || Ok(file), options)?);
+        Ok(Inputs { files: Vec::new().into_iter(), options: options.clone(), current })
     }
 }
 
@@ -89,35 +92,31 @@ fn directory(path: &Path) -> Result<Vec<PathBuf>, IntakeError> {
 }
 
 fn open_file(path: &Path, options: &ReadOptions) -> Result<Documents, IntakeError> {
-    let name = name_of(path);
     if path == Path::new(STDIN) {
-        return Ok(Documents::from_reader(name, io::stdin(), options));
+        return Ok(Documents::from_reader(name_of(path), io::stdin(), options));
     }
+    documents(path, || File::open(path), options)
+}
+
+/// The documents of the file that `open` opens, read as its `path` tells.
+fn documents(
+    path: &Path,
+    open: impl FnOnce() -> io::Result<File>,
+    options: &ReadOptions,
+) -> Result<Documents, IntakeError> {
+    let name = name_of(path);
     let unreadable = |cause| IntakeError::Read { name: Arc::clone(&name), cause };
     let compression = Compression::of(path);
     if ARCHIVES.iter().any(|archive| has_extension(&uncompressed(path), archive)) {
         return Err(IntakeError::Archive { name });
     }
-    let file = open_as(options.opening, path).map_err(unreadable)?;
+    let file = open().map_err(unreadable)?;
     let stream: Box<dyn Read + Send> = match compression {
         Some(compression) => compression.open(file).map_err(unreadable)?,
         None => Box::new(file),
     };
     let options = ReadOptions { format: options.format.or(format_of(path)), ..options.clone() };
     Ok(Documents::from_reader(name, stream, &options))
-}
-
-fn open_as(opening: Opening, path: &Path) -> io::Result<File> {
-    match opening {
-        Opening::Anything => File::open(path),
-        Opening::RegularFile => {
-            let file = File::options().read(true).custom_flags(O_NOFOLLOW | O_NONBLOCK).open(path)?;
-            match file.metadata()?.is_file() {
-                true => Ok(file),
-                false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file")),
-            }
-        }
-    }
 }
 
 /// The path without the extension that tells how it is compressed.
@@ -148,29 +147,4 @@ fn has_extension(path: &Path, extension: &str) -> bool {
 
 fn name_of(path: &Path) -> Arc<str> {
     path.to_string_lossy().into()
-}
-
-#[cfg(test)]
-mod tests {
-    use std::os::unix::fs::symlink;
-
-    use nix::sys::stat::Mode;
-    use nix::unistd::mkfifo;
-
-    use super::*;
-
-    #[test]
-    fn what_others_wrote_is_opened_only_if_it_is_a_regular_file() {
-        let root = tempfile::tempdir().unwrap();
-        let at = |name: &str| root.path().join(name);
-        std::fs::write(at("file.json"), "{}").unwrap();
-        symlink(at("file.json"), at("link.json")).unwrap();
-        mkfifo(&at("fifo.json"), Mode::S_IRWXU).unwrap();
-        let options = ReadOptions { opening: Opening::RegularFile, ..ReadOptions::default() };
-        assert!(open_file(&at("file.json"), &options).is_ok());
-        for name in ["link.json", "fifo.json"] {
-            assert!(matches!(open_file(&at(name), &options), Err(IntakeError::Read { .. })), "{name}");
-        }
-        assert!(open_file(&at("link.json"), &ReadOptions::default()).is_ok(), "a user may name a link");
-    }
 }

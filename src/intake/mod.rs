@@ -48,18 +48,6 @@ pub struct ReadOptions {
     pub charge: Option<f64>,
     /// Multiplicity of what is no JSON. One that says another itself is refused.
     pub multiplicity: Option<u32>,
-    /// What may be opened.
-    pub opening: Opening,
-}
-
-/// What may be opened as an input.
-#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
-pub enum Opening {
-    /// Whatever the user named, a pipe or a link too.
-    #[default]
-    Anything,
-    /// A regular file and no link: others wrote it, and opening must wait for nobody.
-    RegularFile,
 }
 
 /// One document and where it came from.

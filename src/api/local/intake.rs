@@ -1,13 +1,14 @@
 //! From checked calculations to what the store takes in: the configured defaults where a submission does not say.
 //! Shared by `POST /v1/submit` and the inbox.
 
+use std::io;
 use std::path::Path;
 
 use super::error::ApiError;
 use crate::api::wire::{ComputePriority, ErrorCode, Problem, Reuse, SubmitOptions, SubmitReceipt};
 use crate::config::{self, Config};
 use crate::failpoint::{self, FailPoint};
-use crate::intake::{Batches, Inputs, IntakeError, Opening, ReadOptions};
+use crate::intake::{Batches, Inputs, IntakeError, ReadOptions};
 use crate::model::calculation::Calculation;
 use crate::model::ids::{COMPUTE_TAG_RULE, PoolName, is_compute_tag};
 use crate::model::json_size::DocumentLimits;
@@ -15,6 +16,7 @@ use crate::model::qcschema::InputDefaults;
 use crate::model::resources::TaskResources;
 use crate::model::task::Placement;
 use crate::plan::fit::Demand;
+use crate::spool::foreign::open_foreign;
 use crate::store::intake::{self as store_intake, Intake, NewRecord, Novelty};
 use crate::store::{StoreError, Writer};
 
@@ -127,7 +129,7 @@ pub enum IntakeProblem {
     },
     /// It cannot be read for now.
     #[error("cannot read the file")]
-    Read(#[source] std::io::Error),
+    Read(#[source] io::Error),
     /// The database.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -146,12 +148,12 @@ pub async fn take_in_file(
     let path = file.to_owned();
     let mut batches = tokio::task::spawn_blocking(move || {
         // It was looked at a moment ago, and may be something else by now.
-        let options = ReadOptions { opening: Opening::RegularFile, ..ReadOptions::default() };
-        Inputs::open([path], &options).map(|inputs| Batches::new(inputs, BATCH, BATCH_BYTES))
+        let (file, _) = open_foreign(&path).map_err(|error| IntakeProblem::Read(io::Error::other(error)))?;
+        let inputs = Inputs::of_file(&path, file, &ReadOptions::default()).map_err(refused)?;
+        Ok::<_, IntakeProblem>(Batches::new(inputs, BATCH, BATCH_BYTES))
     })
     .await
-    .map_err(stopped)?
-    .map_err(refused)?;
+    .map_err(stopped)??;
     let limits = super::submit::document_limits(config);
     let mut receipt = SubmitReceipt::default();
     let mut intake: Option<Intake> = None;
@@ -243,5 +245,5 @@ fn refused(error: IntakeError) -> IntakeProblem {
 }
 
 fn stopped(error: tokio::task::JoinError) -> IntakeProblem {
-    IntakeProblem::Read(std::io::Error::other(error))
+    IntakeProblem::Read(io::Error::other(error))
 }

@@ -45,8 +45,7 @@ struct Answered;
 
 impl Source {
     pub(super) fn new(args: &DocumentArgs, options: &SubmitOptions) -> Result<Source, CliError> {
-        let read =
-            ReadOptions { charge: args.charge, multiplicity: args.multiplicity, ..ReadOptions::default() };
+        let read = ReadOptions { format: None, charge: args.charge, multiplicity: args.multiplicity };
         let options = serde_json::to_vec(options).map_err(|source| CliError::Render { source })?;
         Ok(Source { paths: args.inputs.clone(), read, options, stdin: Arc::default() })
     }
