@@ -235,7 +235,7 @@ table! {
         specification_id -> SpecificationId,
         molecule_id -> MoleculeId,
         final_molecule_id -> Nullable<MoleculeId>,
-        last_job_id -> Nullable<BigInt>,
+        last_job_id -> Nullable<JobId>,
         requested -> Bool,
         compute_tag -> Text,
         owner_user -> Text,

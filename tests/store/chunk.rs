@@ -7,11 +7,11 @@ use qcbatch::model::failure::FailureClass;
 use qcbatch::model::ids::{ChunkId, JobId, PoolName, RecordId, TaskId};
 use qcbatch::model::view::RecordFilter;
 use qcbatch::store::chunk::{PlannedChunk, Stage, UnclaimedChunk};
-use qcbatch::store::release::{Charge, Charged, JobEnd, ReleasedTasks};
+use qcbatch::store::release::{Charged, JobEnd, ReleasedTasks};
 use qcbatch::store::staging::StagedTask;
 use qcbatch::store::{StoreError, Writer};
 
-use crate::world::{SITE, World, bad, decide, good, planned, take_lease};
+use crate::world::{SITE, World, bad, decide, good, killed, planned, take_lease};
 
 const NEED: ChunkNeed = ChunkNeed { cores: 1, memory_bytes: 1 << 30, gpus: 0, walltime_seconds: 60 };
 
@@ -40,15 +40,6 @@ fn ids(chunks: &[UnclaimedChunk]) -> Vec<ChunkId> {
     chunks.iter().map(|chunk| chunk.name.chunk_id).collect()
 }
 
-/// A pilot that runs and has nothing yet.
-async fn pilot(world: &World) -> JobId {
-    let submission = world.writer.plan_submission(&planned(vec![vec![]])).await.unwrap().unwrap();
-    world.accept(submission).await;
-    let job = world.store.orders(submission, None, 1).await.unwrap()[0].job_id;
-    world.writer.start_jobs(&[job]).await.unwrap();
-    job
-}
-
 async fn orders(world: &World, chunk: ChunkId) -> Vec<StagedTask> {
     world.store.chunk_orders(&[chunk]).await.unwrap().remove(&chunk).unwrap_or_default()
 }
@@ -59,17 +50,7 @@ async fn record(world: &World, id: RecordId) -> (String, Option<String>) {
 }
 
 fn end(id: JobId, charged: Charged, chunks: Vec<ChunkId>) -> JobEnd {
-    JobEnd {
-        id,
-        outcome: qcbatch::model::job::JobOutcome::NodeFailure,
-        exit_code: None,
-        signal: Some(9),
-        reason: None,
-        hostname: None,
-        charge: Charge::Failure(FailureClass::Infrastructure),
-        charged,
-        chunks,
-    }
+    JobEnd { charged, chunks, ..killed(id) }
 }
 
 #[tokio::test]
@@ -113,7 +94,7 @@ async fn a_chunk_is_written_then_ready_then_claimed() {
     assert_eq!(world.store.unclaimed_chunks(SITE).await.unwrap()[0].stage, Stage::Ready);
     assert!(world.store.unclaimed_chunks("elsewhere").await.unwrap().is_empty());
 
-    let job = pilot(&world).await;
+    let job = world.pilot().await;
     for _ in 0..2 {
         world.writer.note_claims(&[(chunks[0].name.chunk_id, job)]).await.unwrap();
     }
@@ -130,7 +111,7 @@ async fn results_count_before_anybody_saw_who_claimed_the_chunk() {
     let world = World::new().await;
     let records = world.add_waters(3).await;
     let chunks = stage(&world, 3).await;
-    let job = pilot(&world).await;
+    let job = world.pilot().await;
     let orders = orders(&world, chunks[0].name.chunk_id).await;
     let reports = vec![good(job, &orders[0]), bad(job, &orders[1], FailureClass::Program)];
     world.ingest(job, reports).await;
@@ -155,7 +136,7 @@ async fn a_job_that_ends_gives_back_its_chunks_noted_or_not() {
     let world = World::new().await;
     let records = world.add_waters(6).await;
     let chunks = stage(&world, 3).await;
-    let job = pilot(&world).await;
+    let job = world.pilot().await;
     world.writer.note_claims(&[(chunks[0].name.chunk_id, job)]).await.unwrap();
     let ran = orders(&world, chunks[1].name.chunk_id).await[0].clone();
     let charged = Charged::Only(HashSet::from([ran.task_id]));
@@ -179,7 +160,7 @@ async fn a_task_that_ends_its_jobs_at_once_is_found_out() {
     for (losses, seen) in [(3, vec![]), (1, vec![TaskId(2)]), (3, vec![TaskId(99)])] {
         world.execute("UPDATE task SET losses = 0").await;
         let chunks = stage(&world, 3).await;
-        let job = pilot(&world).await;
+        let job = world.pilot().await;
         let charged = Charged::LastSeen(seen.into_iter().collect());
         world.writer.end_job(end(job, charged, ids(&chunks)), &decide).await.unwrap();
         assert_eq!(world.number("SELECT sum(losses)::bigint AS value FROM task").await, losses);
@@ -213,7 +194,7 @@ async fn cancelled_tasks_leave_their_chunk() {
     world.writer.retry(&of(&records[..1])).await.unwrap();
     assert_eq!(waiting(&world).await.len(), 1, "it is staged anew");
     // A pilot that claims what is left of a cancelled chunk does not hold what was cancelled.
-    let job = pilot(&world).await;
+    let job = world.pilot().await;
     world.writer.note_claims(&[(chunks[1].name.chunk_id, job)]).await.unwrap();
     let statuses = [world.status_of(records[2]).await, world.status_of(records[3]).await];
     assert_eq!(statuses, ["cancelled", "running"]);
@@ -263,7 +244,7 @@ async fn a_name_in_a_directory_gives_no_job_the_tasks_of_another() {
     let world = World::new().await;
     world.add_waters(4).await;
     let chunks = ids(&stage(&world, 2).await);
-    let (owner, other) = (pilot(&world).await, pilot(&world).await);
+    let (owner, other) = (world.pilot().await, world.pilot().await);
     world.writer.note_claims(&[(chunks[0], owner)]).await.unwrap();
     // The other job ends with a file of that name in its directory, and one that nobody was seen to have claimed.
     let released = world.writer.end_job(end(other, Charged::All, chunks.clone()), &decide).await.unwrap();

@@ -4,18 +4,16 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use diesel_async::SimpleAsyncConnection;
-use qcbatch::model::failure::FailureClass;
 use qcbatch::model::ids::RecordId;
-use qcbatch::model::job::{JobOutcome, JobState};
+use qcbatch::model::job::JobState;
 use qcbatch::model::record::RecordStatus;
 use qcbatch::model::view::RecordFilter;
 use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
-use qcbatch::store::release::{Charge, Charged, JobEnd};
 use qcbatch::store::{OutputType, Store};
 use serde_json::json;
 
 use crate::fixture::Server;
-use crate::world::{any_pool, decide};
+use crate::world::{any_pool, decide, killed};
 
 /// Databases of older versions in the middle of their work, by commit.
 const DUMPS: [(&str, &str); 1] = [("962aba4", include_str!("dumps/962aba4.sql"))];
@@ -137,18 +135,7 @@ async fn the_work_of_an_older_version_goes_on() {
             "{commit}: {live:?}"
         );
         for job in live {
-            let end = JobEnd {
-                id: job.id,
-                outcome: JobOutcome::NodeFailure,
-                exit_code: None,
-                signal: Some(9),
-                reason: None,
-                hostname: None,
-                charge: Charge::Failure(FailureClass::Infrastructure),
-                charged: Charged::All,
-                chunks: Vec::new(),
-            };
-            writer.end_job(end, &decide).await.unwrap();
+            writer.end_job(killed(job.id), &decide).await.unwrap();
         }
         assert_eq!(by_status(&store).await.get(&Running), None, "{commit}: they wait again");
         let unclaimed: Vec<_> = store.unclaimed_chunks("default").await.unwrap();

@@ -1,36 +1,15 @@
 //! Cancelled attempts are remembered for whoever has them, and unbegun ones that come back are free for others.
 
-use qcbatch::model::ids::{ChunkId, JobId, PoolName, TaskId};
+use qcbatch::model::ids::{ChunkId, JobId, PoolName};
 use qcbatch::model::notice::{Attempt, Holder};
 use qcbatch::model::task::{TaskOutcome, TaskReport};
 use qcbatch::model::view::RecordFilter;
-use qcbatch::store::chunk::{PlannedChunk, UnclaimedChunk};
 use qcbatch::store::staging::StagedTask;
 
 use crate::world::*;
 
 fn pool() -> PoolName {
     PoolName("alpha".to_owned())
-}
-
-async fn staged_chunk(world: &World) -> (UnclaimedChunk, Vec<StagedTask>) {
-    let tasks: Vec<TaskId> = world.candidates(100).await.iter().map(|task| task.task_id).collect();
-    let need =
-        qcbatch::model::chunk::ChunkNeed { cores: 1, memory_bytes: 1 << 30, gpus: 0, walltime_seconds: 60 };
-    let plan = PlannedChunk { compute_priority: 1, need, expected_seconds: 1.0, tasks };
-    let chunk = world.writer.plan_chunks(&pool(), &[plan]).await.unwrap().remove(0);
-    world.writer.ready_chunks(&[chunk.name.chunk_id]).await.unwrap();
-    let mut orders = world.store.chunk_orders(&[chunk.name.chunk_id]).await.unwrap();
-    let orders = orders.remove(&chunk.name.chunk_id).unwrap();
-    (chunk, orders)
-}
-
-async fn pilot(world: &World) -> JobId {
-    let submission = world.writer.plan_submission(&planned(vec![vec![]])).await.unwrap().unwrap();
-    world.accept(submission).await;
-    let job = world.store.orders(submission, None, 1).await.unwrap()[0].job_id;
-    world.writer.start_jobs(&[job]).await.unwrap();
-    job
 }
 
 fn returned(job: JobId, task: &StagedTask) -> TaskReport {
@@ -45,7 +24,7 @@ fn attempt(task: &StagedTask) -> Attempt {
 async fn a_cancelled_attempt_is_remembered_for_whoever_has_its_chunk_and_no_other_is() {
     let world = World::new().await;
     let records = world.add_waters(4).await;
-    let (chunk, orders) = staged_chunk(&world).await;
+    let (chunk, orders) = world.staged_chunk().await;
     let filter = RecordFilter { ids: records[..2].to_vec(), ..RecordFilter::default() };
     world.add_waters(6).await;
     world.writer.cancel(&filter).await.unwrap();
@@ -78,8 +57,8 @@ async fn a_cancelled_task_of_a_job_of_its_own_is_recalled_from_that_job_until_it
 async fn what_comes_back_unbegun_is_free_once_and_costs_nothing() {
     let world = World::new().await;
     let records = world.add_waters(3).await;
-    let (chunk, orders) = staged_chunk(&world).await;
-    let job = pilot(&world).await;
+    let (chunk, orders) = world.staged_chunk().await;
+    let job = world.pilot().await;
     world.writer.note_claims(&[(chunk.name.chunk_id, job)]).await.unwrap();
     assert_eq!(world.status_of(records[0]).await, "running");
     let open = world.store.open_tasks(&[chunk.name.chunk_id]).await.unwrap();
@@ -97,7 +76,7 @@ async fn what_comes_back_unbegun_is_free_once_and_costs_nothing() {
         [(orders[1].task_id, 0, 0)]
     );
     // Handed out once more, the old word of the attempt before frees nothing.
-    let (second, _) = staged_chunk(&world).await;
+    let (second, _) = world.staged_chunk().await;
     world.ingest(job, vec![returned(job, &orders[1])]).await;
     assert!(world.candidates(10).await.is_empty());
     let open = world.store.open_tasks(&[chunk.name.chunk_id, second.name.chunk_id]).await.unwrap();

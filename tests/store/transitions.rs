@@ -1,20 +1,17 @@
 //! The table of a record's legal changes against the database: every status × every writer that changes one. What the table
 //! does not allow must not happen, whatever else the writer does.
 
-use qcbatch::model::chunk::ChunkNeed;
 use qcbatch::model::failure::{FailureClass, RetryDecision, TaskTally};
-use qcbatch::model::ids::{ChunkId, JobId, PoolName, RecordId, TaskId};
-use qcbatch::model::job::{JobOutcome, JobState, SubmissionState};
+use qcbatch::model::ids::{JobId, RecordId, TaskId};
+use qcbatch::model::job::{JobState, SubmissionState};
 use qcbatch::model::record::{RecordChange, RecordStatus};
 use qcbatch::model::task::{TaskOutcome, TaskReport};
 use qcbatch::model::view::RecordFilter;
-use qcbatch::store::chunk::PlannedChunk;
 use qcbatch::store::job::JobUpdate;
-use qcbatch::store::release::{Charge, Charged, JobEnd};
 use qcbatch::store::staging::StagedTask;
 use qcbatch::store::submission::SubmissionNote;
 
-use crate::world::{World, bad, good, planned, water_record};
+use crate::world::{World, bad, good, killed, planned, water_record};
 
 /// What writes `record.status`, and how the record's task stands when it does.
 #[derive(Clone, Copy, Debug)]
@@ -97,32 +94,8 @@ async fn held(world: &World, record: RecordId) -> Held {
     Held { record, job: orders.job_id, task: orders.orders.remove(0) }
 }
 
-async fn staged(world: &World) -> ChunkId {
-    let need = ChunkNeed { cores: 1, memory_bytes: 1 << 30, gpus: 0, walltime_seconds: 60 };
-    let tasks = vec![only_candidate(world).await];
-    let chunk = PlannedChunk { compute_priority: 1, need, expected_seconds: 1.0, tasks };
-    let chunk = world.writer.plan_chunks(&PoolName("alpha".to_owned()), &[chunk]).await.unwrap().remove(0);
-    world.writer.ready_chunks(&[chunk.name.chunk_id]).await.unwrap();
-    chunk.name.chunk_id
-}
-
 async fn set(world: &World, record: RecordId, status: RecordStatus) {
     world.execute(&format!("UPDATE record SET status = '{}' WHERE id = {record}", status.as_str())).await;
-}
-
-async fn end(world: &World, job: JobId, decide: fn(&TaskTally, FailureClass) -> RetryDecision) {
-    let end = JobEnd {
-        id: job,
-        outcome: JobOutcome::NodeFailure,
-        exit_code: None,
-        signal: Some(9),
-        reason: None,
-        hostname: None,
-        charge: Charge::Failure(FailureClass::Infrastructure),
-        charged: Charged::All,
-        chunks: Vec::new(),
-    };
-    world.writer.end_job(end, &decide).await.unwrap();
 }
 
 async fn report(
@@ -135,16 +108,13 @@ async fn report(
 }
 
 async fn write_to_chunk(world: &World, record: RecordId, status: RecordStatus, write: Write) {
-    let chunk = staged(world).await;
+    let chunk = world.staged_chunk().await.0.name.chunk_id;
     if matches!(write, ChunkIsTakenBack) {
         set(world, record, status).await;
         world.writer.release_chunks(&[chunk], "taken back").await.unwrap();
         return;
     }
-    let submission = world.writer.plan_submission(&planned(vec![vec![]])).await.unwrap().unwrap();
-    world.accept(submission).await;
-    let pilot = world.store.orders(submission, None, 1).await.unwrap()[0].job_id;
-    world.writer.start_jobs(&[pilot]).await.unwrap();
+    let pilot = world.pilot().await;
     set(world, record, status).await;
     world.writer.note_claims(&[(chunk, pilot)]).await.unwrap();
 }
@@ -166,7 +136,7 @@ async fn write_to_held(world: &World, held: &Held, status: RecordStatus, write: 
     }
     if matches!(write, NodeIsBlamed) {
         // A node is blamed after its attempts were over.
-        end(world, held.job, again).await;
+        world.writer.end_job(killed(held.job), &again).await.unwrap();
     }
     set(world, held.record, status).await;
     let this = RecordFilter { ids: vec![held.record], ..RecordFilter::default() };
@@ -181,8 +151,8 @@ async fn write_to_held(world: &World, held: &Held, status: RecordStatus, write: 
             let returned = TaskReport { outcome: TaskOutcome::Returned, ..good(held.job, &held.task) };
             report(world, held, returned, again).await;
         }
-        JobEndsWithTries => end(world, held.job, again).await,
-        JobEndsWithoutTries => end(world, held.job, no_more).await,
+        JobEndsWithTries => drop(world.writer.end_job(killed(held.job), &again).await.unwrap()),
+        JobEndsWithoutTries => drop(world.writer.end_job(killed(held.job), &no_more).await.unwrap()),
         ReportOfErrorWithTries => report(world, held, failed(), again).await,
         ReportOfErrorWithoutTries => report(world, held, failed(), no_more).await,
         ReportOfResult => report(world, held, good(held.job, &held.task), again).await,

@@ -7,16 +7,19 @@ use diesel_async::AsyncPgConnection;
 use qcbatch::model::calculation::{
     Calculation, Driver, OptimizationSpecification, QcSpecification, Specification,
 };
+use qcbatch::model::chunk::ChunkNeed;
 use qcbatch::model::failure::{FailureClass, RetryDecision, TaskTally};
 use qcbatch::model::ids::{Fence, JobId, PoolName, RecordId, SchedulerJobId, SubmissionId, Tag, TaskId};
-use qcbatch::model::job::SubmissionState;
+use qcbatch::model::job::{JobOutcome, SubmissionState};
 use qcbatch::model::molecule::Molecule;
 use qcbatch::model::resources::{JobResources, TaskResources};
 use qcbatch::model::task::{Placement, Progress, TaskOutcome, TaskProvenance, TaskReport};
+use qcbatch::store::chunk::{PlannedChunk, UnclaimedChunk};
 use qcbatch::store::ingest::IngestOutcome;
 use qcbatch::store::intake::{AddedRecord, NewRecord, Reuse};
 use qcbatch::store::lease::{LeaseAnswer, LeaseHolder, TakeOver};
 use qcbatch::store::queue::{Candidate, CandidateFilter};
+use qcbatch::store::release::{Charge, Charged, JobEnd};
 use qcbatch::store::staging::StagedTask;
 use qcbatch::store::submission::{Certainty, PlannedJob, PlannedSubmission, SubmissionNote};
 use qcbatch::store::{Store, Writer};
@@ -87,6 +90,28 @@ impl World {
                 .await
                 .unwrap()
         );
+    }
+
+    /// A pilot that runs and has nothing yet.
+    pub async fn pilot(&self) -> JobId {
+        let submission = self.writer.plan_submission(&planned(vec![vec![]])).await.unwrap().unwrap();
+        self.accept(submission).await;
+        let job = self.store.orders(submission, None, 1).await.unwrap()[0].job_id;
+        self.writer.start_jobs(&[job]).await.unwrap();
+        job
+    }
+
+    /// A chunk of every waiting task, which jobs may claim, and its tasks.
+    pub async fn staged_chunk(&self) -> (UnclaimedChunk, Vec<StagedTask>) {
+        let tasks: Vec<TaskId> = self.candidates(100).await.iter().map(|task| task.task_id).collect();
+        let need = ChunkNeed { cores: 1, memory_bytes: 1 << 30, gpus: 0, walltime_seconds: 60 };
+        let plan = PlannedChunk { compute_priority: 1, need, expected_seconds: 1.0, tasks };
+        let pool = PoolName("alpha".to_owned());
+        let chunk = self.writer.plan_chunks(&pool, &[plan]).await.unwrap().remove(0);
+        self.writer.ready_chunks(&[chunk.name.chunk_id]).await.unwrap();
+        let mut orders = self.store.chunk_orders(&[chunk.name.chunk_id]).await.unwrap();
+        let orders = orders.remove(&chunk.name.chunk_id).unwrap();
+        (chunk, orders)
     }
 
     pub async fn status_of(&self, id: RecordId) -> String {
@@ -203,6 +228,21 @@ pub fn planned(jobs: Vec<Vec<TaskId>>) -> PlannedSubmission {
         tag: new_tag(),
         resources: resources(),
         jobs: jobs.into_iter().map(|tasks| PlannedJob { placement: Placement::Shared, tasks }).collect(),
+    }
+}
+
+/// The end of a job that was killed with its node.
+pub fn killed(id: JobId) -> JobEnd {
+    JobEnd {
+        id,
+        outcome: JobOutcome::NodeFailure,
+        exit_code: None,
+        signal: Some(9),
+        reason: None,
+        hostname: None,
+        charge: Charge::Failure(FailureClass::Infrastructure),
+        charged: Charged::All,
+        chunks: Vec::new(),
     }
 }
 
